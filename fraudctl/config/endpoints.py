@@ -1,0 +1,42 @@
+"""Where the broker and the database of a stack answer: what clients need to know, and no more."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from fraudctl.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PostgresEndpoint:
+    host: str
+    port: int
+    database: str
+    user: str
+    password_file: Path
+
+    def password(self) -> str:
+        """Read the password from its file.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        try:
+            return self.password_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                f"the database password cannot be read from {self.password_file}",
+                detail=str(error),
+                hint="run `fraudctl up` first, or set postgres.password_file",
+            ) from error
+
+    def dsn(self, *, masked: bool = True) -> str:
+        """A libpq URI; without the password unless asked for."""
+        secret = "" if masked else f":{quote(self.password(), safe='')}"
+        return f"postgresql://{quote(self.user, safe='')}{secret}@{self.host}:{self.port}/{self.database}"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    bootstrap_servers: str
+    postgres: PostgresEndpoint

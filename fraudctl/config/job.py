@@ -1,0 +1,53 @@
+"""What the detector is told: one JSON file, written by `detect`, read inside spark-submit."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from fraudctl.config.model import (
+    DeadLettersSettings,
+    EventsSettings,
+    LandingSettings,
+    LatenessSettings,
+    Section,
+    SparkSettings,
+    WindowsSettings,
+)
+
+
+class DetectorJob(Section):
+    """Everything one detector run depends on. Secrets are named by file, never held."""
+
+    bootstrap_servers: str
+    topic: str
+    cluster_id: str
+    topic_id: str
+    postgres_host: str
+    postgres_port: int
+    postgres_database: str
+    postgres_user: str
+    postgres_password_file: str
+    connect_seconds: float
+    events: EventsSettings
+    windows: WindowsSettings
+    lateness: LatenessSettings
+    dead_letters: DeadLettersSettings
+    spark: SparkSettings
+    landing: LandingSettings
+    rules_document: dict[str, object]
+    checkpoint: Path
+    progress_file: Path
+    outcome_file: Path
+    stop_file: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over what decides a number: change any of it and an old checkpoint no longer fits."""
+        facts = {
+            "topic": self.topic,
+            "events": self.events.model_dump(mode="json"),
+            "windows": self.windows.model_dump(mode="json"),
+            "lateness": self.lateness.model_dump(mode="json"),
+            "rules": self.rules_document,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

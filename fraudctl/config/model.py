@@ -1,0 +1,156 @@
+"""Settings, typed and frozen. Values live in configs/*.yaml; this page says what is allowed."""
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0)]
+PositiveSeconds = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+CATEGORY_MAX_CHARACTERS = 64
+
+
+class Section(BaseModel):
+    """Frozen, and closed: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Section):
+    bootstrap_servers: str
+    port: Port
+    controller_port: Port
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+    partitions: Annotated[int, Field(ge=1, le=1000)]
+    timestamp_type: Literal["LogAppendTime", "CreateTime"]
+    retention_hours: Positive
+    max_message_bytes: Annotated[int, Field(ge=1024)]
+    heap_mb: Annotated[int, Field(ge=256)]
+
+
+class PostgresSettings(Section):
+    host: str
+    port: Port
+    database: Name
+    user: Name
+    password_file: str
+
+
+class EventsSettings(Section):
+    categories: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    max_bytes: Annotated[int, Field(ge=512, le=1_048_576)]
+
+    @field_validator("categories")
+    @classmethod
+    def _storable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not name.strip() or len(name) > CATEGORY_MAX_CHARACTERS or name != name.strip():
+                raise ValueError(
+                    f"{name!r} must have 1 to {CATEGORY_MAX_CHARACTERS} characters and no outer blanks"
+                )
+            if unicodedata.normalize("NFC", name) != name:
+                raise ValueError(f"{name!r} must be in Unicode form NFC")
+            if any(unicodedata.category(character).startswith("C") for character in name):
+                raise ValueError(f"{name!r} must not hold control or format characters")
+        if len(set(names)) != len(names):
+            raise ValueError("a category is named twice")
+        return names
+
+
+class WindowsSettings(Section):
+    length_minutes: Annotated[int, Field(ge=1, le=1440)]
+    slide_minutes: Annotated[int, Field(ge=1, le=1440)]
+
+    @model_validator(mode="after")
+    def _whole_slides(self) -> "WindowsSettings":
+        if self.length_minutes % self.slide_minutes:
+            raise ValueError("length_minutes must be a multiple of slide_minutes")
+        return self
+
+
+class LatenessSettings(Section):
+    late_seconds: Positive
+    future_seconds: Annotated[int, Field(ge=0)]
+    slack_seconds: Positive
+
+    @property
+    def watermark_delay_seconds(self) -> int:
+        """How far the watermark stays behind the newest event, in seconds."""
+        return self.late_seconds + self.future_seconds + self.slack_seconds
+
+
+class RulesSettings(Section):
+    file: str
+
+
+class DeadLettersSettings(Section):
+    payload_bytes: Annotated[int, Field(ge=0, le=1_048_576)]
+
+
+class SparkSettings(Section):
+    master: str
+    driver_memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
+    shuffle_partitions: Positive
+    trigger_seconds: Seconds
+    max_offsets_per_trigger: Positive
+    state_store: Literal["memory", "rocksdb"]
+    fast_checkpoint: bool
+    stop_grace_seconds: PositiveSeconds
+
+
+class LandingSettings(Section):
+    retry_seconds: Seconds
+    statement_timeout_seconds: PositiveSeconds
+    lock_timeout_seconds: PositiveSeconds
+
+
+class ProducerSettings(Section):
+    cards: Positive
+    merchants: Positive
+    category_weights: dict[str, Annotated[float, Field(ge=0)]]
+    fraud_rate: Annotated[float, Field(ge=0, le=1)]
+    linger_ms: Annotated[int, Field(ge=0, le=10_000)]
+    delivery_timeout_seconds: PositiveSeconds
+
+    @field_validator("category_weights")
+    @classmethod
+    def _some_weight(cls, weights: dict[str, float]) -> dict[str, float]:
+        if sum(weights.values()) <= 0:
+            raise ValueError("at least one weight must be above zero")
+        return weights
+
+
+class TimeoutSettings(Section):
+    up_seconds: PositiveSeconds
+    down_seconds: PositiveSeconds
+    connect_seconds: PositiveSeconds
+
+
+class Settings(Section):
+    """All settings of one command, after every layer has been merged."""
+
+    profile: Literal["auto", "local", "docker", "external"]
+    kafka: KafkaSettings
+    postgres: PostgresSettings
+    events: EventsSettings
+    windows: WindowsSettings
+    lateness: LatenessSettings
+    rules: RulesSettings
+    dead_letters: DeadLettersSettings
+    spark: SparkSettings
+    landing: LandingSettings
+    producer: ProducerSettings
+    timeouts: TimeoutSettings
+
+    @model_validator(mode="after")
+    def _known_categories(self) -> "Settings":
+        unknown = sorted(set(self.producer.category_weights) - set(self.events.categories))
+        if unknown:
+            raise ValueError(
+                f"producer.category_weights names {', '.join(unknown)}, which events.categories does not hold"
+            )
+        return self
