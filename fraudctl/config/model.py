@@ -4,6 +4,7 @@ import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
@@ -130,8 +131,12 @@ class TimeoutSettings(Section):
     connect_seconds: PositiveSeconds
 
 
-class Settings(Section):
-    """All settings of one command, after every layer has been merged."""
+class Settings(BaseSettings):
+    """All settings of one command, after every layer has been merged (config/load.py merges them)."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="FRAUDCTL_", env_nested_delimiter="__", env_ignore_empty=False
+    )
 
     profile: Literal["auto", "local", "docker", "external"]
     kafka: KafkaSettings
@@ -145,6 +150,18 @@ class Settings(Section):
     landing: LandingSettings
     producer: ProducerSettings
     timeouts: TimeoutSettings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Validate what was merged and nothing else: load.py reads each layer apart, to know its origin."""
+        return (init_settings,)
 
     @model_validator(mode="after")
     def _known_categories(self) -> "Settings":

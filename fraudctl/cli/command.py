@@ -1,0 +1,122 @@
+"""What every command shares: the options that choose a stack and its settings, errors, exit codes."""
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fraudctl.config.load import Loaded, load
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths, stack_paths
+from fraudctl.errors import ExitCode, FraudctlError
+from fraudctl.ui import console, failure
+
+app = typer.Typer(
+    name="fraudctl",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Run a real-time card-fraud pipeline (Kafka, Spark, PostgreSQL) and prove its numbers.",
+)
+
+_PANEL = "Stack and settings"
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", envvar="FRAUDCTL_HOME", help="Folder that holds all stacks' state.", rich_help_panel=_PANEL
+    ),
+]
+Stack = Annotated[
+    str, typer.Option("--stack", envvar="FRAUDCTL_STACK", help="Name of the stack.", rich_help_panel=_PANEL)
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", help="How services run: local. Also FRAUDCTL_PROFILE.", rich_help_panel=_PANEL),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", envvar="FRAUDCTL_CONFIG", help="A YAML file of settings.", rich_help_panel=_PANEL
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One invocation: which stack, and how its settings are to be loaded."""
+
+    paths: StackPaths
+    profile: str | None
+    config_file: Path | None
+
+    def load(self, flags: dict[str, object] | None = None, *, profile: str | None = None) -> Loaded:
+        return load(profile=profile or self.profile, config_file=self.config_file, flags=flags)
+
+    def settings(self, flags: dict[str, object] | None = None) -> Settings:
+        """Settings in force; `flags` maps dotted keys to values given on the command line."""
+        return self.load(flags).settings
+
+
+def command(
+    name: str, *, example: str, group: typer.Typer = app, panel: str | None = None
+) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Register a function of (session, its own options) as a command; it may return an exit code."""
+
+    def register(function: Callable[..., object]) -> Callable[..., object]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        shared = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for key, default, kind in (
+                ("home", None, Home),
+                ("stack", "default", Stack),
+                ("profile", None, Profile),
+                ("config", None, Config),
+            )
+        ]
+
+        @wraps(function)
+        def run_command(**options: Any) -> None:
+            wants_json = bool(options.get("as_json", False))
+            try:
+                session = Session(
+                    paths=stack_paths(options.pop("home"), options.pop("stack")),
+                    profile=options.pop("profile"),
+                    config_file=options.pop("config"),
+                )
+                code = function(session, **options)
+            except FraudctlError as error:
+                failure.show(error)
+                if wants_json:
+                    console.write(failure.as_json(error))
+                raise typer.Exit(int(error.exit_code)) from error
+            if isinstance(code, int) and code:
+                raise typer.Exit(int(code))
+
+        parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
+        run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        text = f"{inspect.getdoc(function) or ''}\n\n\b\nExample:\n  {example}"
+        group.command(name, help=text, rich_help_panel=panel)(run_command)
+        return function
+
+    return register
+
+
+def guarded(entry: Callable[[], object]) -> None:
+    """Run the whole program: a bug ends with its traceback and exit 70, Ctrl-C with 130."""
+    try:
+        entry()
+    except KeyboardInterrupt:
+        console.say("interrupted")
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except Exception:  # noqa: BLE001 - the last line of defence: report it as the bug it is
+        traceback.print_exc()
+        console.say("error: this is a bug in fraudctl, please report it with the lines above")
+        sys.exit(int(ExitCode.BUG))

@@ -1,0 +1,29 @@
+"""The program: every module named here registers its commands."""
+
+from typing import Annotated
+
+import typer
+
+from fraudctl import __version__
+from fraudctl.cli import config  # noqa: F401 - registers its commands
+from fraudctl.cli.command import app, guarded
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fraudctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    guarded(app)

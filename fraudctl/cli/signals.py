@@ -1,0 +1,33 @@
+"""Ctrl-C or SIGTERM once: finish cleanly. Twice: stop now."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from fraudctl.clock import StopFlag
+from fraudctl.errors import ExitCode
+
+
+@contextmanager
+def graceful() -> Iterator[StopFlag]:
+    """A flag that the first signal sets; the second one ends the process (exit 130 or 143).
+
+    The handler itself only sets the flag or raises: nothing in it can block.
+    """
+    flag = StopFlag()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if not flag.is_set:
+            flag.set()
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        else:
+            raise SystemExit(int(ExitCode.TERMINATED))
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,212 @@
+"""Merge the layers of settings into one frozen `Settings`, remembering where each value came from."""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
+
+from fraudctl import assets
+from fraudctl.config.model import Settings
+from fraudctl.errors import ConfigError
+
+ENV_PREFIX = "FRAUDCTL_"
+# Read elsewhere: they choose the stack, the cache or a test hook, and are no settings.
+ENV_NOT_SETTINGS = frozenset({"FRAUDCTL_HOME", "FRAUDCTL_STACK", "FRAUDCTL_CACHE_DIR", "FRAUDCTL_CONFIG"})
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings in force; `origins` maps every dotted key to the layer that set it."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def load(
+    *,
+    profile: str | None = None,
+    config_file: Path | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Loaded:
+    """Merge default.yaml, the profile, `config_file`, the environment and `flags` (dotted key → value).
+
+    Raises:
+        ConfigError: a file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    defaults = _read_yaml(assets.configs() / "default.yaml")
+    layers: list[tuple[str, Tree]] = [("configs/default.yaml", defaults)]
+    mine = _read_yaml(config_file) if config_file else {}
+    environment = _from_environment()
+    chosen = profile or environment.get("profile") or mine.get("profile") or defaults["profile"]
+    layers += _profile_layer(str(chosen))
+    if config_file:
+        layers.append((str(config_file), mine))
+    layers.append(("environment", environment))
+    layers.append(("flag", _nest(flags or {})))
+    if profile:
+        layers.append(("flag --profile", {} if profile == "demo" else {"profile": profile}))
+    known = set(_leaf_keys(Settings))
+    merged: Tree = {}
+    origins: dict[str, str] = {}
+    for origin, tree in layers:
+        for key in _flatten(tree, known):
+            _refuse_unknown(key, known, origin)
+            origins[key] = (
+                f"{ENV_PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else origin
+            )
+        merged = _merge(merged, tree, known)
+    try:
+        return Loaded(Settings.model_validate(merged), origins)
+    except ValidationError as error:
+        raise _readable(error, origins) from error
+
+
+def _profile_layer(name: str) -> list[tuple[str, Tree]]:
+    folder = assets.configs() / "profiles"
+    file = folder / f"{name}.yaml"
+    if file.is_file():
+        return [(f"configs/profiles/{name}.yaml", _read_yaml(file))]
+    names = get_args(Settings.model_fields["profile"].annotation)
+    if name in names:
+        return []
+    raise ConfigError(
+        f"there is no profile {name!r}",
+        detail=f"known profiles: {', '.join(names)}",
+        hint=_nearest(name, names) or "run `fraudctl up --profile local`",
+    )
+
+
+def _read_yaml(file: Path) -> Tree:
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"the settings file {file} cannot be read",
+            detail=error.strerror or str(error),
+            hint="check the path and its permissions",
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the settings file {file} is not valid YAML",
+            detail=str(error),
+            hint="compare it with `fraudctl config show`",
+        ) from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        raise ConfigError(
+            f"the settings file {file} must hold a mapping of sections",
+            hint="compare it with `fraudctl config show`",
+        )
+    return document
+
+
+def _from_environment() -> Tree:
+    """FRAUDCTL_SECTION__KEY as a tree; lists and mappings are given as JSON."""
+    try:
+        tree: Tree = dict(EnvSettingsSource(Settings)())
+    except SettingsError as error:
+        raise ConfigError(
+            "a list or mapping in the environment is not valid JSON",
+            detail=str(error.__cause__ or error),
+            hint="""write it like FRAUDCTL_EVENTS__CATEGORIES='["Retail", "Food"]'""",
+        ) from error
+    sections = {name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        first = name.removeprefix(ENV_PREFIX).split("__")[0].upper()
+        if name.startswith(ENV_PREFIX) and first not in sections and name not in ENV_NOT_SETTINGS:
+            # pydantic-settings passes over what it does not know; a mistyped name must not go unseen.
+            tree[name.removeprefix(ENV_PREFIX).lower().replace("__", ".")] = os.environ[name]
+    return tree
+
+
+def _nest(flags: Mapping[str, object]) -> Tree:
+    tree: Tree = {}
+    for key, value in flags.items():
+        if value is not None:
+            _put(tree, key.split("."), value)
+    return tree
+
+
+def _put(tree: Tree, keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        branch = tree.setdefault(key, {})
+        if not isinstance(branch, dict):
+            branch = tree[key] = {}
+        tree = branch
+    tree[keys[-1]] = value
+
+
+def _leaf_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _leaf_keys(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _flatten(tree: Tree, known: set[str], prefix: str = "") -> Iterator[str]:
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key not in known:
+            yield from _flatten(value, known, f"{key}.")
+        else:
+            yield key
+
+
+def _merge(low: Tree, high: Tree, known: set[str], prefix: str = "") -> Tree:
+    """Sections are merged key by key; a value that is itself a mapping is replaced as a whole."""
+    result = dict(low)
+    for name, value in high.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key not in known and isinstance(result.get(name), dict):
+            result[name] = _merge(result[name], value, known, f"{key}.")
+        else:
+            result[name] = value
+    return result
+
+
+def _refuse_unknown(key: str, known: set[str], origin: str) -> None:
+    if key in known:
+        return
+    name = f"{ENV_PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else key
+    raise ConfigError(
+        f"unknown setting {name!r}",
+        detail=f"in {origin}",
+        hint=_nearest(key, known, environment=origin == "environment")
+        or "`fraudctl config show` lists every setting",
+    )
+
+
+def _nearest(name: str, known: "set[str] | tuple[str, ...]", *, environment: bool = False) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    if not near:
+        return ""
+    shown = f"{ENV_PREFIX}{near[0].upper().replace('.', '__')}" if environment else near[0]
+    return f"did you mean {shown}?"
+
+
+def _readable(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    lines = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        origin = next(
+            (origins[known] for known in origins if key == known or key.startswith(f"{known}.")), ""
+        )
+        message = problem["msg"].removeprefix("Value error, ")
+        shown = f"{key} = {problem['input']!r}: " if key and not isinstance(problem["input"], dict) else ""
+        lines.append(f"{shown}{message}" + (f" (from {origin})" if origin else ""))
+    return ConfigError(
+        "a setting is not allowed" if len(lines) == 1 else f"{len(lines)} settings are not allowed",
+        detail="\n".join(lines),
+        hint="`fraudctl config show --origin` lists every setting and where it comes from",
+    )

@@ -1,0 +1,42 @@
+"""List the settings in force."""
+
+from dataclasses import dataclass
+
+from fraudctl.config.load import Loaded
+
+
+@dataclass(frozen=True)
+class Setting:
+    key: str
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True)
+class ConfigShown:
+    settings: tuple[Setting, ...]
+
+    def tree(self, *, with_origin: bool) -> dict[str, object]:
+        """Nested by section; with origins each leaf is {value, origin}."""
+        result: dict[str, object] = {}
+        for setting in self.settings:
+            section, _, name = setting.key.rpartition(".")
+            branch = result.setdefault(section, {}) if section else result
+            assert isinstance(branch, dict)
+            branch[name] = (
+                {"value": setting.value, "origin": setting.origin} if with_origin else setting.value
+            )
+        return result
+
+
+def show_config(loaded: Loaded) -> ConfigShown:
+    """Flatten the settings to dotted keys, in the order of default.yaml."""
+    values = loaded.settings.model_dump(mode="json")
+    rows = []
+    for key, origin in loaded.origins.items():
+        value: object = values
+        for part in key.split("."):
+            assert isinstance(value, dict)
+            value = value[part]
+        rows.append(Setting(key, value, origin))
+    return ConfigShown(tuple(rows))

@@ -1,0 +1,46 @@
+"""How an error looks: what, why, and what to do about it."""
+
+import json
+import re
+
+from rich.text import Text
+
+from fraudctl.errors import FraudctlError
+from fraudctl.ui.console import talk
+
+_SECRETS = (
+    re.compile(r"(?i)((?:password|passwd|secret|token)\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)"),
+    re.compile(r"(://[^:/@\s]+:)([^@/\s]+)(?=@)"),
+)
+
+
+def masked(text: str) -> str:
+    """The text with anything that looks like a password replaced by ***."""
+    for pattern in _SECRETS:
+        text = pattern.sub(r"\1***", text)
+    return text
+
+
+def show(error: FraudctlError) -> None:
+    """Three kinds of lines on stderr: `error:`, indented detail, `hint:`."""
+    console = talk()
+    console.print(Text("error: ", style="bold red") + Text(masked(error.message)), soft_wrap=True)
+    for line in masked(error.detail).splitlines():
+        console.print(Text(f"  {line}"), soft_wrap=True)
+    if error.hint:
+        console.print(Text("hint: ", style="bold cyan") + Text(masked(error.hint)), soft_wrap=True)
+
+
+def as_json(error: FraudctlError) -> str:
+    """The same for `--json`: one object under the key `error`."""
+    return json.dumps(
+        {
+            "error": {
+                "message": masked(error.message),
+                "detail": masked(error.detail),
+                "hint": masked(error.hint),
+                "exit_code": int(error.exit_code),
+            }
+        },
+        indent=2,
+    )
