@@ -1,0 +1,253 @@
+"""Apply sql/migrations to a database: in order, once each, whole or not at all.
+
+What was applied is recorded in `fraudctl_meta.schema_migrations`, a schema of its own because the first
+migration creates the pipeline's schema and the record must exist before it (and not one called `fraudctl`,
+which the default search path would make the home of whatever the user of that name creates). Each migration
+is one transaction that takes an advisory lock, looks at the record again, applies one file and records it;
+so any number of runs may race, and the lock works through a transaction pooler as well.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+from psycopg import errors as sqlstate
+
+from fraudctl import assets
+from fraudctl.clock import Deadline
+from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.database.connection import Connection, connect
+from fraudctl.database.migration_errors import broken_sql, busy, lost_connection
+from fraudctl.errors import DataError
+
+FILE_NAME = re.compile(r"([0-9]{4})_[a-z0-9][a-z0-9_]*\.sql")
+_LOCK = int.from_bytes(b"fraudctl") >> 1
+# A migration that waits for a table holds up everyone who queues behind it: give way soon, then try again.
+_TABLE_LOCK_SECONDS = 4.0
+_APPLICATION = "fraudctl-migrate"
+_TABLE = "fraudctl_meta.schema_migrations"
+_CREATE = f"""
+CREATE SCHEMA IF NOT EXISTS fraudctl_meta;
+CREATE TABLE IF NOT EXISTS {_TABLE} (
+    version    integer     PRIMARY KEY,
+    name       text        NOT NULL,
+    sha256     text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)"""
+_TRANSACTION_WORDS = {"begin", "start", "commit", "end", "rollback", "abort", "prepare"}
+_OPAQUE = re.compile(
+    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$[A-Za-z_0-9]*\$).*?\1", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file of the folder; `applied_at` is None until it has been applied."""
+
+    version: int
+    name: str
+    sha256: str
+    applied_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class MigrationReport:
+    """`applied` by this run, `already` there before it (or applied by a run beside it), still `pending`."""
+
+    applied: tuple[Migration, ...]
+    already: tuple[Migration, ...]
+    pending: tuple[Migration, ...]
+
+
+@dataclass(frozen=True)
+class _Script:
+    migration: Migration
+    sql: str
+
+
+def migrate(
+    endpoint: PostgresEndpoint,
+    *,
+    connect_seconds: float,
+    lock_wait_seconds: float,
+    dry_run: bool = False,
+    folder: Path | None = None,
+    observe: Callable[[Migration], None] = lambda _migration: None,
+) -> MigrationReport:
+    """Apply every migration that is pending; `observe` hears of each one after it has been committed.
+
+    Raises:
+        DataError: the folder and the record disagree, or a migration fails.
+        NotReadyError: another run, or a long query, held a needed lock for `lock_wait_seconds`.
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    if dry_run:
+        return status(endpoint, connect_seconds=connect_seconds, folder=folder)
+    scripts = _read(folder or assets.sql() / "migrations")
+    deadline = Deadline(lock_wait_seconds)
+    applied: list[Migration] = []
+    with connect(endpoint, application=_APPLICATION, timeout_seconds=connect_seconds) as connection:
+        while (migration := _apply_next(connection, scripts, deadline)) is not None:
+            applied.append(migration)
+            observe(migration)
+        recorded = _recorded(connection)
+    mine = {migration.version for migration in applied}
+    already = tuple(migration for migration in recorded if migration.version not in mine)
+    return MigrationReport(tuple(applied), already, ())
+
+
+def status(
+    endpoint: PostgresEndpoint, *, connect_seconds: float, folder: Path | None = None
+) -> MigrationReport:
+    """What has been applied and what is pending; changes nothing.
+
+    Raises:
+        DataError: the folder and the record disagree.
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    scripts = _read(folder or assets.sql() / "migrations")
+    with connect(
+        endpoint,
+        application=_APPLICATION,
+        timeout_seconds=connect_seconds,
+        options={"default_transaction_read_only": "on"},
+    ) as connection:
+        recorded = _recorded(connection)
+    pending = _pending(scripts, recorded)
+    return MigrationReport((), recorded, tuple(script.migration for script in pending))
+
+
+def _read(folder: Path) -> list[_Script]:
+    """The folder's files in order; anything that is not plainly a migration is refused."""
+    try:
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+        contents = [(file, FILE_NAME.fullmatch(file.name), file.read_bytes()) for file in files]
+    except OSError as error:
+        raise DataError(f"the migrations in {folder} cannot be read", detail=str(error)) from error
+    scripts: list[_Script] = []
+    for file, name, content in contents:
+        if name is None:
+            raise DataError(
+                f"{file} is not named like a migration",
+                hint="name it NNNN_lower_case_words.sql, or move it elsewhere",
+            )
+        version = int(name[1])
+        if version != len(scripts) + 1:
+            raise DataError(
+                f"the migrations are not numbered one after the other: {file.name} follows number"
+                f" {len(scripts)}",
+                detail=f"in {folder}",
+                hint=f"the next file must begin with {len(scripts) + 1:04}_",
+            )
+        digest = hashlib.sha256(content).hexdigest()
+        scripts.append(_Script(Migration(version, file.name, digest), _text(file, content)))
+    if not scripts:
+        raise DataError(f"there is no migration in {folder}", hint="reinstall fraudctl")
+    return scripts
+
+
+def _text(file: Path, content: bytes) -> str:
+    try:
+        sql = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8", detail=str(error), hint="save it as UTF-8") from error
+    if "\ufeff" in sql:
+        raise DataError(f"{file} holds a byte-order mark", hint="save it as UTF-8 without a byte-order mark")
+    for statement in _OPAQUE.sub(" ", sql).split(";"):
+        word = statement.split(maxsplit=1)[0].lower() if statement.strip() else ""
+        if word in _TRANSACTION_WORDS:
+            raise DataError(
+                f"{file} controls transactions itself ({word.upper()})",
+                detail="a migration and its record are committed together, in one transaction",
+                hint="leave the statement out",
+            )
+    return sql
+
+
+def _apply_next(connection: Connection, scripts: list[_Script], deadline: Deadline) -> Migration | None:
+    """Apply and record the first pending migration, in one transaction; None when nothing is pending."""
+    while True:
+        script: _Script | None = None
+        try:
+            with connection.transaction():
+                _take_lock(connection, deadline)
+                pending = _pending(scripts, _recorded(connection))
+                if not pending:
+                    return None
+                script = pending[0]
+                _set_lock_timeout(connection, min(deadline.remaining(), _TABLE_LOCK_SECONDS))
+                return _apply(connection, script)
+        except sqlstate.LockNotAvailable as error:
+            if deadline.expired:
+                raise busy(script.migration.name if script else None, deadline.seconds, error) from error
+        except psycopg.Error as error:
+            if connection.broken:
+                raise lost_connection(script.migration.name if script else None, error) from error
+            name, sql = (script.migration.name, script.sql) if script else ("the migrations' record", "")
+            raise broken_sql(name, sql, error) from error
+
+
+def _take_lock(connection: Connection, deadline: Deadline) -> None:
+    _set_lock_timeout(connection, deadline.remaining())
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    if not _has_record(connection):
+        # IF NOT EXISTS alone is not safe against a race; the lock is what makes it so.
+        connection.execute(_CREATE)
+
+
+def _set_lock_timeout(connection: Connection, seconds: float) -> None:
+    milliseconds = max(1, round(seconds * 1000))  # 0 would mean for ever
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(milliseconds),))
+
+
+def _apply(connection: Connection, script: _Script) -> Migration:
+    connection.execute(script.sql.encode())  # bytes: taken as it is, per cent signs and all
+    row = connection.execute(
+        f"INSERT INTO {_TABLE} (version, name, sha256) VALUES (%s, %s, %s) RETURNING applied_at",
+        (script.migration.version, script.migration.name, script.migration.sha256),
+    ).fetchone()
+    assert row is not None
+    return Migration(script.migration.version, script.migration.name, script.migration.sha256, row[0])
+
+
+def _has_record(connection: Connection) -> bool:
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (_TABLE,)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _recorded(connection: Connection) -> tuple[Migration, ...]:
+    if not _has_record(connection):
+        return ()
+    rows = connection.execute(f"SELECT version, name, sha256, applied_at FROM {_TABLE} ORDER BY version")
+    return tuple(Migration(*row) for row in rows)
+
+
+def _pending(scripts: list[_Script], recorded: tuple[Migration, ...]) -> list[_Script]:
+    """The scripts after the last recorded one, once every recorded one is known to be unchanged."""
+    for number, migration in enumerate(recorded, start=1):
+        if migration.version != number:
+            raise DataError(
+                f"the database's record of migrations has a gap: number {number} is missing",
+                detail=f"{migration.name} has been applied without it",
+                hint=f"somebody changed {_TABLE}; restore the missing row",
+            )
+        if number > len(scripts):
+            raise DataError(
+                f"the database is newer than this fraudctl: it has {migration.name}",
+                detail=f"this version ends with {scripts[-1].migration.name}",
+                hint="use the version of fraudctl that applied it, or a newer one",
+            )
+        file = scripts[number - 1].migration
+        if (file.name, file.sha256) != (migration.name, migration.sha256):
+            raise DataError(
+                f"{file.name} has changed since it was applied",
+                detail=(
+                    f"applied  {migration.sha256}  {migration.name}\non disk  {file.sha256}  {file.name}"
+                ),
+                hint="restore the file as it was, and put the change into a new migration",
+            )
+    return scripts[len(recorded) :]
