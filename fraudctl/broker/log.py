@@ -1,0 +1,151 @@
+"""Read exact offset ranges of a topic, every record of them and nothing else."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from fraudctl.broker import options
+from fraudctl.broker.topics import end_offsets
+from fraudctl.errors import RefusedError, UnreachableError
+
+BATCH = 10_000
+# The longest wait for the next batch: the silence of a lost broker is noticed between two waits.
+WAIT_SECONDS = 0.2
+
+_GONE = (
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError.OFFSET_OUT_OF_RANGE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+)
+
+Ranges = Mapping[int, tuple[int, int]]
+
+
+class LogRecord(NamedTuple):
+    """One record as the log holds it; `arrival_ms` is its Kafka timestamp in ms since 1970."""
+
+    partition: int
+    offset: int
+    arrival_ms: int
+    value: bytes | None
+
+
+def read_ranges(
+    bootstrap_servers: str, topic: str, ranges: Ranges, *, timeout_seconds: float
+) -> Iterator[LogRecord]:
+    """Every record with start <= offset < end of each partition, in offset order per partition.
+
+    The ranges are checked before the first record is handed out. Offsets without a record (transaction
+    markers) are passed over.
+
+    Raises:
+        RefusedError: a range reaches beyond what the log holds: retention has removed its begin, or the
+            topic was created again. What was there cannot be told any more.
+        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+    """
+    for start, end in ranges.values():
+        if not 0 <= start <= end:
+            raise ValueError(f"no offset range: {start} to {end}")
+    wanted = {partition: span for partition, span in ranges.items() if span[0] < span[1]}
+    if not wanted:
+        return iter(())
+    held = end_offsets(bootstrap_servers, topic, timeout_seconds=timeout_seconds)
+    for partition, (start, end) in sorted(wanted.items()):
+        _refuse_beyond(topic, partition, start, end, held.get(partition))
+    return _Reading(bootstrap_servers, topic, wanted, timeout_seconds).records()
+
+
+def _refuse_beyond(topic: str, partition: int, start: int, end: int, held: tuple[int, int] | None) -> None:
+    if held is None:
+        detail = f"partition {partition} does not exist"
+    elif held[0] > start:
+        detail = f"partition {partition} begins at offset {held[0]}, and {start} to {held[0]} is gone"
+    elif held[1] < end:
+        detail = f"partition {partition} ends at offset {held[1]}, and {end} was reached before"
+    else:
+        return
+    raise _unverifiable(topic, detail)
+
+
+def _unverifiable(topic: str, detail: str) -> RefusedError:
+    return RefusedError(
+        f"the log of topic {topic!r} cannot be verified: it no longer holds what was read from it",
+        detail=detail,
+        hint="retention has removed records, or the topic was created again; "
+        "start over with a new topic and database, and a longer kafka.retention_hours",
+    )
+
+
+class _Reading:
+    """One pass over the ranges: which partitions are still open, and what was last heard of the broker."""
+
+    def __init__(self, bootstrap_servers: str, topic: str, ranges: Ranges, timeout_seconds: float) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._topic = topic
+        self._starts = {partition: start for partition, (start, _) in ranges.items()}
+        self._ends = {partition: end for partition, (_, end) in ranges.items()}
+        self._timeout_seconds = timeout_seconds
+        self._last_error = ""
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._last_error = error.str()
+
+    def records(self) -> Iterator[LogRecord]:
+        consumer = Consumer(options.reader(self._bootstrap_servers) | {"error_cb": self._on_error})
+        try:
+            consumer.assign([TopicPartition(self._topic, *item) for item in self._starts.items()])
+            heard = time.monotonic()
+            while self._ends:
+                before = set(self._ends)
+                messages = consumer.consume(BATCH, WAIT_SECONDS)
+                yield from self._wanted(messages)
+                finished = before - set(self._ends)
+                # Nothing more is to be fetched of what is finished.
+                consumer.pause([TopicPartition(self._topic, number) for number in finished])
+                # Looked at after the records were handed out: the reader's own work is no silence.
+                if finished or any(message.error() is None for message in messages):
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > self._timeout_seconds:
+                    raise self._silence()
+        finally:
+            consumer.close()
+
+    def _wanted(self, messages: list[Message]) -> Iterator[LogRecord]:
+        ends = self._ends
+        for message in messages:
+            # A message that comes out of `consume` always has its partition and its offset.
+            partition: int = message.partition()  # type: ignore[assignment]
+            offset: int = message.offset()  # type: ignore[assignment]
+            end = ends.get(partition)
+            if end is None:
+                continue
+            error = message.error()
+            if error is not None:
+                self._judge(error, partition, offset)
+                continue
+            if offset < end:
+                yield LogRecord(partition, offset, message.timestamp()[1], message.value())
+            if offset + 1 >= end:
+                del ends[partition]
+
+    def _judge(self, error: KafkaError, partition: int, offset: int) -> None:
+        """A partition's end closes its range, a lost offset refuses, a lost connection is waited for."""
+        if error.code() == KafkaError._PARTITION_EOF:
+            # This is how a range ends whose last offsets hold no records.
+            if offset >= self._ends[partition]:
+                del self._ends[partition]
+        elif error.code() in _GONE:
+            raise _unverifiable(self._topic, f"partition {partition}: {error.str()}")
+        else:
+            self._last_error = error.str()
+
+    def _silence(self) -> UnreachableError:
+        return UnreachableError(
+            f"Kafka at {self._bootstrap_servers} has sent nothing for {self._timeout_seconds:g} s "
+            f"while partitions {sorted(self._ends)} of {self._topic!r} were being read",
+            detail=self._last_error,
+            hint="look at `fraudctl status`, then ask again",
+        )

@@ -1,0 +1,293 @@
+"""Topics: create with explicit settings, compare, identify, and say which offsets they hold."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, TopicDescription
+
+from fraudctl.broker import options
+from fraudctl.clock import Deadline
+from fraudctl.config.model import KafkaSettings
+from fraudctl.errors import ConfigError, RefusedError, UnreachableError
+
+# How long one request may take before it is asked again, within the deadline of the whole question.
+REQUEST_SECONDS = 5.0
+TIMESTAMP_TYPE = "message.timestamp.type"
+_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_ID)
+
+
+@dataclass(frozen=True)
+class TopicReport:
+    """What `ensure_topic` found or did; `differences` names settings of an old topic, left as they are."""
+
+    topic: str
+    change: Literal["created", "unchanged"]
+    partitions: int
+    settings: dict[str, str]
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TopicIdentity:
+    """What stays the same for a topic's life, and differs once it is deleted and created again."""
+
+    cluster_id: str
+    topic_id: str
+    partitions: int
+
+
+class _Admin:
+    """One admin client and one deadline; every answer is awaited here, every error translated here."""
+
+    def __init__(self, bootstrap_servers: str, timeout_seconds: float) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self.deadline = Deadline(timeout_seconds)
+        self._last_error = ""
+        try:
+            self.client = AdminClient(options.client(bootstrap_servers) | {"error_cb": self._on_error})
+        except (KafkaException, ValueError) as error:
+            raise ConfigError(
+                f"{bootstrap_servers!r} is not a list of Kafka servers",
+                detail=str(error),
+                hint="set kafka.bootstrap_servers to host:port[,host:port…]",
+            ) from error
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._last_error = error.str()
+
+    def ask(self, question: Callable[[float], Mapping[Any, "Future[Any]"]]) -> dict[Any, Any]:
+        """Ask with a time limit in seconds; again while the answer is "not now" and time is left.
+
+        Raises:
+            KafkaException: the broker's final answer is an error.
+            UnreachableError: no broker answered in time.
+        """
+        while True:
+            try:
+                futures = question(self._request_seconds())
+                # The client ends each future itself; the second more is for its own clean-up.
+                return {key: future.result(self._request_seconds() + 1.0) for key, future in futures.items()}
+            except FutureTimeoutError as error:
+                last: Exception = error
+            except KafkaException as error:
+                if not _worth_asking_again(error):
+                    raise
+                last = error
+            self.client.poll(min(0.1, self.deadline.remaining()))
+            if self.deadline.expired:
+                raise self.unreachable(last) from last
+
+    def metadata(self) -> None:
+        """Ask any broker for the cluster's metadata, and nothing about topics."""
+        self.ask(lambda seconds: {"cluster": self.client.describe_cluster(request_timeout=seconds)})
+
+    def unreachable(self, cause: Exception) -> UnreachableError:
+        self.client.poll(0)
+        return UnreachableError(
+            f"Kafka does not answer at {self.bootstrap_servers}",
+            detail=self._last_error or _text(cause),
+            hint="start it with `fraudctl up`, or look at `fraudctl status`",
+        )
+
+    def _request_seconds(self) -> float:
+        # librdkafka refuses a time limit of zero.
+        return max(0.05, min(REQUEST_SECONDS, self.deadline.remaining()))
+
+
+def probe(bootstrap_servers: str, *, timeout_seconds: float) -> None:
+    """Return as soon as a broker has answered a metadata request.
+
+    Raises:
+        UnreachableError: none did in time; the detail is the last error of the connection.
+        ConfigError: the addresses cannot be addresses.
+    """
+    _Admin(bootstrap_servers, timeout_seconds).metadata()
+
+
+def topic_settings(kafka: KafkaSettings) -> dict[str, str]:
+    """The topic's own settings, all explicit: nothing is left to a broker's defaults."""
+    return {
+        "cleanup.policy": "delete",
+        TIMESTAMP_TYPE: kafka.timestamp_type,
+        "retention.ms": str(kafka.retention_hours * 3_600_000),
+        "max.message.bytes": str(kafka.max_message_bytes),
+    }
+
+
+def ensure_topic(bootstrap_servers: str, kafka: KafkaSettings, *, timeout_seconds: float) -> TopicReport:
+    """Create the topic of `kafka` unless it exists as it must be.
+
+    Raises:
+        RefusedError: it exists with fewer partitions, or stamps its records in another way.
+        UnreachableError: no broker answered in time.
+    """
+    admin = _Admin(bootstrap_servers, timeout_seconds)
+    admin.metadata()
+    wanted = topic_settings(kafka)
+    created = _create(admin, kafka, wanted)
+    partitions = len(_described(admin, kafka.topic, wait_for_leaders=True).partitions)
+    if created:
+        return TopicReport(kafka.topic, "created", partitions, wanted)
+    actual = _actual_settings(admin, kafka.topic, wanted)
+    _refuse_other_shape(kafka, partitions, actual)
+    differences = tuple(
+        f"{key} is {actual[key]}, the settings say {value}"
+        for key, value in wanted.items()
+        if actual[key] != value
+    )
+    return TopicReport(kafka.topic, "unchanged", partitions, actual, differences)
+
+
+def identity(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> TopicIdentity:
+    """Which cluster and which incarnation of the topic this is.
+
+    Raises:
+        RefusedError: the topic does not exist.
+        UnreachableError: no broker answered in time.
+    """
+    admin = _Admin(bootstrap_servers, timeout_seconds)
+    cluster = admin.ask(lambda seconds: {"": admin.client.describe_cluster(request_timeout=seconds)})[""]
+    described = _described(admin, topic, wait_for_leaders=False)
+    # Kafka's own tools print the id in the URL-safe alphabet; librdkafka gives the other one.
+    topic_id = str(described.topic_id).replace("+", "-").replace("/", "_")
+    return TopicIdentity(str(cluster.cluster_id), topic_id, len(described.partitions))
+
+
+def end_offsets(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> dict[int, tuple[int, int]]:
+    """Per partition the first offset still held, and the offset after the last record.
+
+    Raises:
+        RefusedError: the topic does not exist.
+        UnreachableError: no broker answered in time.
+    """
+    admin = _Admin(bootstrap_servers, timeout_seconds)
+    described = _described(admin, topic, wait_for_leaders=True)
+    numbers = sorted(partition.id for partition in described.partitions)
+    low = _offsets(admin, topic, numbers, OffsetSpec.earliest())
+    high = _offsets(admin, topic, numbers, OffsetSpec.latest())
+    return {number: (low[number], high[number]) for number in numbers}
+
+
+def _create(admin: _Admin, kafka: KafkaSettings, wanted: dict[str, str]) -> bool:
+    """True if this call created the topic, False if it was there."""
+    new = NewTopic(kafka.topic, num_partitions=kafka.partitions, replication_factor=1, config=wanted)
+    try:
+        admin.ask(
+            lambda seconds: admin.client.create_topics(
+                [new], operation_timeout=seconds, request_timeout=seconds
+            )
+        )
+    except KafkaException as error:
+        if _code(error) == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise RefusedError(
+            f"Kafka refuses to create the topic {kafka.topic!r}",
+            detail=_text(error),
+            hint="look at the kafka section of `fraudctl config show`",
+        ) from error
+    return True
+
+
+def _described(admin: _Admin, topic: str, *, wait_for_leaders: bool) -> TopicDescription:
+    while True:
+        try:
+            answer = admin.ask(
+                lambda seconds: admin.client.describe_topics(
+                    TopicCollection([topic]), request_timeout=seconds
+                )
+            )
+        except KafkaException as error:
+            if _code(error) not in _MISSING:
+                raise _refused(topic, error) from error
+            raise RefusedError(
+                f"the topic {topic!r} does not exist at {admin.bootstrap_servers}",
+                hint="create it with `fraudctl up`",
+            ) from error
+        described: TopicDescription = answer[topic]
+        if not wait_for_leaders or all(partition.leader for partition in described.partitions):
+            return described
+        if admin.deadline.expired:
+            raise UnreachableError(
+                f"the topic {topic!r} has partitions without a leader at {admin.bootstrap_servers}",
+                hint="look at the broker's log with `fraudctl logs kafka`",
+            )
+        admin.client.poll(0.1)
+
+
+def _actual_settings(admin: _Admin, topic: str, wanted: dict[str, str]) -> dict[str, str]:
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    try:
+        answer = admin.ask(lambda seconds: admin.client.describe_configs([resource], request_timeout=seconds))
+    except KafkaException as error:
+        raise _refused(topic, error) from error
+    entries = answer[resource]
+    return {key: str(entries[key].value) for key in wanted}
+
+
+def _refuse_other_shape(kafka: KafkaSettings, partitions: int, actual: dict[str, str]) -> None:
+    if partitions < kafka.partitions:
+        raise RefusedError(
+            f"the topic {kafka.topic!r} has {partitions} partitions, the settings ask for {kafka.partitions}",
+            detail="more partitions would move cards to other partitions, away from their history",
+            hint=f"set kafka.partitions to {partitions}, or kafka.topic to a new name",
+        )
+    if actual[TIMESTAMP_TYPE] != kafka.timestamp_type:
+        raise RefusedError(
+            f"the topic {kafka.topic!r} has {TIMESTAMP_TYPE}={actual[TIMESTAMP_TYPE]}, "
+            f"the settings ask for {kafka.timestamp_type}",
+            detail="lateness is judged by the record's timestamp: its meaning must not change half-way",
+            hint=f"set kafka.timestamp_type to {actual[TIMESTAMP_TYPE]}, or kafka.topic to a new name",
+        )
+
+
+def _offsets(admin: _Admin, topic: str, numbers: list[int], spec: OffsetSpec) -> dict[int, int]:
+    wanted = {TopicPartition(topic, number): spec for number in numbers}
+    try:
+        answer = admin.ask(lambda seconds: admin.client.list_offsets(wanted, request_timeout=seconds))
+    except KafkaException as error:
+        raise _refused(topic, error) from error
+    return {partition.partition: result.offset for partition, result in answer.items()}
+
+
+def _refused(topic: str, error: KafkaException) -> RefusedError:
+    return RefusedError(f"Kafka refuses a question about the topic {topic!r}", detail=_text(error))
+
+
+def _code(error: KafkaException) -> int:
+    cause = error.args[0] if error.args else None
+    return cause.code() if isinstance(cause, KafkaError) else KafkaError.UNKNOWN
+
+
+def _text(error: Exception) -> str:
+    cause = error.args[0] if error.args else error
+    return str(cause.str() if isinstance(cause, KafkaError) else error)
+
+
+_NOT_NOW = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._WAIT_COORD,
+        KafkaError._RESOLVE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        # A leader just elected is not yet known to every broker, not even to itself.
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+    }
+)
+
+
+def _worth_asking_again(error: KafkaException) -> bool:
+    return _code(error) in _NOT_NOW
