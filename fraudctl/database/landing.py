@@ -1,0 +1,321 @@
+"""Landing one micro-batch: fence, ledger, staging, golden merge and dead letters in one transaction.
+
+Whatever happens on the way (crash, lost connection, lost answer to COMMIT, a second attempt by Spark),
+the batch is either wholly there, once, or not there at all. Three things see to it: the lease row, locked
+first, refuses a writer whose epoch has passed; the ledger, keyed by Spark's query and batch id and compared
+by offset range and digest, makes a repetition change nothing; and staging is emptied and filled inside the
+transaction, so nothing stale can be merged.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import psycopg
+from psycopg.types.json import Json
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    wait_exponential,
+)
+
+from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.model import LandingSettings
+from fraudctl.database.connection import Connection, connect
+from fraudctl.database.statements import statement
+from fraudctl.errors import DataError, FencedError, UnreachableError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, UnreachableError)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, order=True)
+class WindowRow:
+    """One window's whole value. Times in microseconds since the epoch, amounts in minor units."""
+
+    window_start_us: int
+    window_end_us: int
+    category: str
+    count: int
+    flagged_count: int
+    amount_minor: int
+    flagged_amount_minor: int
+
+
+@dataclass(frozen=True, order=True)
+class DeadLetter:
+    """One refused record: where it lies in the log, why, and its first bytes."""
+
+    partition: int
+    offset: int
+    reason: str
+    arrival_us: int
+    payload: bytes
+    payload_bytes: int
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Everything one micro-batch brings.
+
+    `offsets` maps a partition to (first, one past the last); `intake` counts the records of each
+    partition by fate (`admitted` or a reason); `watermark_ms` is the batch's own entry in the checkpoint.
+    """
+
+    query_id: str
+    batch_id: int
+    offsets: dict[int, tuple[int, int]]
+    intake: dict[int, dict[str, int]]
+    watermark_ms: int
+    windows: tuple[WindowRow, ...]
+    dead_letters: tuple[DeadLetter, ...]
+
+    def digest(self) -> str:
+        """SHA-256 over the rows, in an order of their own: equal input gives an equal digest."""
+        result = hashlib.sha256()
+        for row in sorted(self.windows):
+            result.update(repr(row).encode())
+        for letter in sorted(self.dead_letters):
+            result.update(repr((letter.partition, letter.offset, letter.reason)).encode())
+        return result.hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which log the offsets belong to, and under which settings it is read."""
+
+    cluster_id: str
+    topic: str
+    topic_id: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What landing did. `replayed`: the ledger already had the batch, nothing was changed."""
+
+    batch_id: int
+    replayed: bool
+    windows: int
+    dead_letters: int
+
+
+class Landing:
+    """The detector's writer: acquires an epoch once, then lands one batch after the other.
+
+    Args:
+        stopping: asked between attempts; when true an unreachable database is not waited for any longer.
+        on_retry: told in one line about each failed attempt.
+    """
+
+    def __init__(
+        self,
+        endpoint: PostgresEndpoint,
+        source: Source,
+        settings: LandingSettings,
+        *,
+        holder: str,
+        connect_seconds: float,
+        stopping: Callable[[], bool],
+        on_retry: Callable[[str], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._source = source
+        self._settings = settings
+        self._holder = holder
+        self._connect_seconds = connect_seconds
+        self._stopping = stopping
+        self._on_retry = on_retry
+        self._connection: Connection | None = None
+        self.epoch = -1
+
+    def acquire(self) -> int:
+        """Become the writer: from now on every earlier epoch is fenced.
+
+        Raises:
+            UnreachableError: the database did not answer within `landing.retry_seconds`.
+        """
+        self.epoch = self._retrying(self._acquire_once)
+        return self.epoch
+
+    def land(self, batch: MicroBatch) -> Landed:
+        """Land the batch, once, whatever it takes.
+
+        Raises:
+            FencedError: another detector has become the writer.
+            DataError: the ledger knows this batch with another range or other rows.
+            UnreachableError: the database did not answer within `landing.retry_seconds`.
+        """
+        return self._retrying(lambda: self._land_once(batch))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _retrying(self, work: Callable[[], Result]) -> Result:
+        """Do `work` until it succeeds; every attempt is a whole transaction on a fresh connection."""
+
+        def attempt() -> Result:
+            try:
+                return work()
+            except psycopg.Error:
+                self.close()
+                raise
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self._on_retry(f"attempt {state.attempt_number} failed, trying again: {str(error).strip()}")
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(_TRANSIENT),
+            stop=lambda state: (
+                self._stopping() or (state.seconds_since_start or 0) >= self._settings.retry_seconds
+            ),
+            wait=wait_exponential(multiplier=0.2, max=5),
+            before_sleep=tell,
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise UnreachableError(
+                "the database failed and did not come back in time",
+                detail=str(error).strip(),
+                hint="nothing is lost: look at `fraudctl status`, then run `fraudctl detect` again",
+            ) from error
+        except psycopg.Error as error:
+            raise DataError(
+                "the database refuses the batch",
+                detail=str(error).strip(),
+                hint="check the schema with `fraudctl migrate --check`",
+            ) from error
+
+    def _acquire_once(self) -> int:
+        connection = self._open()
+        with connection.transaction():
+            row = connection.execute(statement("lease_acquire"), {"holder": self._holder}).fetchone()
+        if row is None:
+            raise DataError(
+                "the lease row of the detector is missing", hint="run `fraudctl migrate --status`"
+            )
+        return int(row[0])
+
+    def _land_once(self, batch: MicroBatch) -> Landed:
+        connection = self._open()
+        with connection.transaction():
+            self._check_fence(connection)
+            if self._already_landed(connection, batch):
+                return Landed(batch.batch_id, True, len(batch.windows), len(batch.dead_letters))
+            _stage_and_merge(connection, batch.windows)
+            _keep_dead_letters(connection, self._source.topic, batch.dead_letters)
+            connection.execute(statement("ledger_insert"), self._ledger_row(batch))
+        return Landed(batch.batch_id, False, len(batch.windows), len(batch.dead_letters))
+
+    def _check_fence(self, connection: Connection) -> None:
+        row = connection.execute(statement("lease_lock")).fetchone()
+        if row is None or row[0] != self.epoch:
+            holder = row[1] if row else "nobody"
+            raise FencedError(
+                "another detector has taken over; this one has stopped without writing",
+                detail=f"own epoch {self.epoch}, epoch in force {row[0] if row else '?'} held by {holder}",
+                hint="`fraudctl status` shows which detector runs now",
+            )
+
+    def _already_landed(self, connection: Connection, batch: MicroBatch) -> bool:
+        key = {"query_id": batch.query_id, "batch_id": batch.batch_id}
+        row = connection.execute(statement("ledger_find"), key).fetchone()
+        if row is None:
+            return False
+        if row[0] != _plain_offsets(batch) or row[1] != batch.digest():
+            raise DataError(
+                f"batch {batch.batch_id} was landed before with another content",
+                detail=f"ledger: offsets {row[0]}, digest {row[1]}\n"
+                f"now:    offsets {_plain_offsets(batch)}, digest {batch.digest()}",
+                hint="the checkpoint does not belong to this ledger; nothing was changed",
+            )
+        connection.execute(statement("ledger_replayed"), key)
+        return True
+
+    def _ledger_row(self, batch: MicroBatch) -> dict[str, object]:
+        return {
+            "query_id": batch.query_id,
+            "batch_id": batch.batch_id,
+            "epoch": self.epoch,
+            "cluster_id": self._source.cluster_id,
+            "topic": self._source.topic,
+            "topic_id": self._source.topic_id,
+            "offsets": Json(_plain_offsets(batch)),
+            "intake": Json({str(partition): fates for partition, fates in sorted(batch.intake.items())}),
+            "watermark": _EPOCH + timedelta(milliseconds=batch.watermark_ms),
+            "rows": len(batch.windows),
+            "digest": batch.digest(),
+            "fingerprint": self._source.fingerprint,
+        }
+
+    def _open(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            settings = self._settings
+            self._connection = connect(
+                self._endpoint,
+                application="fraudctl detector",
+                timeout_seconds=self._connect_seconds,
+                options={
+                    "synchronous_commit": "on",
+                    "statement_timeout": f"{settings.statement_timeout_seconds * 1000:.0f}",
+                    "lock_timeout": f"{settings.lock_timeout_seconds * 1000:.0f}",
+                    "idle_in_transaction_session_timeout": f"{settings.statement_timeout_seconds * 1000:.0f}",
+                },
+            )
+        return self._connection
+
+
+def _stage_and_merge(connection: Connection, rows: tuple[WindowRow, ...]) -> None:
+    connection.execute(statement("staging_clear"))
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        with cursor.copy(statement("staging_copy")) as copy:
+            for row in rows:
+                copy.write_row(
+                    (
+                        _instant(row.window_start_us),
+                        _instant(row.window_end_us),
+                        row.category,
+                        row.count,
+                        row.flagged_count,
+                        row.amount_minor,
+                        row.flagged_amount_minor,
+                    )
+                )
+        cursor.execute(statement("metrics_merge"))
+
+
+def _keep_dead_letters(connection: Connection, topic: str, letters: tuple[DeadLetter, ...]) -> None:
+    if not letters:
+        return
+    connection.execute(
+        statement("dead_letters_insert"),
+        {
+            "topic": topic,
+            "partitions": [letter.partition for letter in letters],
+            "offsets": [letter.offset for letter in letters],
+            "reasons": [letter.reason for letter in letters],
+            "arrivals": [_instant(letter.arrival_us) for letter in letters],
+            "payloads": [letter.payload for letter in letters],
+            "lengths": [letter.payload_bytes for letter in letters],
+        },
+    )
+
+
+def _plain_offsets(batch: MicroBatch) -> dict[str, list[int]]:
+    return {str(partition): list(span) for partition, span in sorted(batch.offsets.items())}
+
+
+def _instant(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

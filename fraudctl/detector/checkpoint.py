@@ -1,0 +1,87 @@
+"""Read Spark's own write-ahead log: which offsets a micro-batch covers, and its watermark.
+
+Layout of a checkpoint (Spark's HDFSMetadataLog): `metadata` holds {"id": <query id>}; `offsets/N` is
+written before batch N runs and holds a version line, a line {"batchWatermarkMs": …} and one line per
+source with the end offsets {"<topic>": {"<partition>": <offset>}}; the start offsets are the end offsets
+of N-1, and for the first batch those in `sources/<n>/0`.
+
+Files are read through Hadoop's FileSystem, so a checkpoint on HDFS or S3 works as well as a local one.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from fraudctl.errors import DataError
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
+    """`offsets`: partition → (first, one past the last). `watermark_ms`: since the epoch, 0 at first."""
+
+    batch_id: int
+    offsets: dict[int, tuple[int, int]]
+    watermark_ms: int
+
+
+class Checkpoint:
+    """The checkpoint folder of one query over one topic."""
+
+    def __init__(self, spark: SparkSession, location: str, topic: str) -> None:
+        jvm: Any = spark._jvm
+        self._jvm = jvm
+        self._root = location
+        self._topic = topic
+        path = jvm.org.apache.hadoop.fs.Path(location)
+        self._files = path.getFileSystem(spark._jsc.hadoopConfiguration())
+
+    def query_id(self) -> str:
+        """The id that Spark keeps for this checkpoint, a UUID as text."""
+        return str(json.loads(self._read("metadata"))["id"])
+
+    def planned(self, batch_id: int) -> PlannedBatch:
+        """What `offsets/<batch_id>` says.
+
+        Raises:
+            DataError: a file is missing or is not what Spark writes.
+        """
+        ends, watermark_ms = self._offsets(batch_id)
+        starts = self._offsets(batch_id - 1)[0] if batch_id > 0 else self._initial_offsets()
+        # A partition that was added later begins at its earliest offset, which for a new one is 0.
+        spans = {partition: (starts.get(partition, 0), end) for partition, end in sorted(ends.items())}
+        return PlannedBatch(batch_id, spans, watermark_ms)
+
+    def _offsets(self, batch_id: int) -> tuple[dict[int, int], int]:
+        lines = self._read(f"offsets/{batch_id}").splitlines()
+        try:
+            watermark_ms = int(json.loads(lines[1])["batchWatermarkMs"])
+            sources = [self._of_topic(line) for line in lines[2:] if line != "-"]
+        except (IndexError, KeyError, ValueError) as error:
+            raise DataError(f"the checkpoint's offsets/{batch_id} is not what Spark writes") from error
+        if not sources or any(source != sources[0] for source in sources):
+            raise DataError(f"the checkpoint's offsets/{batch_id} does not cover one range of {self._topic}")
+        return sources[0], watermark_ms
+
+    def _initial_offsets(self) -> dict[int, int]:
+        text = self._read("sources/0/0")
+        # A version line, then JSON; Spark writes a zero byte first for compatibility with its 2.1.
+        return self._of_topic(text[text.index("{") :])
+
+    def _of_topic(self, line: str) -> dict[int, int]:
+        return {int(partition): int(offset) for partition, offset in json.loads(line)[self._topic].items()}
+
+    def _read(self, name: str) -> str:
+        path = self._jvm.org.apache.hadoop.fs.Path(f"{self._root}/{name}")
+        if not self._files.exists(path):
+            raise DataError(
+                f"the checkpoint lacks its file {name}",
+                detail=f"in {self._root}",
+                hint="a damaged checkpoint cannot be continued; restore it whole",
+            )
+        stream = self._files.open(path)
+        try:
+            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()

@@ -1,0 +1,61 @@
+"""One JSON line per landed micro-batch, for whoever watches the detector from outside."""
+
+import json
+from typing import Any
+
+from pyspark.sql.streaming.query import StreamingQuery
+
+from fraudctl.config.job import DetectorJob
+from fraudctl.database.landing import Landed, MicroBatch
+
+
+class ProgressLog:
+    """Joins what the sink knows of a batch with Spark's own figures, once Spark has published them."""
+
+    def __init__(self, job: DetectorJob) -> None:
+        self._file = job.progress_file
+        self._landed: dict[int, dict[str, Any]] = {}
+
+    def landed(self, batch: MicroBatch, landed: Landed) -> None:
+        """Called on the sink's thread."""
+        fates: dict[str, int] = {}
+        for counts in batch.intake.values():
+            for fate, count in counts.items():
+                fates[fate] = fates.get(fate, 0) + count
+        self._landed[batch.batch_id] = {
+            "batch_id": batch.batch_id,
+            "replayed": landed.replayed,
+            "windows": landed.windows,
+            "fates": fates,
+            "watermark_ms": batch.watermark_ms,
+            "end_offsets": {str(partition): span[1] for partition, span in batch.offsets.items()},
+        }
+
+    def publish(self, query: StreamingQuery) -> None:
+        """Append a line for every batch that is now complete: merge and Spark's commit both done."""
+        if not self._landed:
+            return
+        for progress in query.recentProgress:
+            line = self._landed.get(progress["batchId"])
+            durations = progress["durationMs"]
+            if line is None or "addBatch" not in durations:
+                continue
+            del self._landed[progress["batchId"]]
+            line["trigger_ms"] = durations["triggerExecution"]
+            line["durations_ms"] = dict(durations)
+            line["state_rows"] = sum(operator["numRowsTotal"] for operator in progress["stateOperators"])
+            line["duplicates"] = sum(
+                operator.get("customMetrics", {}).get("numDroppedDuplicateRows", 0)
+                for operator in progress["stateOperators"]
+            )
+            line["dropped_by_watermark"] = sum(
+                operator["numRowsDroppedByWatermark"] for operator in progress["stateOperators"]
+            )
+            line["finished_at"] = progress["timestamp"]
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    @property
+    def waiting(self) -> bool:
+        """A batch has landed whose figures Spark has not published yet."""
+        return bool(self._landed)

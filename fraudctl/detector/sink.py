@@ -1,0 +1,90 @@
+"""foreachBatch: collect one micro-batch, whole, and hand it to the landing."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+from pyspark.sql import DataFrame, Row
+
+from fraudctl.database.landing import DeadLetter, Landed, Landing, MicroBatch, WindowRow
+from fraudctl.detector.checkpoint import Checkpoint
+from fraudctl.detector.transforms import WINDOW, summarise
+
+ADMITTED = "admitted"
+
+
+class StopRequestedError(Exception):
+    """Ends the query between two batches: the batch that just began is left for the next start."""
+
+
+class Sink:
+    """Called by Spark once a micro-batch, on a thread of its own.
+
+    `failure` keeps the first exception, because Spark hands it on only as text.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, landing: Landing, report: Callable[[MicroBatch, Landed], None]
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._landing = landing
+        self._report = report
+        self.stopping = threading.Event()
+        self.idle = threading.Event()
+        self.idle.set()
+        self.failure: Exception | None = None
+
+    def __call__(self, frame: DataFrame, batch_id: int) -> None:
+        self.idle.clear()
+        try:
+            if self.stopping.is_set():
+                raise StopRequestedError
+            # Consume everything first: returning without it would leave state stores uncommitted.
+            rows = summarise(frame).collect()
+            batch = self._micro_batch(rows, batch_id)
+            self._report(batch, self._landing.land(batch))
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+        finally:
+            self.idle.set()
+
+    def _micro_batch(self, rows: list[Row], batch_id: int) -> MicroBatch:
+        planned = self._checkpoint.planned(batch_id)
+        fates: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        windows, letters = [], []
+        for row in rows:
+            if row["kind"] == WINDOW:
+                windows.append(
+                    WindowRow(
+                        row["window_start_us"],
+                        row["window_end_us"],
+                        row["category"],
+                        row["count"],
+                        row["flagged_count"],
+                        row["amount_minor"],
+                        row["flagged_amount_minor"],
+                    )
+                )
+                continue
+            fates[row["partition"]][row["reason"] or ADMITTED] += row["count"]
+            if row["reason"]:
+                letters.append(
+                    DeadLetter(
+                        row["partition"],
+                        row["offset"],
+                        row["reason"],
+                        row["arrival_us"],
+                        bytes(row["payload"]),
+                        row["payload_bytes"],
+                    )
+                )
+        return MicroBatch(
+            query_id=self._checkpoint.query_id(),
+            batch_id=batch_id,
+            offsets=planned.offsets,
+            intake={partition: dict(counts) for partition, counts in fates.items()},
+            watermark_ms=planned.watermark_ms,
+            windows=tuple(windows),
+            dead_letters=tuple(letters),
+        )

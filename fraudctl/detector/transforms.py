@@ -1,0 +1,119 @@
+"""The data's way as frames in, frames out: records → admitted → deduplicated → judged → windows.
+
+`landing_rows` is what one micro-batch brings to the sink: the windows that changed, and for every record
+read either its place among the admitted (counted per partition) or its rejection. Both travel in one
+query, told apart by `kind`, so that one checkpoint, one batch and one transaction cover them.
+"""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from fraudctl.config.job import DetectorJob
+from fraudctl.config.model import LatenessSettings, WindowsSettings
+from fraudctl.detector.judge import flagged
+from fraudctl.detector.parse import admit, parse
+from fraudctl.events import schema
+from fraudctl.rules.model import RuleSet
+
+WINDOW, INTAKE = "window", "intake"
+
+# The same columns on both sides of the union. Times are microseconds since the epoch: integers cannot
+# be shifted by anyone's time zone on their way through Python.
+_LANDING_COLUMNS = {
+    "kind": "string",
+    "window_start_us": "bigint",
+    "window_end_us": "bigint",
+    "category": "string",
+    "count": "bigint",
+    "flagged_count": "bigint",
+    "amount_minor": "bigint",
+    "flagged_amount_minor": "bigint",
+    "partition": "int",
+    "offset": "bigint",
+    "reason": "string",
+    "arrival_us": "bigint",
+    "payload": "binary",
+    "payload_bytes": "bigint",
+}
+
+
+def landing_rows(records: DataFrame, job: DetectorJob, rules: RuleSet) -> DataFrame:
+    """The whole streaming query, up to the sink; see the module's text for its rows."""
+    lateness = job.lateness
+    checked = admit(parse(records, job.events), lateness.late_seconds, lateness.future_seconds)
+    admitted = checked.where(F.col("reason").isNull())
+    judged = deduplicate(admitted, lateness).withColumn("flagged", flagged(rules))
+    return windows(judged, job.windows).unionByName(intake(checked, job.dead_letters.payload_bytes))
+
+
+def deduplicate(admitted: DataFrame, lateness: LatenessSettings) -> DataFrame:
+    """Keep one of several equal transactions.
+
+    The key is a digest over every field, transaction_id among them: which of two copies Spark keeps is
+    then of no consequence, while two different payloads under one id both count, and are reported as a
+    conflict by the recount.
+    """
+    fields = [F.unix_micros(name) if name == "event_time" else F.col(name) for name in schema.FIELDS]
+    digest = F.unhex(F.sha2(F.concat_ws("\u001f", *fields), 256))
+    return (
+        admitted.select(
+            "event_time", "category", "amount_minor", "country", "channel", digest.alias("digest")
+        )
+        .withWatermark("event_time", f"{lateness.watermark_delay_seconds} seconds")
+        .dropDuplicatesWithinWatermark(["digest"])
+    )
+
+
+def windows(judged: DataFrame, settings: WindowsSettings) -> DataFrame:
+    """Per sliding window and category: how many, how many flagged, and their amounts in minor units."""
+    flag = F.col("flagged")
+    window = F.window("event_time", f"{settings.length_minutes} minutes", f"{settings.slide_minutes} minutes")
+    counted = judged.groupBy(window.alias("window"), "category").agg(
+        F.count("*").alias("count"),
+        F.count_if(flag).alias("flagged_count"),
+        F.sum("amount_minor").alias("amount_minor"),
+        F.sum(F.when(flag, F.col("amount_minor")).otherwise(0)).alias("flagged_amount_minor"),
+    )
+    return _landing(
+        counted,
+        kind=F.lit(WINDOW),
+        window_start_us=F.unix_micros("window.start"),
+        window_end_us=F.unix_micros("window.end"),
+        category=F.col("category"),
+        count=F.col("count"),
+        flagged_count=F.col("flagged_count"),
+        amount_minor=F.col("amount_minor"),
+        flagged_amount_minor=F.col("flagged_amount_minor"),
+    )
+
+
+def intake(checked: DataFrame, payload_bytes: int) -> DataFrame:
+    """One row a record: its partition, and for a rejected one also offset, reason and first bytes."""
+    rejected = F.col("reason").isNotNull()
+    value = F.coalesce("value", F.lit(b""))
+    return _landing(
+        checked,
+        kind=F.lit(INTAKE),
+        count=F.lit(1),
+        partition=F.col("partition"),
+        offset=F.when(rejected, F.col("offset")),
+        reason=F.col("reason"),
+        arrival_us=F.when(rejected, F.unix_micros("arrival")),
+        payload=F.when(rejected, F.substring(value, 1, payload_bytes)),
+        payload_bytes=F.when(rejected, F.length(value)),
+    )
+
+
+def summarise(batch: DataFrame) -> DataFrame:
+    """A micro-batch with its admitted records added up per partition; everything else row by row.
+
+    One aggregation, one action: a second action would run the batch's stateful plan a second time.
+    """
+    keys = [name for name in _LANDING_COLUMNS if name != "count"]
+    return batch.groupBy(*keys).agg(F.sum("count").alias("count")).select(*_LANDING_COLUMNS)
+
+
+def _landing(frame: DataFrame, **columns: Column) -> DataFrame:
+    return frame.select(
+        *(columns.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in _LANDING_COLUMNS.items())
+    )

@@ -1,0 +1,114 @@
+"""The exact spark-submit command line of the detector: built here, printed by --dry-run, run as it is."""
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from fraudctl import assets
+from fraudctl.config.model import SparkSettings
+from fraudctl.errors import NotReadyError
+
+LOCAL_FS = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
+_FILE_MANAGER = (
+    "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+)
+_ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+
+
+def kafka_package() -> str:
+    """Coordinates of Spark's Kafka connector; its version is always pyspark's own."""
+    return f"org.apache.spark:spark-sql-kafka-0-10_2.13:{version('pyspark')}"
+
+
+def spark_home() -> Path:
+    """Where the pyspark wheel keeps bin/ and jars/, found without importing it.
+
+    Raises:
+        NotReadyError: pyspark is not installed.
+    """
+    found = importlib.util.find_spec("pyspark")
+    if found is None or found.origin is None:
+        raise NotReadyError("pyspark is not installed", hint="install fraudctl again, with its dependencies")
+    return Path(found.origin).parent
+
+
+@dataclass(frozen=True)
+class SparkSubmit:
+    """`argv` and the variables that `environment` adds to the child's environment."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def build(
+    *,
+    job_file: Path,
+    spark: SparkSettings,
+    ivy_home: Path,
+    ivy_settings: Path,
+    java_home: Path,
+    java_options: Sequence[str],
+    local_fs_jars: Sequence[Path],
+    log4j_file: Path,
+    scratch: Path,
+) -> SparkSubmit:
+    """Assemble the command line.
+
+    Args:
+        ivy_home: where Ivy keeps what --packages resolves; already filled, so no download happens here.
+        java_options: flags for the driver's JVM (a trust store, for instance).
+        local_fs_jars: put on the class path before start; --packages would be too late for a file system.
+        scratch: folder for Spark's temporary files.
+    """
+    java = " ".join(
+        ["-Duser.timezone=UTC", f"-Dlog4j2.configurationFile={log4j_file.as_uri()}", *java_options]
+    )
+    conf: dict[str, str] = {
+        "spark.jars.ivy": str(ivy_home),
+        "spark.jars.ivySettings": str(ivy_settings),
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": str(scratch),
+        "spark.redaction.regex": "(?i)secret|password|token|jaas",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
+        "spark.sql.streaming.numRecentProgressUpdates": "50",
+    }
+    if spark.state_store == "rocksdb":
+        conf["spark.sql.streaming.stateStore.providerClass"] = _ROCKSDB
+    if spark.fast_checkpoint:
+        conf |= {
+            "spark.driver.extraClassPath": ":".join(str(jar) for jar in local_fs_jars),
+            "spark.hadoop.fs.file.impl": LOCAL_FS,
+            "spark.sql.streaming.checkpointFileManagerClass": _FILE_MANAGER,
+        }
+    argv = [
+        str(spark_home() / "bin" / "spark-submit"),
+        *("--master", spark.master),
+        *("--driver-memory", spark.driver_memory),
+        *("--driver-java-options", java),
+        *("--packages", kafka_package()),
+        *(part for key, value in conf.items() for part in ("--conf", f"{key}={value}")),
+        str(assets.detector_script()),
+        str(job_file),
+    ]
+    environment = {
+        "JAVA_HOME": str(java_home),
+        "SPARK_HOME": str(spark_home()),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",
+    }
+    return SparkSubmit(tuple(argv), environment)
+
+
+def child_environment(submit: SparkSubmit, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of the child; settings of another Spark on this machine must not leak in."""
+    kept = {name: value for name, value in inherited.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    return kept | submit.environment

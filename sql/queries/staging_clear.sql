@@ -1,0 +1,1 @@
+DELETE FROM fraud.fraud_staging_metrics
