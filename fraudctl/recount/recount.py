@@ -1,0 +1,128 @@
+"""What the windows must hold, computed from the log alone: the other half of the proof.
+
+Nothing here is shared with the detector, except the specification: fraudctl/events/schema.py, the rules'
+model and the settings.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from fraudctl.config.model import EventsSettings, LatenessSettings, WindowsSettings
+from fraudctl.events.schema import FUTURE, LATE
+from fraudctl.recount.judgement import judge
+from fraudctl.recount.parse import Rejected, Transaction, parser
+from fraudctl.recount.windows import Totals, WindowKey, WindowSums
+from fraudctl.rules.model import RuleSet
+
+COUNTED = "counted"
+DUPLICATE = "duplicate"
+DROPPED_BY_ENGINE = "dropped_by_engine"
+ADMITTED_FATES = (COUNTED, DUPLICATE, DROPPED_BY_ENGINE)
+
+# Whoever asks for a watermark gives the place of an admitted event in the log: (partition, offset).
+Watermark = Callable[[int, int], int]
+NO_WATERMARK = -(2**63)
+# One record of the log: partition, offset, arrival in milliseconds since 1970, value.
+Record = tuple[int, int, int, bytes | None]
+
+
+@dataclass(frozen=True)
+class Recount:
+    windows: dict[WindowKey, Totals]
+    # By partition: how many records had which fate (counted, duplicate, dropped_by_engine, or a reason).
+    fates: dict[int, Counter[str]]
+    rejects: dict[tuple[int, int], str]
+    # Transaction ids that came with more than one payload; each of the payloads is counted once.
+    conflicts: tuple[str, ...]
+
+    @property
+    def read(self) -> int:
+        return sum(fates.total() for fates in self.fates.values())
+
+    def fate(self, name: str) -> int:
+        """How many records had this fate, over all partitions."""
+        return sum(fates[name] for fates in self.fates.values())
+
+
+def recount(
+    records: Iterable[Record],
+    *,
+    events: EventsSettings,
+    windows: WindowsSettings,
+    lateness: LatenessSettings,
+    rules: RuleSet,
+    watermark: Watermark = lambda _partition, _offset: NO_WATERMARK,
+) -> Recount:
+    """Parse, admit, deduplicate, judge and sum every record.
+
+    `watermark` gives the instant (in microseconds) up to which the engine dropped events when it read that
+    place of the log; the default is an engine that never drops any.
+    """
+    parse, flagged = parser(events), judge(rules)
+    sums, seen = WindowSums(windows), _Seen()
+    fates: dict[int, Counter[str]] = {}
+    rejects: dict[tuple[int, int], str] = {}
+    read: Counter[int] = Counter()
+    for partition, offset, arrival_ms, value in records:
+        read[partition] += 1
+        result = _admit(parse(value), arrival_ms, lateness)
+        if isinstance(result, Rejected):
+            fate = rejects[partition, offset] = result.reason
+        elif seen.before(result):
+            fate = DUPLICATE
+        elif result.event_us <= watermark(partition, offset):
+            fate = DROPPED_BY_ENGINE
+        else:
+            fate = COUNTED
+            seen.remember(result)
+            sums.add(result, flagged=flagged(result))
+        fates.setdefault(partition, Counter())[fate] += 1
+    assert read == Counter({partition: own.total() for partition, own in fates.items()})
+    assert len(rejects) == sum(own[fate] for own in fates.values() for fate in own.keys() - {*ADMITTED_FATES})
+    return Recount(sums.totals(), fates, rejects, seen.conflicts())
+
+
+def _admit(
+    parsed: Transaction | Rejected, arrival_ms: int, lateness: LatenessSettings
+) -> Transaction | Rejected:
+    if isinstance(parsed, Rejected):
+        return parsed
+    lag_us = arrival_ms * 1000 - parsed.event_us
+    if lag_us > lateness.late_seconds * 1_000_000:
+        return Rejected(LATE)
+    if -lag_us > lateness.future_seconds * 1_000_000:
+        return Rejected(FUTURE)
+    return parsed
+
+
+class _Seen:
+    """Which transactions were counted: 16 bytes for each payload and 16 for each id, whatever their length."""
+
+    def __init__(self) -> None:
+        self._payloads: set[bytes] = set()
+        self._ids: set[bytes] = set()
+        self._conflicts: set[str] = set()
+
+    def before(self, transaction: Transaction) -> bool:
+        return _payload(transaction) in self._payloads
+
+    def remember(self, transaction: Transaction) -> None:
+        self._payloads.add(_payload(transaction))
+        own = _digest(transaction.transaction_id)
+        if own in self._ids:
+            self._conflicts.add(transaction.transaction_id)
+        self._ids.add(own)
+
+    def conflicts(self) -> tuple[str, ...]:
+        return tuple(sorted(self._conflicts))
+
+
+def _payload(transaction: Transaction) -> bytes:
+    # repr() of a tuple of str and int is canonical: strings are quoted, so fields cannot run together.
+    return _digest(repr(tuple(transaction)))
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=16).digest()

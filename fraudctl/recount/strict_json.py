@@ -1,0 +1,68 @@
+"""Read one message as one strict JSON object, or not at all."""
+
+import json
+from typing import Any, Final
+
+from fraudctl.errors import FraudctlError
+
+_INTEGER_64 = range(-(2**63), 2**63)
+_LONGEST_INTEGER = len(str(-(2**63)))
+
+
+class NotAnInteger:
+    """Stands for any JSON number that is no 64-bit integer: its value does not matter."""
+
+
+NOT_AN_INTEGER: Final = NotAnInteger()
+
+
+class NotStrictError(FraudctlError):
+    """The text is not one strict JSON object. Never leaves this package."""
+
+
+def read_object(value: bytes | None, max_bytes: int) -> dict[str, Any] | None:
+    """The object with its fields, or None when `value` is anything but one strict JSON object.
+
+    Integers of 64 bits become int, all other numbers `NOT_AN_INTEGER`.
+    """
+    if not value or len(value) > max_bytes:
+        return None
+    try:
+        # Decoded by hand: json.loads(bytes) would guess UTF-16 and let a byte-order mark pass.
+        document = _decoder.decode(value.decode("utf-8"))
+    except (ValueError, RecursionError, NotStrictError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _integer(text: str) -> int | NotAnInteger:
+    # Length first: int() refuses, slowly, to read thousands of digits.
+    if len(text) > _LONGEST_INTEGER:
+        return NOT_AN_INTEGER
+    number = int(text)
+    return number if number in _INTEGER_64 else NOT_AN_INTEGER
+
+
+def _fraction(_text: str) -> NotAnInteger:
+    return NOT_AN_INTEGER
+
+
+def _constant(text: str) -> Any:
+    raise NotStrictError(f"{text} is not JSON")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise NotStrictError("a key is given twice")
+    for key, value in pairs:
+        # An escaped lone surrogate is text that has no UTF-8 form; encoding it raises a ValueError.
+        key.encode()
+        if isinstance(value, str):
+            value.encode()
+    return result
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_distinct, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
+)
