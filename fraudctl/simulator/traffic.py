@@ -1,0 +1,134 @@
+"""An endless, seeded stream of transactions without a clock; the clock is put on afterwards.
+
+Because no draw depends on the time, one seed gives one sequence at every rate and at every hour, and a
+digest over that sequence can be compared between runs.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from random import Random
+
+from fraudctl.config.model import EventsSettings, ProducerSettings
+from fraudctl.events.codec import Transaction, encode, rfc3339
+from fraudctl.simulator.population import (
+    CHANNELS,
+    FOREIGN,
+    Card,
+    Merchant,
+    Profile,
+    category_at,
+    pick,
+    populate,
+)
+
+# Keeps the stream's draws apart from the population's, for every seed.
+_STREAM = 1 << 64
+_NO_TIME = rfc3339(0)
+# Half the width of the sum of four uniform draws, and its standard deviation's inverse.
+_HALF = 2.0
+_PER_DEVIATION = 1.7320508075688772
+FAVOURITE_SHARE = 0.75
+SUSPICIOUS_AMOUNT_SHARE = 0.75
+
+
+class Traffic:
+    """Iterate for ever; each event has the time zero, in its `event_time` and in its id."""
+
+    def __init__(self, producer: ProducerSettings, events: EventsSettings, seed: int) -> None:
+        self._population = populate(producer, events, seed)
+        self._random = Random(seed + _STREAM)
+        self._currency = events.currency
+        self._fraud_rate = producer.fraud_rate
+
+    def __iter__(self) -> Iterator[Transaction]:
+        while True:
+            yield self.event(self._fraud_rate)
+
+    def event(self, fraud_rate: float) -> Transaction:
+        """The next event; it is suspicious with the chance `fraud_rate`."""
+        chance = self._random.random
+        people = self._population
+        place = category_at(people.bounds, chance())
+        profile = people.profiles[place]
+        # The product of two draws is small more often than not: few cards are used a lot.
+        card = pick(people.cards, chance() * chance())
+        if chance() < fraud_rate:
+            merchant, country, channel, amount = self._suspicious(place, profile, card)
+        else:
+            merchant, country, channel, amount = self._usual(place, profile, card)
+        return Transaction(
+            transaction_id=_timeless_id(self._random.getrandbits(74)),
+            event_time=_NO_TIME,
+            card_id=card.card_id,
+            merchant_id=merchant.merchant_id,
+            category=people.categories[place],
+            amount_minor=amount,
+            currency=self._currency,
+            country=country,
+            channel=channel,
+        )
+
+    def _usual(self, place: int, profile: Profile, card: Card) -> tuple[Merchant, str, str, int]:
+        chance = self._random.random
+        shops = card.favourites[place] if chance() < FAVOURITE_SHARE else self._population.merchants[place]
+        merchant = pick(shops, chance())
+        channel = CHANNELS[category_at((*profile.channel_bounds, 1.0), chance())]
+        deviation = (chance() + chance() + chance() + chance() - _HALF) * _PER_DEVIATION
+        amount = profile.usual_minor * card.spending * _exp(profile.spread * deviation)
+        return merchant, merchant.country, channel, max(1, int(amount))
+
+    def _suspicious(self, place: int, profile: Profile, card: Card) -> tuple[Merchant, str, str, int]:
+        """Far above what is usual, or abroad and over a channel that the card's holder seldom uses."""
+        chance = self._random.random
+        merchant = pick(self._population.merchants[place], chance())
+        country = pick(FOREIGN, chance())
+        if chance() < SUSPICIOUS_AMOUNT_SHARE:
+            factor = 25.0 + 45.0 * chance()
+            channel = pick(CHANNELS, chance())
+        else:
+            factor = 2.0 + 3.0 * chance()
+            channel = "ecom"
+        return merchant, country, channel, int(profile.usual_minor * factor)
+
+
+def stamp(event: Transaction, event_time_ms: int) -> Transaction:
+    """The same event, happening at `event_time_ms`; its id begins with that time, as a UUIDv7 does."""
+    head = f"{event_time_ms:012x}"
+    return Transaction(
+        transaction_id=f"{head[:8]}-{head[8:]}{event.transaction_id[13:]}",
+        event_time=rfc3339(event_time_ms),
+        card_id=event.card_id,
+        merchant_id=event.merchant_id,
+        category=event.category,
+        amount_minor=event.amount_minor,
+        currency=event.currency,
+        country=event.country,
+        channel=event.channel,
+    )
+
+
+class TrafficDigest:
+    """SHA-256 over the events before they got their clock: the same for one seed and count at any rate."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, event: Transaction) -> None:
+        self._hash.update(encode(event))
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _timeless_id(bits: int) -> str:
+    """A UUIDv7 whose 48 bits of time are zero and whose 74 free bits are `bits`."""
+    low = f"{(0b10 << 62) | (bits & ((1 << 62) - 1)):016x}"
+    return f"00000000-0000-7{bits >> 62:03x}-{low[:4]}-{low[4:]}"
+
+
+def _exp(x: float) -> float:
+    """(1 + x/1024)^1024, close to e^x; products of floats are the same everywhere."""
+    power = 1.0 + x / 1024.0
+    for _ in range(10):
+        power *= power
+    return power
