@@ -1,12 +1,13 @@
 """Instants as integer microseconds since 1970-01-01T00:00:00Z: no floating point, no time zone database."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
 
 
 def parse_instant(text: str) -> int | None:
@@ -38,3 +39,12 @@ def _day(text: str) -> int | None:
 def hour_of_day(instant_us: int) -> int:
     """The hour in UTC, 0 to 23."""
     return instant_us % DAY_US // HOUR_US
+
+
+def instant_text(instant_us: int) -> str:
+    """RFC 3339 in UTC; a bare number for what lies outside the years 1 to 9999."""
+    try:
+        text = (_EPOCH + timedelta(microseconds=instant_us)).isoformat()
+    except OverflowError:
+        return f"{instant_us} microseconds since 1970"
+    return text.removesuffix("+00:00") + "Z"

@@ -98,7 +98,7 @@ def _admit(
 
 
 class _Seen:
-    """Which transactions were counted: 16 bytes for each payload and 16 for each id, whatever their length."""
+    """Which transactions were counted: 16 bytes for each payload and 16 for each id, however long."""
 
     def __init__(self) -> None:
         self._payloads: set[bytes] = set()

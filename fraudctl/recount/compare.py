@@ -1,0 +1,76 @@
+"""Two answers to one question, side by side: every difference by name."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from fraudctl.recount.instants import instant_text
+from fraudctl.recount.windows import Totals, WindowKey
+
+Kind = Literal["missing", "extra", "differs"]
+COLUMNS = ("count", "flagged_count", "amount_minor", "flagged_amount_minor")
+# (topic, partition, offset)
+Place = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class WindowDifference:
+    """A row of fraud_metrics that is not what the log gives; `columns` names the values that differ."""
+
+    kind: Kind
+    window_start: str
+    window_end: str
+    category: str
+    columns: tuple[str, ...]
+    expected: Totals | None
+    stored: Totals | None
+
+
+@dataclass(frozen=True)
+class DeadLetterDifference:
+    """A row of dead_letters that is not what the log gives; expected and stored are reasons."""
+
+    kind: Kind
+    topic: str
+    partition: int
+    offset: int
+    expected: str | None
+    stored: str | None
+
+
+def compare_windows(
+    expected: Mapping[WindowKey, Totals], stored: Mapping[WindowKey, Totals]
+) -> Iterator[WindowDifference]:
+    """Every row on which the two disagree, in the order of the windows."""
+    for key in sorted(expected.keys() | stored.keys()):
+        ours, theirs = expected.get(key), stored.get(key)
+        if ours == theirs:
+            continue
+        columns: tuple[str, ...] = ()
+        if ours is not None and theirs is not None:
+            columns = tuple(name for name in COLUMNS if getattr(ours, name) != getattr(theirs, name))
+        yield WindowDifference(
+            _kind(ours, theirs),
+            instant_text(key.start_us),
+            instant_text(key.end_us),
+            key.category,
+            columns,
+            ours,
+            theirs,
+        )
+
+
+def compare_dead_letters(
+    expected: Mapping[Place, str], stored: Mapping[Place, str]
+) -> Iterator[DeadLetterDifference]:
+    """Every refused record on which the two disagree, in the order of the log."""
+    for place in sorted(expected.keys() | stored.keys()):
+        ours, theirs = expected.get(place), stored.get(place)
+        if ours != theirs:
+            yield DeadLetterDifference(_kind(ours, theirs), *place, ours, theirs)
+
+
+def _kind(expected: object | None, stored: object | None) -> Kind:
+    if stored is None:
+        return "missing"
+    return "extra" if expected is None else "differs"

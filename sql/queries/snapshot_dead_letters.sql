@@ -1,0 +1,2 @@
+SELECT topic, partition, "offset", reason
+  FROM fraud.dead_letters
