@@ -1,0 +1,21 @@
+"""Spans of time as people type them: 90, 90s, 1.5m, 1h."""
+
+import re
+
+import typer
+
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds, more than zero; a number without a unit is seconds.
+
+    Raises:
+        typer.BadParameter: the text is not such a span.
+    """
+    found = _SPAN.fullmatch(text.strip())
+    seconds = float(found[1]) * _SECONDS[found[2] or "s"] if found else 0.0
+    if seconds <= 0:
+        raise typer.BadParameter(f"{text!r} is not a time span above zero, such as 90, 90s, 5m or 1h")
+    return seconds
