@@ -39,6 +39,7 @@ class DetectorJob(Section):
     progress_file: Path
     outcome_file: Path
     stop_file: Path
+    run_seconds: float | None  # stop by itself this long after the query started
 
     @property
     def fingerprint(self) -> str:

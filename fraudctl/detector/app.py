@@ -69,6 +69,8 @@ def _detect(job: DetectorJob) -> None:
         progress = ProgressLog(job)
         sink = Sink(Checkpoint(spark, job.checkpoint.as_uri(), job.topic), landing, progress.landed)
         query = _start(spark, job, sink)
+        progress.started(str(query.id), landing.epoch)
+        stopping.after(job.run_seconds)
         _watch(query, sink, progress, job, stopping)
     finally:
         landing.close()
@@ -152,17 +154,22 @@ def _explained(error: StreamingQueryException) -> FraudctlError:
 
 
 class _Asked:
-    """True once SIGTERM came or the stop file exists."""
+    """True once SIGTERM came, the stop file exists or the time given is over."""
 
     def __init__(self, stop_file: Path) -> None:
         self._stop_file = stop_file
         self._signalled = False
+        self._deadline: Deadline | None = None
+
+    def after(self, seconds: float | None) -> None:
+        self._deadline = Deadline(seconds) if seconds is not None else None
 
     def on_signal(self, _number: int, _frame: object) -> None:
         self._signalled = True
 
     def __call__(self) -> bool:
-        return self._signalled or self._stop_file.exists()
+        over = self._deadline is not None and self._deadline.expired
+        return self._signalled or over or self._stop_file.exists()
 
 
 def _stop_asked(job: DetectorJob) -> _Asked:

@@ -16,6 +16,10 @@ class ProgressLog:
         self._file = job.progress_file
         self._landed: dict[int, dict[str, Any]] = {}
 
+    def started(self, query_id: str, epoch: int) -> None:
+        """The first line: the query runs."""
+        self._write({"query_id": query_id, "epoch": epoch})
+
     def landed(self, batch: MicroBatch, landed: Landed) -> None:
         """Called on the sink's thread."""
         fates: dict[str, int] = {}
@@ -52,10 +56,13 @@ class ProgressLog:
                 operator["numRowsDroppedByWatermark"] for operator in progress["stateOperators"]
             )
             line["finished_at"] = progress["timestamp"]
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            self._write(line)
 
     @property
     def waiting(self) -> bool:
         """A batch has landed whose figures Spark has not published yet."""
         return bool(self._landed)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,282 @@
+"""Run the detector under supervision: start it, follow its batches, stop it cleanly, say how it went."""
+
+import json
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fraudctl.broker import topics
+from fraudctl.clock import Deadline, StopFlag
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths
+from fraudctl.errors import (
+    DataError,
+    ExitCode,
+    FencedError,
+    FraudctlError,
+    RefusedError,
+    UnreachableError,
+)
+from fraudctl.operations.plan_detector import DetectorPlan, plan_detector, write_job
+from fraudctl.operations.wait_for_stack import wait_for_stack
+from fraudctl.runtime import processes
+from fraudctl.runtime.files import tail
+from fraudctl.runtime.progress import Observe
+
+_POLL_SECONDS = 0.2
+_START_SECONDS = 120.0
+_ERRORS: dict[int, type[FraudctlError]] = {
+    int(kind.exit_code): kind for kind in (RefusedError, UnreachableError, DataError, FencedError)
+}
+
+
+@dataclass(frozen=True)
+class DetectRequest:
+    settings: Settings
+    paths: StackPaths
+    rules_document: dict[str, Any]
+    environ: Mapping[str, str]
+    run_seconds: float | None = None
+    until_caught_up: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One landed micro-batch. `fates` counts the records read: admitted and each rejection reason."""
+
+    batch_id: int
+    replayed: bool
+    windows: int
+    fates: dict[str, int]
+    duplicates: int
+    dropped_by_watermark: int
+    trigger_ms: int
+    watermark_ms: int
+    state_rows: int
+    end_offsets: dict[str, int]
+
+    @property
+    def read(self) -> int:
+        return sum(self.fates.values())
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What one run did. `trigger_ms` sums up the batches that read records, times in milliseconds."""
+
+    batches: int
+    records: int
+    fates: dict[str, int]
+    duplicates: int
+    windows_written: int
+    trigger_ms: dict[str, float]
+    query_id: str
+    epoch: int
+    log: Path
+
+
+@dataclass
+class _Seen:
+    started: dict[str, Any] = field(default_factory=dict)
+    batches: list[Batch] = field(default_factory=list)
+
+
+def detect(
+    request: DetectRequest, *, stop: StopFlag, observe: Observe, on_batch: Callable[[Batch], None]
+) -> Detected:
+    """Run the detector until its time is over, it has caught up, `stop` is set, or it fails.
+
+    Raises:
+        FraudctlError: what the detector ended with, as the class that belongs to its exit code.
+    """
+    plan = prepare(request, stop=stop, observe=observe)
+    record = _start(plan, request.paths)
+    lines = _progress_lines(plan.job.progress_file)
+    seen = _Seen()
+    stop_asked = False
+    caught_up = False
+    while True:
+        alive = processes.is_alive(record)
+        for line in lines():
+            _take(line, seen, on_batch)
+            caught_up = False
+        if not alive:
+            break
+        if request.until_caught_up and seen.started and not caught_up:
+            caught_up = _caught_up(plan, seen)
+        if (stop.is_set or caught_up) and not stop_asked:
+            stop_asked = True
+            plan.job.stop_file.touch()
+            ending = Deadline(request.settings.spark.stop_grace_seconds + 10)
+        if stop_asked and ending.expired:
+            processes.stop(record, grace_seconds=5)
+        time.sleep(_POLL_SECONDS)
+    processes.stop(record, grace_seconds=5)
+    _raise_outcome(plan, record.log_file)
+    return _summary(seen, record.log_file)
+
+
+def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detected:
+    """Start the detector and leave it running once its query has started.
+
+    Raises:
+        FraudctlError: it ended before its query had started.
+    """
+    plan = prepare(request, stop=stop, observe=observe)
+    record = _start(plan, request.paths)
+    lines = _progress_lines(plan.job.progress_file)
+    seen = _Seen()
+    deadline = Deadline(_START_SECONDS)
+    while not seen.started:
+        alive = processes.is_alive(record)
+        for line in lines():
+            _take(line, seen, lambda _batch: None)
+        if not alive or deadline.expired or stop.is_set:
+            processes.stop(record, grace_seconds=5)
+            _raise_outcome(plan, record.log_file)
+            raise UnreachableError(
+                "the detector did not start", detail="\n".join(tail(record.log_file, 5)), hint="try again"
+            )
+        time.sleep(_POLL_SECONDS)
+    return _summary(seen, record.log_file)
+
+
+def stop_detached(paths: StackPaths, grace_seconds: float) -> bool:
+    """Ask a running detector to finish its batch and end; False when none was running."""
+    record = processes.read_record(record_file(paths))
+    if record is None or not processes.is_alive(record):
+        return False
+    (paths.run / "detector.stop").touch()
+    deadline = Deadline(grace_seconds)
+    while processes.is_alive(record) and not deadline.expired:
+        time.sleep(_POLL_SECONDS)
+    processes.stop(record, grace_seconds=5)
+    return True
+
+
+def prepare(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> DetectorPlan:
+    """Wait for a stack that is coming up, and plan the run; `detect --dry-run` ends here.
+
+    Raises:
+        RefusedError: a detector of this stack runs already, or see `plan_detector`.
+    """
+    record = processes.read_record(record_file(request.paths))
+    if record is not None and processes.is_alive(record):
+        raise RefusedError(
+            f"a detector of stack {request.paths.stack!r} runs already, as process {record.pid}",
+            hint="watch it with `fraudctl logs detector -f`, or stop it with `fraudctl detect --stop`",
+        )
+    endpoints = wait_for_stack(request.settings, request.paths, stop=stop, observe=observe)
+    return plan_detector(
+        request.settings,
+        request.paths,
+        endpoints,
+        request.rules_document,
+        environ=request.environ,
+        run_seconds=request.run_seconds,
+        deadline=Deadline(600),
+        observe=observe,
+    )
+
+
+def record_file(paths: StackPaths) -> Path:
+    """Where the running detector's process record lies."""
+    return paths.run / "detector.process.json"
+
+
+def _start(plan: DetectorPlan, paths: StackPaths) -> processes.ProcessRecord:
+    write_job(plan)
+    return processes.spawn(
+        "detector",
+        plan.submit.argv,
+        env=plan.environment,
+        log=paths.logs / "detector.log",
+        record=record_file(paths),
+        cwd=paths.run,
+    )
+
+
+def _progress_lines(file: Path) -> Callable[[], Iterator[dict[str, Any]]]:
+    """A function that yields the lines written since it was last called; whole lines only."""
+    position = 0
+
+    def read() -> Iterator[dict[str, Any]]:
+        nonlocal position
+        if not file.exists():
+            return
+        with file.open("rb") as stream:
+            stream.seek(position)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                position += len(line)
+                yield json.loads(line)
+
+    return read
+
+
+def _take(line: dict[str, Any], seen: _Seen, on_batch: Callable[[Batch], None]) -> None:
+    if "query_id" in line:
+        seen.started = line
+        return
+    batch = Batch(**{name: line[name] for name in Batch.__dataclass_fields__})
+    seen.batches.append(batch)
+    on_batch(batch)
+
+
+def _caught_up(plan: DetectorPlan, seen: _Seen) -> bool:
+    """The newest landed batch ends where the topic ends."""
+    ends = topics.end_offsets(
+        plan.job.bootstrap_servers, plan.job.topic, timeout_seconds=plan.job.connect_seconds
+    )
+    landed = seen.batches[-1].end_offsets if seen.batches else {}
+    return all(landed.get(str(partition), 0) >= high for partition, (_low, high) in ends.items())
+
+
+def _raise_outcome(plan: DetectorPlan, log: Path) -> None:
+    try:
+        outcome = json.loads(plan.job.outcome_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnreachableError(
+            "the detector ended without a word: it was killed, or spark-submit itself failed",
+            detail="\n".join(tail(log, 5)),
+            hint=f"nothing is lost, run `fraudctl detect` again; the whole log is {log}",
+        ) from None
+    if outcome["exit_code"] != ExitCode.DONE:
+        kind = _ERRORS.get(outcome["exit_code"], FraudctlError)
+        raise kind(outcome["message"], detail=outcome["detail"], hint=outcome["hint"] or f"see {log}")
+
+
+def _summary(seen: _Seen, log: Path) -> Detected:
+    fates: Counter[str] = Counter()
+    for batch in seen.batches:
+        fates.update(batch.fates)
+    times = [float(batch.trigger_ms) for batch in seen.batches if batch.read]
+    # The first batch of a run pays for class loading and code generation: it is told apart.
+    steady = times[1:] or times
+    quantiles = statistics.quantiles(steady, n=100, method="inclusive") if len(steady) > 1 else steady * 99
+    return Detected(
+        batches=len(seen.batches),
+        records=sum(fates.values()),
+        fates=dict(sorted(fates.items())),
+        duplicates=sum(batch.duplicates for batch in seen.batches),
+        windows_written=sum(batch.windows for batch in seen.batches),
+        trigger_ms=(
+            {
+                "first": times[0],
+                "p50": round(quantiles[49], 1),
+                "p99": round(quantiles[98], 1),
+                "max": max(steady),
+                "batches": len(steady),
+            }
+            if times
+            else {}
+        ),
+        query_id=str(seen.started.get("query_id", "")),
+        epoch=int(seen.started.get("epoch", -1)),
+        log=log,
+    )

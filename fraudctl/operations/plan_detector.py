@@ -1,0 +1,141 @@
+"""Everything that is settled before the detector starts: services asked, jars there, job and command line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fraudctl import assets
+from fraudctl.broker import topics
+from fraudctl.clock import Deadline
+from fraudctl.config.endpoints import Endpoints
+from fraudctl.config.job import DetectorJob
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths
+from fraudctl.database import continuation, migrations
+from fraudctl.errors import RefusedError
+from fraudctl.rules.model import parse_rules
+from fraudctl.runtime import checkpoint_folder, jars, spark_submit
+from fraudctl.runtime.files import make_folder
+from fraudctl.runtime.java import find_java
+from fraudctl.runtime.progress import Observe
+
+
+@dataclass(frozen=True)
+class DetectorPlan:
+    """A job that may be run, and the command line that runs it."""
+
+    job: DetectorJob
+    job_file: Path
+    submit: spark_submit.SparkSubmit
+    environment: dict[str, str]
+
+
+def plan_detector(
+    settings: Settings,
+    paths: StackPaths,
+    endpoints: Endpoints,
+    rules_document: dict[str, Any],
+    *,
+    environ: Mapping[str, str],
+    run_seconds: float | None,
+    deadline: Deadline,
+    observe: Observe,
+) -> DetectorPlan:
+    """Check that a detector may start, and build its command line. Starts and writes nothing but downloads.
+
+    Raises:
+        UnreachableError: broker or database does not answer.
+        RefusedError: the topic is missing, the schema is not migrated, or checkpoint, ledger and
+            settings do not belong together.
+        ConfigError: the rules are not valid.
+    """
+    parse_rules(rules_document)
+    job = _job(settings, paths, endpoints, rules_document, run_seconds)
+    _check_schema(settings, endpoints)
+    folder = checkpoint_folder.look(job.checkpoint)
+    continuation.check(
+        endpoints.postgres,
+        continuation.Present(
+            query_id=folder.query_id,
+            last_commit=folder.last_commit,
+            cluster_id=job.cluster_id,
+            topic=job.topic,
+            topic_id=job.topic_id,
+            fingerprint=job.fingerprint,
+        ),
+        connect_seconds=settings.timeouts.connect_seconds,
+    )
+    java = find_java(paths, environ)
+    jars.ensure_jars("connector", java, paths, deadline, observe)
+    local_fs = jars.ensure_jars("local-fs", java, paths, deadline, observe)
+    job_file = paths.run / "detector.job.json"
+    submit = spark_submit.build(
+        job_file=job_file,
+        spark=settings.spark,
+        ivy_home=jars.ivy_home(paths),
+        ivy_settings=assets.configs() / "ivysettings.xml",
+        java_home=java.home,
+        java_options=java.options,
+        local_fs_jars=local_fs,
+        log4j_file=assets.configs() / "log4j2-detector.properties",
+        scratch=paths.run / "spark",
+    )
+    return DetectorPlan(job, job_file, submit, spark_submit.child_environment(submit, environ))
+
+
+def _job(
+    settings: Settings,
+    paths: StackPaths,
+    endpoints: Endpoints,
+    rules_document: dict[str, Any],
+    run_seconds: float | None,
+) -> DetectorJob:
+    identity = topics.identity(
+        endpoints.bootstrap_servers,
+        settings.kafka.topic,
+        timeout_seconds=settings.timeouts.connect_seconds,
+    )
+    postgres = endpoints.postgres
+    return DetectorJob(
+        bootstrap_servers=endpoints.bootstrap_servers,
+        topic=settings.kafka.topic,
+        cluster_id=identity.cluster_id,
+        topic_id=identity.topic_id,
+        postgres_host=postgres.host,
+        postgres_port=postgres.port,
+        postgres_database=postgres.database,
+        postgres_user=postgres.user,
+        postgres_password_file=str(postgres.password_file),
+        connect_seconds=settings.timeouts.connect_seconds,
+        events=settings.events,
+        windows=settings.windows,
+        lateness=settings.lateness,
+        dead_letters=settings.dead_letters,
+        spark=settings.spark,
+        landing=settings.landing,
+        rules_document=rules_document,
+        checkpoint=paths.checkpoint,
+        progress_file=paths.run / "detector.progress.jsonl",
+        outcome_file=paths.run / "detector.outcome.json",
+        stop_file=paths.run / "detector.stop",
+        run_seconds=run_seconds,
+    )
+
+
+def write_job(plan: DetectorPlan) -> None:
+    """Put the job where spark-submit will find it, and clear what an earlier run left."""
+    make_folder(plan.job_file.parent)
+    make_folder(plan.job.checkpoint)
+    for file in (plan.job.progress_file, plan.job.outcome_file, plan.job.stop_file):
+        file.unlink(missing_ok=True)
+    plan.job_file.write_text(plan.job.model_dump_json(indent=2), encoding="utf-8")
+
+
+def _check_schema(settings: Settings, endpoints: Endpoints) -> None:
+    report = migrations.status(endpoints.postgres, connect_seconds=settings.timeouts.connect_seconds)
+    if report.pending:
+        names = ", ".join(f"{migration.version:04d}_{migration.name}" for migration in report.pending)
+        raise RefusedError(
+            "the database lacks migrations", detail=f"pending: {names}", hint="run `fraudctl migrate`"
+        )

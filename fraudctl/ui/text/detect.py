@@ -1,0 +1,90 @@
+"""The detector at work: a live table on a terminal, a plain line a batch otherwise; and its summary."""
+
+from collections import deque
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+
+from rich.live import Live
+from rich.table import Table
+
+from fraudctl.operations.detect import Batch, Detected
+from fraudctl.ui.console import say, talk
+
+_ROWS = 12
+
+
+class BatchView:
+    """Shows batches as they land; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._recent: deque[Batch] = deque(maxlen=_ROWS)
+        self._live = Live(console=talk(), auto_refresh=False) if talk().is_terminal else None
+        self._context: AbstractContextManager[object] = self._live or nullcontext()
+
+    def __enter__(self) -> "BatchView":
+        self._context.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._context.__exit__(None, None, None)
+
+    def show(self, batch: Batch) -> None:
+        """Take in one more batch. Idle ones, which only move the watermark, are not worth a line."""
+        if not batch.read:
+            return
+        self._recent.append(batch)
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+        else:
+            say(line(batch))
+
+    def _table(self) -> Table:
+        table = Table(
+            title="micro-batches", title_justify="left", caption="Ctrl-C: finish the batch and stop"
+        )
+        for name in ("batch", "read", "admitted", "duplicate", "refused", "windows", "ms", "watermark (UTC)"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for batch in self._recent:
+            table.add_row(
+                f"{batch.batch_id}{' (replayed)' if batch.replayed else ''}",
+                f"{batch.read:,}",
+                f"{batch.fates.get('admitted', 0):,}",
+                f"{batch.duplicates:,}",
+                f"{batch.read - batch.fates.get('admitted', 0):,}",
+                f"{batch.windows:,}",
+                f"{batch.trigger_ms:,}",
+                _clock(batch.watermark_ms),
+            )
+        return table
+
+
+def line(batch: Batch) -> str:
+    """One batch in one line."""
+    refused = batch.read - batch.fates.get("admitted", 0)
+    return (
+        f"batch {batch.batch_id}: read {batch.read}, duplicates {batch.duplicates}, refused {refused}, "
+        f"windows {batch.windows}, {batch.trigger_ms} ms, watermark {_clock(batch.watermark_ms)}"
+        + (", replayed: nothing changed" if batch.replayed else "")
+    )
+
+
+def summary(result: Detected) -> str:
+    """How the run went."""
+    fates = ", ".join(f"{count:,} {fate}" for fate, count in result.fates.items()) or "none"
+    lines = [
+        f"batches: {result.batches}",
+        f"records read: {result.records:,} ({fates}); duplicates among the admitted: {result.duplicates:,}",
+    ]
+    if result.trigger_ms:
+        figures = result.trigger_ms
+        lines.append(
+            f"trigger execution: p50 {figures['p50']:.0f} ms, p99 {figures['p99']:.0f} ms "
+            f"over {figures['batches']:.0f} batches (first one {figures['first']:.0f} ms)"
+        )
+    return "\n".join([*lines, f"log: {result.log}"])
+
+
+def _clock(milliseconds: int) -> str:
+    if milliseconds == 0:
+        return "-"
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")

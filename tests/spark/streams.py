@@ -1,0 +1,127 @@
+"""Run the detector's real streaming query over records that a test gives, and collect what would land."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, Row, SparkSession
+
+from fraudctl.config.job import DetectorJob
+from fraudctl.config.load import load
+from fraudctl.config.rules_file import read_rules_document
+from fraudctl.detector.transforms import landing_rows, summarise
+from fraudctl.rules.model import parse_rules
+
+RECORDS = "value binary, partition int, offset bigint, timestamp timestamp"
+
+
+def job(tmp_path: Path, **flags: object) -> DetectorJob:
+    """A detector's job with the default settings, nothing of it reachable."""
+    settings = load(flags={key.replace("__", "."): value for key, value in flags.items()}).settings
+    return DetectorJob(
+        bootstrap_servers="",
+        topic="transactions",
+        cluster_id="",
+        topic_id="",
+        postgres_host="",
+        postgres_port=1,
+        postgres_database="",
+        postgres_user="",
+        postgres_password_file="",
+        connect_seconds=1,
+        events=settings.events,
+        windows=settings.windows,
+        lateness=settings.lateness,
+        dead_letters=settings.dead_letters,
+        spark=settings.spark,
+        landing=settings.landing,
+        rules_document=read_rules_document("rules.yaml"),
+        checkpoint=tmp_path / "checkpoint",
+        progress_file=tmp_path / "progress",
+        outcome_file=tmp_path / "outcome",
+        stop_file=tmp_path / "stop",
+        run_seconds=None,
+    )
+
+
+def records(spark: SparkSession, rows: Sequence[tuple[bytes | None, int, int, int]]) -> DataFrame:
+    """(value, partition, offset, arrival in ms) as Spark's Kafka source would give them."""
+    frame = spark.createDataFrame(
+        [(None if value is None else bytearray(value), *rest) for value, *rest in rows],
+        "value binary, partition int, offset bigint, arrival_ms bigint",
+    )
+    return frame.selectExpr("value", "partition", "offset", "timestamp_millis(arrival_ms) AS timestamp")
+
+
+def land(
+    spark: SparkSession, tmp_path: Path, batches: Sequence[Sequence[tuple[bytes | None, int, int, int]]]
+) -> list[list[Row]]:
+    """What each of `batches` would land: one micro-batch each, all through one streaming query."""
+    folder = tmp_path / "log"
+    for number, rows in enumerate(batches):
+        # One file a batch; the source takes them by age, one at a time.
+        records(spark, rows).coalesce(1).write.mode("append").parquet(str(folder / f"batch={number:04d}"))
+    the_job = job(tmp_path)
+    source = (
+        spark.readStream.schema(RECORDS)
+        .option("maxFilesPerTrigger", 1)
+        .option("recursiveFileLookup", "true")
+        .parquet(str(folder))
+    )
+    landed: list[list[Row]] = []
+
+    def take(frame: DataFrame, _batch_id: int) -> None:
+        landed.append(summarise(frame).collect())
+
+    query = (
+        landing_rows(source, the_job, parse_rules(the_job.rules_document))
+        .writeStream.outputMode("update")
+        .option("checkpointLocation", str(the_job.checkpoint))
+        .foreachBatch(take)
+        .trigger(availableNow=True)
+        .start()
+    )
+    try:
+        assert query.awaitTermination(120), "the query did not end"
+    finally:
+        query.stop()
+    return landed
+
+
+def windows_of(rows: Sequence[Row]) -> dict[tuple[int, int, str], tuple[int, int, int, int]]:
+    """(start µs, end µs, category) → (count, flagged_count, amount_minor, flagged_amount_minor)."""
+    return {
+        (row.window_start_us, row.window_end_us, row.category): (
+            row["count"],
+            row.flagged_count,
+            row.amount_minor,
+            row.flagged_amount_minor,
+        )
+        for row in rows
+        if row.kind == "window"
+    }
+
+
+def rejected(rows: Sequence[Row]) -> dict[tuple[int, int], str]:
+    """(partition, offset) → reason."""
+    return {
+        (row.partition, row.offset): row.reason
+        for row in rows
+        if row.kind == "intake" and row.reason is not None
+    }
+
+
+def admitted(rows: Sequence[Row]) -> dict[int, int]:
+    """Partition → number of admitted records."""
+    result: dict[int, int] = {}
+    for row in rows:
+        if row.kind == "intake" and row.reason is None:
+            result[row.partition] = result.get(row.partition, 0) + row["count"]
+    return result
+
+
+def instant_us(text: str) -> int:
+    """RFC 3339 to microseconds since the epoch."""
+    from datetime import UTC, datetime, timedelta
+
+    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -1,0 +1,49 @@
+"""The detector's transforms against the golden cases that the recount satisfies too."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from fraudctl.detector.parse import admit, parse
+from tests.golden import MESSAGES, WINDOWS, value_bytes
+from tests.spark.streams import admitted, instant_us, job, land, records, rejected, windows_of
+
+pytestmark = pytest.mark.spark
+
+
+def test_every_golden_message_gets_its_reason(spark: SparkSession, tmp_path: Path) -> None:
+    the_job = job(tmp_path)
+    rows = [(value_bytes(case), 0, number, case["arrival_ms"]) for number, case in enumerate(MESSAGES)]
+    checked = admit(
+        parse(records(spark, rows), the_job.events),
+        the_job.lateness.late_seconds,
+        the_job.lateness.future_seconds,
+    )
+    found = {row.offset: row.reason or "admitted" for row in checked.select("offset", "reason").collect()}
+    wrong = [
+        f"{case['name']}: expected {case['expect']}, found {found[number]}"
+        for number, case in enumerate(MESSAGES)
+        if found[number] != case["expect"]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("case", WINDOWS, ids=[case["name"] for case in WINDOWS])
+def test_golden_windows(spark: SparkSession, tmp_path: Path, case: dict) -> None:  # type: ignore[type-arg]
+    batch = [
+        (value_bytes(record), record["partition"], record["offset"], record["arrival_ms"])
+        for record in case["records"]
+    ]
+    landed = land(spark, tmp_path, [batch])
+    expected = {
+        (instant_us(row["window_start"]), instant_us(row["window_end"]), row["category"]): (
+            row["count"],
+            row["flagged_count"],
+            row["amount_minor"],
+            row["flagged_amount_minor"],
+        )
+        for row in case["windows"]
+    }
+    assert windows_of(landed[0]) == expected
+    assert len(rejected(landed[0])) + sum(admitted(landed[0]).values()) == len(batch)
