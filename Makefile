@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine with Python >= 3.11 and make:
+#   make demo   the whole pipeline on the embedded stack, verified
+#   make test   linters, types, import laws and all tests but the slow ones
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lint test test-slow lock wheel clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(READY)  ## Virtual environment with pinned, hash-checked packages
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: fraudctl needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { echo "error: this Python cannot make virtual environments; install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY)  ## up, produce, detect, verify: with a picture, in about two minutes
+	@$(BIN)/fraudctl demo $(ARGS)
+
+lint: $(READY)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## Everything but the slow suites; ARGS="-k windows" narrows it down
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+test-slow: $(READY)  ## The slow suites only: kills at random moments, wheels, other users
+	$(BIN)/pytest -m slow $(ARGS)
+
+lock: $(READY)  ## Resolve the Python packages anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
+
+wheel: $(READY)  ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:  ## Remove the virtual environment and everything built
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
