@@ -1,0 +1,104 @@
+"""Files that are whole or absent, folders of the right owner, and locks between processes."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fraudctl.clock import Deadline, StopFlag
+from fraudctl.errors import NotReadyError, RefusedError
+
+_LOCK_POLL_SECONDS = 0.1
+
+
+def make_folder(folder: Path, mode: int = 0o755) -> Path:
+    """Create `folder` and what is missing above it, all with `mode` whatever the umask is.
+
+    Raises:
+        RefusedError: it cannot be created or written to.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            path.chmod(mode)
+    except OSError as error:
+        raise RefusedError(
+            f"the folder {folder} cannot be created",
+            detail=error.strerror or str(error),
+            hint="choose another place with --home (or FRAUDCTL_CACHE_DIR for downloads)",
+        ) from error
+    return folder
+
+
+def write_whole(file: Path, text: str, mode: int = 0o600) -> None:
+    """Replace `file` in one step: a reader sees the old text or the new one, never a part."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(file: Path, deadline: Deadline, *, purpose: str, stop: StopFlag | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on `file`; a second process waits its turn, up to the deadline.
+
+    The holder may remove the file (and the folder it lies in): whoever waited looks again.
+
+    Raises:
+        NotReadyError: another process held the lock until the deadline.
+    """
+    handle = _take(file, deadline, purpose, stop)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(file: Path, deadline: Deadline, purpose: str, stop: StopFlag | None) -> int:
+    while True:
+        make_folder(file.parent)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file.exists() and os.stat(file).st_ino == os.fstat(handle).st_ino:  # noqa: PTH116
+                return handle
+        except BlockingIOError as error:
+            if deadline.expired:
+                os.close(handle)
+                raise NotReadyError(
+                    f"another fraudctl has been {purpose} for {deadline.seconds:g} s",
+                    detail=f"it holds the lock {file}",
+                    hint="wait for it to finish, then try again",
+                ) from error
+            _pause(stop)
+        os.close(handle)
+
+
+def _pause(stop: StopFlag | None) -> None:
+    if (stop or StopFlag()).wait(_LOCK_POLL_SECONDS):
+        raise KeyboardInterrupt
+
+
+def tail(file: Path, lines: int) -> list[str]:
+    """The last lines of a text file; none if there is no such file."""
+    if not file.is_file():
+        return []
+    with file.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        block = b""
+        while end > 0 and block.count(b"\n") <= lines:
+            start = max(0, end - 65_536)
+            stream.seek(start)
+            block = stream.read(end - start) + block
+            end = start
+    return block.decode("utf-8", errors="replace").splitlines()[-lines:] if lines > 0 else []

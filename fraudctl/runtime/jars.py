@@ -1,0 +1,269 @@
+"""Jars that Python cannot bring: resolved once through Ivy, checked against configs/jars.lock, kept."""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fraudctl import assets
+from fraudctl.clock import Deadline, StopFlag
+from fraudctl.config.paths import StackPaths
+from fraudctl.errors import DataError, NotReadyError, UnreachableError
+from fraudctl.runtime.files import locked, make_folder, tail
+from fraudctl.runtime.java import Java
+from fraudctl.runtime.progress import Observe, Progress, silent
+from fraudctl.runtime.spark_submit import kafka_package, spark_home
+
+SetName = Literal["broker", "connector", "local-fs"]
+SET_NAMES: tuple[SetName, ...] = ("broker", "connector", "local-fs")
+
+FILE_PATTERN = "[organisation]_[artifact]-[revision](-[classifier]).[ext]"
+_POLL_SECONDS = 0.5
+_LOG_LINES = 8
+# One line of Ivy's output that tells more than its last ones.
+_TELLING = ("PKIX path", "UnknownHost", "Connection refused", "timed out", "not found", "No space", "Denied")
+
+
+@dataclass(frozen=True)
+class JarSet:
+    """What is asked of Ivy for one set."""
+
+    coordinates: tuple[str, ...]
+    transitive: bool = True
+
+
+def jar_set(name: SetName) -> JarSet:
+    """The modules that a set is made of; the connector follows the installed pyspark."""
+    sets: dict[SetName, JarSet] = {
+        # No Kafka module depends on a logging backend: without one the broker logs nothing.
+        "broker": JarSet(
+            ("org.apache.kafka:kafka_2.13:4.1.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3")
+        ),
+        "connector": JarSet((kafka_package(),)),
+        "local-fs": JarSet(("com.globalmentor:hadoop-bare-naked-local-fs:0.1.0",), transitive=False),
+    }
+    return sets[name]
+
+
+@dataclass(frozen=True)
+class LockedJar:
+    """One line of the lock."""
+
+    coordinates: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        organisation, module, version = self.coordinates.split(":")
+        return f"{organisation}_{module}-{version}.jar"
+
+
+def default_lock() -> Path:
+    return assets.configs() / "jars.lock"
+
+
+def default_ivy_settings() -> Path:
+    return assets.configs() / "ivysettings.xml"
+
+
+def ivy_home(paths: StackPaths) -> Path:
+    """Given to spark-submit as `spark.jars.ivy`: what has been resolved here needs no network there."""
+    return paths.cache / "ivy"
+
+
+def read_lock(lock: Path, name: SetName) -> tuple[LockedJar, ...]:
+    """The lines of one set.
+
+    Raises:
+        DataError: the lock cannot be read, or does not hold the set.
+    """
+    try:
+        lines = lock.read_text(encoding="utf-8").splitlines()
+        rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+        jars = tuple(LockedJar(where, digest) for key, where, digest in rows if key == name)
+    except (OSError, ValueError) as error:
+        raise DataError(f"the lock {lock} cannot be read", detail=str(error), hint="reinstall it") from error
+    if not jars:
+        raise DataError(f"the lock {lock} names no jar of the set {name!r}", hint="reinstall fraudctl")
+    return jars
+
+
+def ensure_jars(
+    name: SetName,
+    java: Java,
+    paths: StackPaths,
+    deadline: Deadline,
+    observe: Observe = silent,
+    *,
+    lock: Path | None = None,
+    ivy_settings: Path | None = None,
+    stop: StopFlag | None = None,
+) -> tuple[Path, ...]:
+    """The jars of a set, verified; downloaded at most once, and never again while the lock stays as it is.
+
+    Raises:
+        DataError: a jar is not the one that the lock names.
+        UnreachableError: a jar is missing and cannot be downloaded.
+        NotReadyError: the deadline passed first.
+    """
+    expected = read_lock(lock or default_lock(), name)
+    folder = _folder(paths, name, expected)
+    if not _complete(name, folder, paths):
+        observe(Progress("jars", "begun", f"resolving the {name} jars (once; kept in {paths.cache})"))
+        turn = locked(paths.cache / "jars" / ".lock", deadline, purpose="resolving jars", stop=stop)
+        with turn:
+            if not _complete(name, folder, paths):
+                _fill(folder, name, expected, java, paths, deadline, observe, ivy_settings, stop)
+        observe(Progress("jars", "done", f"{name}: {len(expected)} jars, each as configs/jars.lock has it"))
+    else:
+        verify(folder, expected)
+    return tuple(folder / jar.file_name for jar in expected)
+
+
+def verify(folder: Path, expected: tuple[LockedJar, ...]) -> None:
+    """Exactly the locked jars, byte for byte.
+
+    Raises:
+        DataError: one is missing, one too many, or one differs.
+    """
+    remedy = f"remove {folder}, then try again: what is missing is downloaded anew"
+    found = {file.name for file in folder.glob("*.jar")}
+    wanted = {jar.file_name: jar for jar in expected}
+    for what, names in (("is missing", wanted.keys() - found), ("is not in the lock", found - wanted.keys())):
+        if names:
+            raise DataError(f"the jar {min(names)} {what}", detail=f"in {folder}", hint=remedy)
+    for name, jar in wanted.items():
+        with (folder / name).open("rb") as stream:
+            actual = hashlib.file_digest(stream, "sha256").hexdigest()
+        if actual != jar.sha256:
+            raise DataError(
+                f"the jar {name} is not the one that was locked: it may have been tampered with",
+                detail=f"locked  {jar.sha256}\nfound   {actual}\nin      {folder}",
+                hint=remedy,
+            )
+
+
+def resolve(
+    name: SetName,
+    into: Path,
+    java: Java,
+    paths: StackPaths,
+    deadline: Deadline,
+    observe: Observe = silent,
+    ivy_settings: Path | None = None,
+    stop: StopFlag | None = None,
+    file_pattern: str = FILE_PATTERN,
+) -> None:
+    """Have the Ivy inside pyspark put the jars of a set into a folder, unverified.
+
+    Raises:
+        UnreachableError: something cannot be found or downloaded.
+        NotReadyError: the deadline passed first.
+    """
+    wanted = jar_set(name)
+    for coordinates in wanted.coordinates:
+        organisation, module, version = coordinates.split(":")
+        argv = [
+            str(java.executable),
+            *java.options,
+            "-XX:-UsePerfData",
+            f"-Divy.default.ivy.user.dir={ivy_home(paths)}",
+            *("-cp", f"{spark_home() / 'jars'}/*", "org.apache.ivy.Main"),
+            *("-settings", str(ivy_settings or default_ivy_settings())),
+            *("-cache", str(ivy_home(paths) / "cache")),
+            *("-dependency", organisation, module, version),
+            *([] if wanted.transitive else ["-notransitive"]),
+            # The configuration `runtime` would leave out the module's own jar.
+            *("-confs", "default"),
+            *("-retrieve", f"{into}/{file_pattern}"),
+        ]
+        _run_ivy(argv, coordinates, into, paths, deadline, observe, stop)
+
+
+def _folder(paths: StackPaths, name: SetName, expected: tuple[LockedJar, ...]) -> Path:
+    text = "\n".join(f"{jar.coordinates} {jar.sha256}" for jar in expected)
+    return paths.cache / "jars" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _complete(name: SetName, folder: Path, paths: StackPaths) -> bool:
+    """There, and for the connector also what spark-submit will look for in Ivy's own cache."""
+    if name != "connector":
+        return folder.is_dir()
+    organisation, module, version = kafka_package().split(":")
+    described = ivy_home(paths) / "cache" / organisation / module / f"ivy-{version}.xml"
+    return folder.is_dir() and described.is_file()
+
+
+def _fill(
+    folder: Path,
+    name: SetName,
+    expected: tuple[LockedJar, ...],
+    java: Java,
+    paths: StackPaths,
+    deadline: Deadline,
+    observe: Observe,
+    ivy_settings: Path | None,
+    stop: StopFlag | None,
+) -> None:
+    make_folder(ivy_home(paths) / "cache")
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}-"))
+    try:
+        unfinished.chmod(0o755)
+        resolve(name, unfinished, java, paths, deadline, observe, ivy_settings, stop)
+        try:
+            verify(unfinished, expected)
+        except DataError as error:
+            # The folder is gone in a moment; what is wrong lies in Ivy's cache or in the repository.
+            hint = f"remove {ivy_home(paths)} and try again; if it stays, the repository delivers other jars"
+            raise DataError(error.message, detail=error.detail, hint=hint) from error
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        unfinished.rename(folder)
+    finally:
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished)
+
+
+def _run_ivy(
+    argv: list[str],
+    coordinates: str,
+    into: Path,
+    paths: StackPaths,
+    deadline: Deadline,
+    observe: Observe,
+    stop: StopFlag | None,
+) -> None:
+    log = make_folder(paths.logs) / "jars.log"
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=into
+        )
+    waiting = stop or StopFlag()
+    try:
+        while child.poll() is None:
+            if deadline.expired:
+                raise NotReadyError(
+                    f"{coordinates} could not be resolved within {deadline.seconds:g} s",
+                    detail="\n".join(tail(log, _LOG_LINES)),
+                    hint=f"try again: what has been downloaded is kept; the whole log is {log}",
+                )
+            megabytes = sum(file.stat().st_size for file in into.glob("*.jar")) / 1e6
+            observe(Progress("jars", "tick", f"resolving {coordinates} ({megabytes:.0f} MB so far)"))
+            if waiting.wait(min(_POLL_SECONDS, deadline.remaining())):
+                raise KeyboardInterrupt
+    finally:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+    if child.returncode != 0:
+        lines = tail(log, 80)
+        telling = [line.strip() for line in lines if any(sign in line for sign in _TELLING)]
+        raise UnreachableError(
+            f"{coordinates} cannot be downloaded",
+            detail="\n".join(telling[-_LOG_LINES:] or lines[-_LOG_LINES:]),
+            hint=f"is the network there? A proxy is taken from HTTPS_PROXY, a company's certificates from "
+            f"SSL_CERT_FILE; the whole log is {log}",
+        )

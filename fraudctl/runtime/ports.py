@@ -1,0 +1,93 @@
+"""Ports on 127.0.0.1: is one free, and if not, who holds it."""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+import psutil
+
+from fraudctl.errors import RefusedError
+
+LOOPBACK = "127.0.0.1"
+_SHOWN_CHARACTERS = 160
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who listens on a port, as far as this user may know."""
+
+    pid: int | None
+    name: str
+    command: str
+
+    @property
+    def described(self) -> str:
+        if self.pid is None:
+            return "a process that this user may not see (ask as root: `ss -ltnp`)"
+        return f"{self.name} (pid {self.pid})"
+
+
+def is_free(port: int) -> bool:
+    """True if a server could listen there now; connections that are just closing do not count."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True
+
+
+def free_port(taken: frozenset[int] = frozenset()) -> int:
+    """A port that nobody listens on, and that is not in `taken`."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((LOOPBACK, 0))
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            return port
+
+
+def holder(port: int) -> Holder:
+    """Who listens on `port`; the pid is None when an ordinary user may not see it."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:  # macOS shows no one's connections to an ordinary user
+        connections = []
+    for connection in connections:
+        if connection.status != psutil.CONN_LISTEN or not connection.laddr or connection.pid is None:
+            continue
+        if connection.laddr.port == port:
+            try:
+                process = psutil.Process(connection.pid)
+                command = " ".join(process.cmdline())[:_SHOWN_CHARACTERS]
+                return Holder(connection.pid, process.name(), command)
+            except psutil.Error:
+                continue  # it ended meanwhile, or is not ours to look at
+    return Holder(None, "", "")
+
+
+def require_free(port: int, *, service: str, setting: str) -> None:
+    """Refuse when `port` is taken, and name the process that holds it.
+
+    Raises:
+        RefusedError: with the remedy.
+    """
+    if is_free(port):
+        return
+    variable = f"FRAUDCTL_{setting.upper().replace('.', '__')}"
+    if port < 1024 and holder(port).pid is None:
+        raise RefusedError(
+            f"port {port} for {service} may not be used",
+            detail="ports below 1024 are reserved for root, unless another process holds it",
+            hint=f"set {setting} (or {variable}) to another port, or use --any-port",
+        )
+    found = holder(port)
+    raise RefusedError(
+        f"port {port} for {service} is held by {found.described}",
+        detail=found.command,
+        hint=f"stop it, set {setting} (or {variable}) to another port, or use `fraudctl up --any-port`",
+    )

@@ -1,0 +1,250 @@
+"""Child processes that outlive the command: started in their own session, recorded, found again, stopped.
+
+A process is known by its pid *and* its start: a pid alone may have been given to another process. The start
+is counted from boot (Linux), so setting the clock changes nothing.
+"""
+
+import hashlib
+import json
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from fraudctl.clock import Deadline
+from fraudctl.errors import NotReadyError, RefusedError
+from fraudctl.runtime.files import make_folder, write_whole
+
+Stopped = Literal["was not running", "stopped", "killed"]
+
+_POLL_SECONDS = 0.1
+# How long the kernel may take to end a process after KILL (a disk write may be in the way).
+_KILL_SECONDS = 10.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+# Children of this very process: nobody else can collect their exit status.
+_children: dict[int, "subprocess.Popen[bytes]"] = {}
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """What is written down about a started process; its pid is also its session and process group."""
+
+    name: str
+    pid: int
+    started: str
+    argv_sha256: str
+    log: str
+
+    @property
+    def log_file(self) -> Path:
+        return Path(self.log)
+
+
+def spawn(
+    name: str,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    record: Path,
+    cwd: Path,
+    user: int | None = None,
+) -> ProcessRecord:
+    """Start `argv` detached from this process, its output appended to `log`, and write its record.
+
+    Args:
+        env: the whole environment of the child.
+        user: uid to run as (needs root), with that user's own group and no others.
+
+    Raises:
+        RefusedError: the program cannot be started.
+    """
+    make_folder(log.parent)
+    make_folder(record.parent)
+    identity: dict[str, Any] = {}
+    if user is not None:
+        identity = {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
+    with log.open("ab") as output:
+        try:
+            child = subprocess.Popen(
+                list(argv),
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **identity,
+            )
+        except OSError as error:
+            raise RefusedError(f"{name} cannot be started", detail=f"{argv[0]}: {error.strerror}") from error
+    _children[child.pid] = child
+    digest = hashlib.sha256("\0".join(argv).encode()).hexdigest()
+    written = ProcessRecord(name, child.pid, _start_of(child.pid) or "", digest, str(log))
+    write_whole(record, json.dumps(asdict(written), indent=2) + "\n", mode=0o644)
+    return written
+
+
+def read_record(path: Path) -> ProcessRecord | None:
+    """The record of a process, or None if there is none.
+
+    Raises:
+        RefusedError: the file holds something else.
+    """
+    try:
+        return ProcessRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise RefusedError(
+            f"the process record {path} cannot be read",
+            detail=str(error),
+            hint="look for the process yourself, stop it, and remove the file",
+        ) from error
+
+
+def is_alive(record: ProcessRecord | None) -> bool:
+    """True while the recorded process itself runs: same pid, same start, not a zombie."""
+    return record is not None and _start_of(record.pid) == record.started
+
+
+def age_seconds(record: ProcessRecord) -> float:
+    """How long ago the recorded process started; 0 when it is gone."""
+    try:
+        return max(0.0, time.time() - psutil.Process(record.pid).create_time())
+    except psutil.Error:
+        return 0.0
+
+
+def stop(
+    record: ProcessRecord, grace_seconds: float, first_signal: signal.Signals = signal.SIGTERM
+) -> Stopped:
+    """Signal the process group, wait, then KILL whatever is left of it, its session and its descendants.
+
+    Raises:
+        NotReadyError: something outlived even KILL.
+    """
+    victims = _family(record)
+    if not victims:
+        return "was not running"
+    _signal_group(record, first_signal)
+    if not _wait_gone(record, victims, Deadline(grace_seconds)):
+        return "stopped"
+    deadline = Deadline(_KILL_SECONDS)
+    _kill(record, victims)
+    left = _wait_gone(record, victims, deadline, keep_killing=True)
+    if left:
+        raise NotReadyError(
+            f"{record.name} cannot be stopped",
+            detail=f"still running after KILL: pid {', '.join(str(process.pid) for process in left)}",
+            hint="it probably waits for a disk; look at it with `ps`",
+        )
+    return "killed"
+
+
+def _start_of(pid: int) -> str | None:
+    """When the process of this pid started, in a form that never changes; None if it is gone or a zombie."""
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        del _children[pid]
+        return None
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if not _BOOT_ID.exists():
+            return repr(process.create_time())
+        # Field 22 of the line; the name before it is in parentheses and may hold blanks.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        return f"{_BOOT_ID.read_text(encoding='utf-8').strip()}:{fields.split()[19]}"
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _family(record: ProcessRecord) -> list[psutil.Process]:
+    """Living members: the process, its group and session, and all their descendants."""
+    now = _start_of(record.pid)
+    if now is None:
+        # The kernel gives a pid out again only when no group or session has that number any more: members
+        # that are left are ours, as long as the machine has not been started anew in between.
+        if not _same_boot(record):
+            return []
+    elif now != record.started:
+        return []
+    members = [process for process in psutil.process_iter() if _belongs(process.pid, record.pid)]
+    found = {process.pid: process for process in members}
+    for process in members:
+        for child in _descendants(process):
+            found[child.pid] = child
+    return [process for process in found.values() if _lives(process)]
+
+
+def _same_boot(record: ProcessRecord) -> bool:
+    if not _BOOT_ID.exists():
+        return False
+    return record.started.partition(":")[0] == _BOOT_ID.read_text(encoding="utf-8").strip()
+
+
+def _belongs(pid: int, leader: int) -> bool:
+    if pid == leader:
+        return True
+    try:
+        return os.getsid(pid) == leader or os.getpgid(pid) == leader
+    except (ProcessLookupError, PermissionError):
+        return False
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and _start_of(process.pid) is not None
+
+
+def _signal_group(record: ProcessRecord, number: signal.Signals) -> None:
+    try:
+        os.killpg(record.pid, number)
+    except ProcessLookupError:
+        return  # only members outside the group are left: KILL reaches them one by one
+    except PermissionError as error:
+        raise RefusedError(
+            f"{record.name} (pid {record.pid}) belongs to another user",
+            hint="stop it as the user who started it",
+        ) from error
+
+
+def _kill(record: ProcessRecord, victims: Iterable[psutil.Process]) -> None:
+    _signal_group(record, signal.SIGKILL)
+    for process in victims:
+        if _lives(process):
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+
+
+def _wait_gone(
+    record: ProcessRecord, victims: list[psutil.Process], deadline: Deadline, *, keep_killing: bool = False
+) -> list[psutil.Process]:
+    """Wait for all of them, and for whoever joined them meanwhile; return those that are left."""
+    while True:
+        known = {process.pid for process in victims}
+        victims += [process for process in _family(record) if process.pid not in known]
+        left = [process for process in victims if _lives(process)]
+        if not left or deadline.expired:
+            return left
+        if keep_killing:
+            _kill(record, left)
+        time.sleep(min(_POLL_SECONDS, deadline.remaining()))
