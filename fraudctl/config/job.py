@@ -43,12 +43,30 @@ class DetectorJob(Section):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over what decides a number: change any of it and an old checkpoint no longer fits."""
-        facts = {
-            "topic": self.topic,
-            "events": self.events.model_dump(mode="json"),
-            "windows": self.windows.model_dump(mode="json"),
-            "lateness": self.lateness.model_dump(mode="json"),
-            "rules": self.rules_document,
-        }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        """What decides a number in this job."""
+        return fingerprint(
+            topic=self.topic,
+            events=self.events,
+            windows=self.windows,
+            lateness=self.lateness,
+            rules_document=self.rules_document,
+        )
+
+
+def fingerprint(
+    *,
+    topic: str,
+    events: EventsSettings,
+    windows: WindowsSettings,
+    lateness: LatenessSettings,
+    rules_document: dict[str, object],
+) -> str:
+    """SHA-256 over what decides a number: change any of it and an old checkpoint no longer fits."""
+    facts = {
+        "topic": topic,
+        "events": events.model_dump(mode="json"),
+        "windows": windows.model_dump(mode="json"),
+        "lateness": lateness.model_dump(mode="json"),
+        "rules": rules_document,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,43 @@
+"""fraudctl migrate: the database's schema."""
+
+from typing import Annotated
+
+import typer
+
+from fraudctl.cli.command import Json, Session, command
+from fraudctl.errors import ExitCode, UsageError
+from fraudctl.ui import as_json as to_json
+from fraudctl.ui import console
+
+
+@command("migrate", example="fraudctl migrate --status")
+def migrate(
+    session: Session,
+    status: Annotated[bool, typer.Option("--status", help="List every migration; change nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 if one is pending; change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be applied.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Apply the migrations that the database does not have yet.
+
+    Safe to run at any time and by several at once. A migration that was changed after it had been applied
+    is refused (exit 6).
+    """
+    from fraudctl.operations import migrate as operation
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import migrate as text
+
+    if status + check + dry_run > 1:
+        raise UsageError("--status, --check and --dry-run exclude each other", hint="give one of them")
+    mode: operation.Mode = "status" if status else "check" if check else "dry-run" if dry_run else "apply"
+    settings = session.settings()
+    report = operation.migrate(
+        operation.MigrateRequest(
+            endpoints(settings, session.paths).postgres,
+            mode,
+            settings.timeouts.connect_seconds,
+            settings.timeouts.up_seconds,
+        )
+    )
+    console.write(to_json.dumps(report) if as_json else text.lines(mode, report))
+    return ExitCode.ANSWER_IS_NO if check and report.pending else ExitCode.DONE

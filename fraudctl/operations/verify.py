@@ -1,0 +1,228 @@
+"""Recount the log independently and compare every landed row with what it must be."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from fraudctl.broker.log import read_ranges
+from fraudctl.broker.topics import identity
+from fraudctl.config.endpoints import Endpoints
+from fraudctl.config.job import fingerprint
+from fraudctl.config.model import Settings
+from fraudctl.database.snapshot import Snapshot, read_snapshot
+from fraudctl.errors import RefusedError
+from fraudctl.recount.compare import (
+    DeadLetterDifference,
+    WindowDifference,
+    compare_dead_letters,
+    compare_windows,
+)
+from fraudctl.recount.ledger import Batch, Ledger, LedgerFinding, Tally
+from fraudctl.recount.recount import ADMITTED_FATES, DROPPED_BY_ENGINE, Record, Recount, recount
+from fraudctl.rules.model import parse_rules
+
+# A broker that is starting, or fetching from a slow disk, may be silent for a while.
+_SILENCE_SECONDS = 30.0
+_OBSERVED_EVERY = 10_000
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    endpoints: Endpoints
+    settings: Settings
+    rules_document: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """So many of the offsets have been read."""
+
+    read: int
+    offsets: int
+
+
+Observer = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The verdict, what it rests on, and every difference by name."""
+
+    verdict: Literal["ok", "differences"]
+    topic: str
+    cluster_id: str
+    topic_id: str
+    batches: int
+    replays: int  # batches that were landed again and changed nothing
+    ranges: dict[int, tuple[int, int]]
+    events_read: int
+    offsets_without_event: int  # transaction markers of a producer
+    fates: dict[str, int]
+    fates_by_partition: dict[int, dict[str, int]]
+    conflicting_ids: tuple[str, ...]
+    rows_expected: int
+    rows_stored: int
+    rows_compared: int
+    dead_letters_compared: int
+    window_differences: tuple[WindowDifference, ...]
+    dead_letter_differences: tuple[DeadLetterDifference, ...]
+    ledger_findings: tuple[LedgerFinding, ...]
+    seconds: float
+
+    @property
+    def differences(self) -> int:
+        return len(self.window_differences) + len(self.dead_letter_differences) + len(self.ledger_findings)
+
+    @property
+    def dropped_by_engine(self) -> int:
+        return self.fates.get(DROPPED_BY_ENGINE, 0)
+
+
+def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -> Verification:
+    """Compare what was landed with a recount of exactly what the ledger says was read.
+
+    Raises:
+        RefusedError: the question cannot be answered: nothing has landed, the log no longer holds the
+            range, or topic or settings are not those of the ledger.
+        DataError: a landed row cannot be read.
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    began = time.monotonic()
+    connect_seconds = request.settings.timeouts.connect_seconds
+    snapshot = read_snapshot(request.endpoints.postgres, connect_seconds=connect_seconds)
+    if not (snapshot.batches or snapshot.metrics or snapshot.dead_letters):
+        raise RefusedError(
+            "nothing has landed yet, so there is nothing to verify",
+            hint="run `fraudctl produce` and `fraudctl detect` first",
+        )
+    if snapshot.batches:
+        _refuse_other_origin(request, snapshot.batches)
+    ledger = Ledger(snapshot.batches)
+    findings = list(ledger.untiled())
+    tally = Tally(ledger, _observed(_log(request, ledger, findings), ledger, observe))
+    counted = _recount(request, tally, ledger)
+    findings += tally.unconfirmed(counted.rejects)
+    return _verification(snapshot, ledger, counted, findings, time.monotonic() - began)
+
+
+def _refuse_other_origin(request: VerifyRequest, batches: tuple[Batch, ...]) -> None:
+    """The ledger must be of one origin, and that must be the present settings and the present topic."""
+    settings = request.settings
+    topic = settings.kafka.topic
+    _refuse_unless(
+        "topic",
+        {batch.topic for batch in batches},
+        topic,
+        hint="set kafka.topic to the topic that was read",
+    )
+    _refuse_unless(
+        "fingerprint of events, windows, lateness and rules",
+        {batch.fingerprint for batch in batches},
+        fingerprint(
+            topic=topic,
+            events=settings.events,
+            windows=settings.windows,
+            lateness=settings.lateness,
+            rules_document=request.rules_document,
+        ),
+        hint="verify with the settings and the rules that were in force during `fraudctl detect`",
+    )
+    present = identity(
+        request.endpoints.bootstrap_servers, topic, timeout_seconds=settings.timeouts.connect_seconds
+    )
+    _refuse_unless(
+        "Kafka cluster",
+        {batch.cluster_id for batch in batches},
+        present.cluster_id,
+        hint="set kafka.bootstrap_servers to the cluster that was read, or start over with an empty database",
+    )
+    _refuse_unless(
+        "topic's id",
+        {batch.topic_id for batch in batches},
+        present.topic_id,
+        hint="the topic was created again: what was read is gone; start over with an empty database",
+    )
+
+
+def _refuse_unless(name: str, recorded: set[str], present: str, *, hint: str) -> None:
+    if recorded != {present}:
+        raise RefusedError(
+            f"the landed rows cannot be verified: the {name} is not the one in the ledger",
+            detail=f"ledger: {', '.join(sorted(recorded))}\nnow: {present}",
+            hint=hint,
+        )
+
+
+def _log(request: VerifyRequest, ledger: Ledger, findings: list[LedgerFinding]) -> Iterable[Record]:
+    try:
+        return read_ranges(
+            request.endpoints.bootstrap_servers,
+            request.settings.kafka.topic,
+            ledger.ranges,
+            timeout_seconds=_SILENCE_SECONDS,
+        )
+    except RefusedError as error:
+        if not findings:
+            raise
+        # The ledger contradicts itself already: that it names offsets the log never had adds to it.
+        findings.append(LedgerFinding("log", "", None, None, "offsets that the log holds", error.detail))
+        return ()
+
+
+def _observed(records: Iterable[Record], ledger: Ledger, observe: Observer) -> Iterator[Record]:
+    offsets = sum(end - start for start, end in ledger.ranges.values())
+    number = 0
+    for number, record in enumerate(records, start=1):
+        yield record
+        if number % _OBSERVED_EVERY == 0:
+            observe(Progress(number, offsets))
+    observe(Progress(number, offsets))
+
+
+def _recount(request: VerifyRequest, records: Iterable[Record], ledger: Ledger) -> Recount:
+    settings = request.settings
+    return recount(
+        records,
+        events=settings.events,
+        windows=settings.windows,
+        lateness=settings.lateness,
+        rules=parse_rules(request.rules_document),
+        watermark=ledger.watermark,
+    )
+
+
+def _verification(
+    snapshot: Snapshot, ledger: Ledger, counted: Recount, findings: list[LedgerFinding], seconds: float
+) -> Verification:
+    newest = ledger.batches[-1] if ledger.batches else None
+    topic = newest.topic if newest else ""
+    windows = tuple(compare_windows(counted.windows, snapshot.metrics))
+    rejects = {(topic, *place): reason for place, reason in counted.rejects.items()}
+    letters = tuple(compare_dead_letters(rejects, snapshot.dead_letters))
+    fates: Counter[str] = Counter(dict.fromkeys(ADMITTED_FATES, 0))
+    for own in counted.fates.values():
+        fates.update(own)
+    return Verification(
+        verdict="differences" if windows or letters or findings else "ok",
+        topic=topic,
+        cluster_id=newest.cluster_id if newest else "",
+        topic_id=newest.topic_id if newest else "",
+        batches=len(ledger.batches),
+        replays=sum(batch.replays for batch in ledger.batches),
+        ranges=ledger.ranges,
+        events_read=counted.read,
+        offsets_without_event=sum(end - start for start, end in ledger.ranges.values()) - counted.read,
+        fates=dict(fates),
+        fates_by_partition={partition: dict(own) for partition, own in sorted(counted.fates.items())},
+        conflicting_ids=counted.conflicts,
+        rows_expected=len(counted.windows),
+        rows_stored=len(snapshot.metrics),
+        rows_compared=len(counted.windows.keys() | snapshot.metrics.keys()),
+        dead_letters_compared=len(rejects.keys() | snapshot.dead_letters.keys()),
+        window_differences=windows,
+        dead_letter_differences=letters,
+        ledger_findings=tuple(findings),
+        seconds=round(seconds, 3),
+    )

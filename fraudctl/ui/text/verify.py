@@ -1,0 +1,116 @@
+"""A verification as text: what was read, what became of it, every difference, one verdict."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fraudctl.operations.verify import Observer, Progress, Verification
+from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
+from fraudctl.recount.ledger import LedgerFinding
+from fraudctl.recount.windows import Totals
+from fraudctl.ui import console
+
+
+@contextmanager
+def progress() -> Iterator[Observer]:
+    """On a terminal a line that counts what has been read; otherwise nothing: it takes seconds."""
+    talk = console.talk()
+    if not talk.is_terminal:
+        yield lambda _progress: None
+        return
+    with talk.status("reading the landed rows") as line:
+
+        def show(now: Progress) -> None:
+            line.update(f"recounting: {now.read:,} of {now.offsets:,} offsets")
+
+        yield show
+
+
+def verification(result: Verification, limit: int) -> str:
+    """The whole report; of the differences at most `limit` lines are shown."""
+    return "\n".join([*_read(result), "", *_fates(result), "", *_differences(result, limit), verdict(result)])
+
+
+def verdict(result: Verification) -> str:
+    """The last line: PASS or FAIL, and how much stands behind it."""
+    if result.verdict == "ok":
+        return (
+            f"PASS: all {result.rows_compared:,} rows and {result.dead_letters_compared:,} dead letters agree"
+            f" with the log, {result.events_read:,} events recounted in {result.seconds:.1f} s"
+        )
+    return (
+        f"FAIL: {_many(len(result.window_differences), 'row')} and"
+        f" {_many(len(result.dead_letter_differences), 'dead letter')} disagree with the log,"
+        f" {_many(len(result.ledger_findings), 'finding')} in the ledger"
+    )
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def _read(result: Verification) -> Iterator[str]:
+    yield f"topic      {result.topic or '-'}"
+    yield f"batches    {result.batches:,} ({result.replays:,} of them landed again)"
+    for partition, (start, end) in result.ranges.items():
+        yield f"partition  {partition}: offsets {start:,} to {end:,}"
+    if result.offsets_without_event:
+        yield f"           {_many(result.offsets_without_event, 'offset')} without an event (markers)"
+
+
+def _fates(result: Verification) -> Iterator[str]:
+    shown = {"read": result.events_read, **result.fates}
+    width = max(len(name) for name in shown)
+    for name, number in shown.items():
+        yield f"{name:<{width}}  {number:>12,}"
+    if result.conflicting_ids:
+        yield (
+            f"note: {_many(len(result.conflicting_ids), 'transaction id')} came with more than one payload,"
+            f" each counted once: {', '.join(result.conflicting_ids[:3])}"
+        )
+    if result.dropped_by_engine:
+        yield (
+            f"note: Spark dropped {_many(result.dropped_by_engine, 'admitted event')} behind its watermark;"
+            " raise lateness.slack_seconds"
+        )
+
+
+def _differences(result: Verification, limit: int) -> Iterator[str]:
+    lines = [_finding(finding) for finding in result.ledger_findings]
+    lines += [_window(row) for row in result.window_differences]
+    lines += [_letter(letter) for letter in result.dead_letter_differences]
+    yield from lines[:limit]
+    if len(lines) > limit:
+        yield f"… and {len(lines) - limit:,} more: --limit N shows more, --json shows all"
+    if lines:
+        yield ""
+
+
+def _window(row: WindowDifference) -> str:
+    place = f"{row.kind:<8} fraud_metrics {row.window_start} to {row.window_end} {row.category}:"
+    if row.expected is not None and row.stored is not None:
+        pairs = (
+            f"{name} expected {getattr(row.expected, name)}, stored {getattr(row.stored, name)}"
+            for name in row.columns
+        )
+        return f"{place} {'; '.join(pairs)}"
+    return f"{place} expected {_totals(row.expected)}, stored {_totals(row.stored)}"
+
+
+def _totals(totals: Totals | None) -> str:
+    if totals is None:
+        return "no row"
+    return "(" + ", ".join(f"{name} {getattr(totals, name)}" for name in COLUMNS) + ")"
+
+
+def _letter(letter: DeadLetterDifference) -> str:
+    return (
+        f"{letter.kind:<8} dead_letters {letter.topic} partition {letter.partition} offset {letter.offset}:"
+        f" expected {letter.expected or 'no row'}, stored {letter.stored or 'no row'}"
+    )
+
+
+def _finding(finding: LedgerFinding) -> str:
+    place = ""
+    if finding.batch_id is not None:
+        place = f" batch {finding.batch_id} of query {finding.query_id}, partition {finding.partition}"
+    return f"{finding.kind:<8} batch_ledger{place}: expected {finding.expected}, stored {finding.stored}"
