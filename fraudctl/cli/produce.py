@@ -1,0 +1,39 @@
+"""fraudctl produce: a steady stream of simulated transactions."""
+
+from typing import Annotated
+
+import typer
+
+from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.durations import parse_duration
+from fraudctl.cli.signals import graceful
+from fraudctl.errors import DataError, ExitCode
+from fraudctl.ui import as_json as to_json
+from fraudctl.ui import console, failure
+
+
+@command("produce", example="fraudctl produce --rate 500 --duration 60s")
+def produce(
+    session: Session,
+    rate: Annotated[float, typer.Option("--rate", help="Events per second.")] = 100.0,
+    count: Annotated[int | None, typer.Option("--count", help="Stop after this many events.")] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(parser=parse_duration, metavar="TIME", help="Stop after this long (60, 60s, 5m, 1h)."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Repeat the events of an earlier run.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Send realistic transactions until Ctrl-C, --count or --duration; account for every delivery."""
+    from fraudctl.operations import produce as operation
+    from fraudctl.ui.text import produce as text
+
+    settings = session.settings()
+    where = settings.kafka.bootstrap_servers or f"127.0.0.1:{settings.kafka.port}"
+    request = operation.ProduceRequest(settings, where, rate, count, duration, seed)
+    with graceful() as stop, text.ProduceView() as view:
+        result = operation.produce(request, stop=stop, observe=view.show)
+    console.write(to_json.dumps(result) if as_json else text.summary(result))
+    if result.failed:
+        failure.show(DataError(f"{result.failed:,} of {result.sent:,} events were not delivered"))
+    return ExitCode.DATA if result.failed else ExitCode.DONE

@@ -1,0 +1,232 @@
+"""Send simulated transactions at a steady rate, and account for every one of them."""
+
+import math
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+from fraudctl.broker import topics
+from fraudctl.broker.producer import Deliveries, RecordProducer
+from fraudctl.clock import StopFlag
+from fraudctl.config.model import Settings
+from fraudctl.errors import UsageError
+from fraudctl.events.codec import encode, rfc3339
+from fraudctl.simulator.arrivals import Message
+from fraudctl.simulator.pacing import Schedule
+from fraudctl.simulator.traffic import Traffic, TrafficDigest, stamp
+
+HIGHEST_RATE = 1_000_000.0
+HIGHEST_SEED = 2**63 - 1
+OBSERVE_SECONDS = 0.25
+# Events that would be further behind than this are skipped, so that none arrives too late to be counted.
+LAG_LIMIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ProduceRequest:
+    """Without `count` and `duration_seconds` it goes on until a stop; without `seed` one is drawn."""
+
+    settings: Settings
+    bootstrap_servers: str
+    rate: float
+    count: int | None = None
+    duration_seconds: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How it stands; `rate` is the average since the last report. `trouble` is the latest client error."""
+
+    seed: int
+    seconds: float
+    rate: float
+    deliveries: Deliveries
+    trouble: str
+
+
+# What ended a run: its count or its time was reached, a stop was asked for, or the client broke down.
+Ending = Literal["count", "duration", "stop", "failure"]
+Observe = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Produced:
+    """The account of one run. `digest` covers the events without their clock; `anchor` is the first time."""
+
+    topic: str
+    seed: int
+    sent: int
+    acknowledged: int
+    failed: int
+    errors: dict[str, int]
+    seconds: float
+    rate_asked: float
+    rate_achieved: float
+    anchor: str
+    skipped_seconds: float
+    digest: str
+    ended_by: Ending
+
+
+def produce(request: ProduceRequest, *, stop: StopFlag, observe: Observe) -> Produced:
+    """Generate and send until the count or the time is reached, or `stop` is set; then settle the account.
+
+    Raises:
+        UsageError: the request has no meaning.
+        UnreachableError: no broker answers.
+        RefusedError: the topic does not exist.
+    """
+    _refuse_nonsense(request)
+    settings = request.settings
+    connect_seconds = settings.timeouts.connect_seconds
+    topics.probe(request.bootstrap_servers, timeout_seconds=connect_seconds)
+    topics.identity(request.bootstrap_servers, settings.kafka.topic, timeout_seconds=connect_seconds)
+    seed = secrets.randbits(32) if request.seed is None else request.seed
+    traffic = Traffic(settings.producer, settings.events, seed)
+    digest = TrafficDigest()
+    with RecordProducer(request.bootstrap_servers, settings.kafka, settings.producer) as producer:
+        watch = _Watch(producer, seed, observe)
+        # The clock starts when everything is ready to go.
+        schedule = Schedule(
+            request.rate, lag_limit_seconds=min(LAG_LIMIT_SECONDS, settings.lateness.late_seconds / 4)
+        )
+        ended_by = _send_on_time(request, schedule, traffic, digest, producer, watch, stop)
+        seconds = schedule.elapsed
+        deliveries = watch.settled()
+    return Produced(
+        topic=settings.kafka.topic,
+        seed=seed,
+        sent=deliveries.sent,
+        acknowledged=deliveries.acknowledged,
+        failed=deliveries.failed,
+        errors=deliveries.errors,
+        seconds=round(seconds, 3),
+        rate_asked=request.rate,
+        # The first event goes at once: n events are n - 1 intervals apart.
+        rate_achieved=round((deliveries.sent - 1) / seconds, 2) if deliveries.sent > 1 else 0.0,
+        anchor=rfc3339(schedule.anchor_ms),
+        skipped_seconds=round(schedule.skipped_seconds, 3),
+        digest=digest.hexdigest(),
+        ended_by=ended_by,
+    )
+
+
+def produce_messages(
+    bootstrap_servers: str,
+    settings: Settings,
+    messages: Iterable[Message],
+    *,
+    stop: StopFlag,
+    observe: Observe,
+    seed: int = 0,
+) -> Deliveries:
+    """Send ready-made messages as fast as they are taken, each with its arrival as the record's timestamp.
+
+    The topic must be one whose timestamps are the producer's (CreateTime).
+    """
+    with RecordProducer(bootstrap_servers, settings.kafka, settings.producer) as producer:
+        watch = _Watch(producer, seed, observe)
+        for number, message in enumerate(messages):
+            producer.send(message.key, message.value, message.arrival_ms)
+            if number % 1000 == 0:
+                watch.look()
+                if stop.is_set or producer.broken:
+                    break
+        return watch.settled()
+
+
+def _refuse_nonsense(request: ProduceRequest) -> None:
+    if not 0 < request.rate <= HIGHEST_RATE:
+        raise UsageError(
+            f"the rate must be above 0 and at most {HIGHEST_RATE:,.0f} events per second, "
+            f"not {request.rate:g}",
+            hint="for example `fraudctl produce --rate 500`",
+        )
+    if request.count is not None and request.count < 1:
+        raise UsageError(f"the count must be at least 1, not {request.count}")
+    if request.duration_seconds is not None and request.duration_seconds <= 0:
+        raise UsageError(f"the duration must be above 0, not {request.duration_seconds:g} s")
+    if request.seed is not None and not 0 <= request.seed <= HIGHEST_SEED:
+        raise UsageError(f"the seed must be from 0 to {HIGHEST_SEED}, not {request.seed}")
+
+
+def _limit(request: ProduceRequest) -> tuple[int, Ending]:
+    """After how many events the request is fulfilled, and whether its count or its time says so."""
+    by_count = sys.maxsize if request.count is None else request.count
+    if request.duration_seconds is None:
+        return by_count, "count"
+    # Event i is due at i/rate: as many as are due before the time is over, but for a rounding error.
+    by_time = max(1, math.ceil(request.duration_seconds * request.rate - 1e-6))
+    return min(by_count, by_time), "count" if by_count <= by_time else "duration"
+
+
+def _send_on_time(
+    request: ProduceRequest,
+    schedule: Schedule,
+    traffic: Traffic,
+    digest: TrafficDigest,
+    producer: RecordProducer,
+    watch: "_Watch",
+    stop: StopFlag,
+) -> Ending:
+    total, ending = _limit(request)
+    events = iter(traffic)
+    number = 0
+    while not stop.is_set and not producer.broken:
+        # Looked at before sending: what is due by the end of the time still goes.
+        time_is_up = schedule.elapsed >= (request.duration_seconds or math.inf)
+        for event in islice(events, min(schedule.due(), total - number)):
+            digest.add(event)
+            stamped = stamp(event, schedule.event_time_ms(number))
+            producer.send(event.card_id.encode(), encode(stamped))
+            number += 1
+        if number >= total:
+            return ending
+        if time_is_up:
+            return "duration"
+        producer.poll()
+        watch.look()
+        stop.wait(schedule.pause())
+    return "failure" if producer.broken else "stop"
+
+
+class _Watch:
+    """Reports progress at even intervals, also while the last records are waited for."""
+
+    def __init__(self, producer: RecordProducer, seed: int, observe: Observe) -> None:
+        self._producer = producer
+        self._seed = seed
+        self._observe = observe
+        self._start = self._last = time.monotonic()
+        self._before = producer.deliveries
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if now - self._last >= OBSERVE_SECONDS:
+            self._report(now)
+
+    def settled(self) -> Deliveries:
+        """Wait for the last delivery reports; the account is then complete."""
+        deliveries = self._producer.settle(meanwhile=self.look)
+        self._report(time.monotonic())
+        return deliveries
+
+    def _report(self, now: float) -> None:
+        deliveries = self._producer.deliveries
+        passed = now - self._last
+        stuck = deliveries.queued > 0 and deliveries.acknowledged == self._before.acknowledged
+        self._observe(
+            Progress(
+                seed=self._seed,
+                seconds=now - self._start,
+                rate=(deliveries.sent - self._before.sent) / passed if passed > 0 else 0.0,
+                deliveries=deliveries,
+                trouble=self._producer.last_error if stuck else "",
+            )
+        )
+        self._last, self._before = now, deliveries

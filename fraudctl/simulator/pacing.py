@@ -1,0 +1,95 @@
+"""When each event is due: an absolute schedule, so that no small delay ever adds up.
+
+Event number i is due i/rate seconds after the start, and that is the time it is said to have happened.
+"""
+
+import math
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+
+# How often a loop looks at the schedule when events are due more often than that.
+TICK_SECONDS = 0.005
+# A loop that waits for a seldom event still wakes up this often, to see a stop request.
+LONGEST_PAUSE_SECONDS = 0.25
+# After a delay up to this long everything due goes at once; after a longer one at twice the rate.
+HICCUP_SECONDS = 0.1
+CATCH_UP = 2.0
+# The wall clock may differ this much from the monotonic one before event times follow it.
+STEP_SECONDS = 1.0
+
+
+class Schedule:
+    """Asks "how many are due now", tells each event its time.
+
+    After a long halt (a broker that was away, a machine that slept) the schedule does not pretend that the
+    missed events happened back then, when they would arrive too late to be counted: what lies further
+    behind than `lag_limit_seconds` is skipped, and event times go on from there.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        lag_limit_seconds: float,
+        monotonic: Clock = time.monotonic,
+        wall: Clock = time.time,
+    ) -> None:
+        self._rate = rate
+        self._lag_limit = lag_limit_seconds
+        self._monotonic = monotonic
+        self._wall = wall
+        self._start = monotonic()
+        self._wall_start = wall()
+        self._last_look = self._start
+        self._released = 0
+        self.skipped_seconds = 0.0
+        self._clock_step = 0.0
+
+    @property
+    def anchor_ms(self) -> int:
+        """The event time of event number zero."""
+        return int(self._wall_start * 1000)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._monotonic() - self._start
+
+    def due(self) -> int:
+        """How many more events may go now; they count as gone."""
+        now = self._monotonic()
+        self._follow_wall_clock(now)
+        lag = now - self._due_at(self._released)
+        if lag > self._lag_limit:
+            self.skipped_seconds += lag - self._lag_limit
+        overdue = math.floor((now - self._due_at(0)) * self._rate) + 1 - self._released
+        since = min(now - self._last_look, HICCUP_SECONDS)
+        allowed = max(1, math.ceil(CATCH_UP * self._rate * since))
+        self._last_look = now
+        count = max(0, min(overdue, allowed))
+        self._released += count
+        return count
+
+    def pause(self) -> float:
+        """How long to wait before `due` is worth asking again."""
+        until_next = self._due_at(self._released) - self._monotonic()
+        if until_next <= 0:
+            # Behind the schedule: single events too are to go at no more than twice the rate.
+            until_next = 1.0 / (CATCH_UP * self._rate)
+        return min(LONGEST_PAUSE_SECONDS, max(TICK_SECONDS, until_next))
+
+    def event_time_ms(self, number: int) -> int:
+        """When event `number` is said to happen, in ms since 1970."""
+        seconds = number / self._rate + self.skipped_seconds + self._clock_step
+        return int(self._wall_start * 1000 + seconds * 1000)
+
+    def _due_at(self, number: int) -> float:
+        return self._start + self.skipped_seconds + number / self._rate
+
+    def _follow_wall_clock(self, now: float) -> None:
+        """Event times are wall-clock times: follow when that clock is set, or went on through a sleep."""
+        step = (self._wall() - self._wall_start) - (now - self._start)
+        if abs(step - self._clock_step) > STEP_SECONDS:
+            self._clock_step = step

@@ -1,0 +1,72 @@
+"""Traffic as text: one line that moves while it flows, and the account at the end."""
+
+import time
+from types import TracebackType
+
+from rich.live import Live
+from rich.text import Text
+
+from fraudctl.operations.produce import Produced, Progress
+from fraudctl.ui.console import say, talk
+
+PLAIN_SECONDS = 5.0
+
+
+class ProduceView:
+    """Shows progress: drawn in place on a terminal, a plain line every five seconds otherwise."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=talk(), auto_refresh=False, transient=True) if talk().is_terminal else None
+        self._said = time.monotonic()
+
+    def __enter__(self) -> "ProduceView":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, progress: Progress) -> None:
+        if self._live:
+            self._live.update(Text(line(progress)), refresh=True)
+        elif time.monotonic() - self._said >= PLAIN_SECONDS:
+            self._said = time.monotonic()
+            say(line(progress))
+
+
+def line(progress: Progress) -> str:
+    """How it stands, in one line."""
+    account = progress.deliveries
+    parts = [
+        f"{progress.seconds:6.1f} s",
+        f"{progress.rate:,.0f}/s",
+        f"sent {account.sent:,}",
+        f"acknowledged {account.acknowledged:,}",
+        f"queue {account.queued:,}",
+        f"errors {account.failed:,}",
+        f"seed {progress.seed}",
+    ]
+    if progress.trouble:
+        parts.append(f"waiting for Kafka: {progress.trouble}")
+    return "  ".join(parts)
+
+
+def summary(result: Produced) -> str:
+    """The account of one run."""
+    lines = [
+        f"sent {result.sent:,} to {result.topic!r}: "
+        f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
+        *(f"  {count:,} times {reason}" for reason, count in result.errors.items()),
+        f"rate: {result.rate_achieved:,.1f}/s achieved, {result.rate_asked:,.1f}/s asked, "
+        f"over {result.seconds:,.1f} s from {result.anchor}",
+        f"seed: {result.seed}  digest: {result.digest}",
+    ]
+    if result.skipped_seconds:
+        lines.append(
+            f"{result.skipped_seconds:,.1f} s of the schedule were skipped: Kafka or this machine halted"
+        )
+    return "\n".join(lines)
