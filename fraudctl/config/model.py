@@ -129,6 +129,7 @@ class TimeoutSettings(Section):
     up_seconds: PositiveSeconds
     down_seconds: PositiveSeconds
     connect_seconds: PositiveSeconds
+    stack_grace_seconds: Seconds
 
 
 class Settings(BaseSettings):

@@ -72,6 +72,6 @@ def check(endpoint: PostgresEndpoint, present: Present, *, connect_seconds: floa
     if fingerprint != present.fingerprint:
         raise RefusedError(
             "a setting that decides the numbers has changed since the last batch was landed",
-            detail="one of topic, events, windows, lateness or rules; `fraudctl config show --origin` lists them",
+            detail="one of topic, events, windows, lateness or rules; see `fraudctl config show --origin`",
             hint=f"set it back, or {_ANEW}",
         )
