@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fraudctl import __version__
-from fraudctl.cli import config, produce  # noqa: F401 - registers its commands
+from fraudctl.cli import config, migrate, produce, verify  # noqa: F401 - registers its commands
 from fraudctl.cli.command import app, guarded
 
 
