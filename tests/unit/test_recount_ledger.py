@@ -1,0 +1,152 @@
+"""What the ledger says about itself, and what it says about the log."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from fraudctl.recount.compare import compare_dead_letters, compare_windows
+from fraudctl.recount.ledger import Batch, Ledger
+from fraudctl.recount.recount import NO_WATERMARK
+from fraudctl.recount.windows import Totals, WindowKey
+
+FIRST = str(UUID(int=1))
+SECOND = str(UUID(int=2))
+
+
+def batch(
+    batch_id: int,
+    offsets: dict[int, tuple[int, int]],
+    *,
+    query_id: str = FIRST,
+    epoch: int = 1,
+    watermark_us: int = 0,
+    intake: dict[int, dict[str, int]] | None = None,
+) -> Batch:
+    return Batch(
+        query_id, batch_id, epoch, "cluster", "topic", "topic-id", offsets, intake or {}, watermark_us, "f", 0
+    )
+
+
+def kinds(*batches: Batch) -> list[tuple[str, int | None, int | None]]:
+    return [(found.kind, found.batch_id, found.partition) for found in Ledger(batches).untiled()]
+
+
+def test_ranges_that_follow_each_other_are_sound() -> None:
+    assert (
+        kinds(
+            batch(0, {0: (5, 9), 1: (0, 0)}),
+            batch(1, {0: (9, 9), 1: (0, 4)}),
+            batch(2, {0: (9, 12)}),
+            batch(0, {0: (12, 13), 1: (4, 5), 2: (100, 101)}, query_id=SECOND, epoch=2),
+        )
+        == []
+    )
+
+
+def test_a_gap_is_named_with_its_batch_and_partition() -> None:
+    ledger = Ledger([batch(0, {0: (0, 5), 1: (0, 5)}), batch(1, {0: (6, 9), 1: (5, 9)})])
+    (found,) = ledger.untiled()
+    assert (found.kind, found.query_id, found.batch_id, found.partition) == ("gap", FIRST, 1, 0)
+    assert (found.expected, found.stored) == ("a range that begins at 5", "6 to 9")
+
+
+def test_an_overlap_is_named() -> None:
+    assert kinds(batch(0, {0: (0, 5)}), batch(1, {0: (4, 9)})) == [("overlap", 1, 0)]
+
+
+def test_the_same_range_twice_is_an_overlap() -> None:
+    assert kinds(batch(0, {0: (0, 5)}), batch(1, {0: (0, 5)}), batch(2, {0: (5, 6)})) == [("overlap", 1, 0)]
+
+
+def test_a_range_that_cannot_be_is_named() -> None:
+    assert kinds(batch(0, {0: (-1, 5)}), batch(1, {0: (5, 4)})) == [("range", 0, 0), ("range", 1, 0)]
+
+
+def test_epochs_decide_the_order_not_the_order_of_rows() -> None:
+    assert (
+        kinds(batch(0, {0: (9, 12)}, query_id=FIRST, epoch=7), batch(3, {0: (0, 9)}, query_id=SECOND)) == []
+    )
+
+
+def test_the_whole_range_is_from_the_first_offset_to_one_past_the_last() -> None:
+    ledger = Ledger([batch(0, {0: (3, 5), 1: (7, 7)}), batch(1, {0: (5, 9), 1: (7, 8)})])
+    assert ledger.ranges == {0: (3, 9), 1: (7, 8)}
+
+
+def test_the_drop_rule_uses_the_watermark_of_the_batch_before_in_the_same_query() -> None:
+    ledger = Ledger(
+        [
+            batch(0, {0: (0, 5)}, watermark_us=10),
+            batch(1, {0: (5, 9), 1: (0, 3)}, watermark_us=20),
+            batch(2, {0: (9, 10)}, watermark_us=30),
+            batch(0, {0: (10, 12)}, query_id=SECOND, epoch=2, watermark_us=40),
+        ]
+    )
+    places = [(0, 4), (0, 5), (1, 2), (0, 9), (0, 11)]
+    assert [ledger.watermark(*place) for place in places] == [NO_WATERMARK, 10, 10, 20, NO_WATERMARK]
+
+
+LOG = [(0, offset, 0, None) for offset in range(10)]
+REJECTS = {(0, 2): "malformed", (0, 3): "late", (0, 7): "late"}
+SOUND = [
+    batch(0, {0: (0, 5)}, intake={0: {"admitted": 3, "malformed": 1, "late": 1}}),
+    batch(1, {0: (5, 10)}, intake={0: {"admitted": 4, "late": 1, "future": 0}}),
+]
+
+
+def unconfirmed(batches: list[Batch]) -> list[tuple[int | None, str, str]]:
+    tally = Ledger(batches).tally(LOG)
+    assert list(tally) == LOG
+    return [(found.batch_id, found.expected, found.stored) for found in tally.unconfirmed(REJECTS)]
+
+
+def test_an_intake_that_the_log_confirms() -> None:
+    assert unconfirmed(SOUND) == []
+
+
+def test_an_intake_that_the_log_does_not_confirm_is_named_by_batch() -> None:
+    wrong = replace(SOUND[1], intake={0: {"admitted": 5}})
+    assert unconfirmed([SOUND[0], wrong]) == [(1, "admitted 4, late 1", "admitted 5")]
+
+
+def test_an_intake_of_a_partition_that_was_not_read_is_named() -> None:
+    wrong = replace(SOUND[1], intake={**SOUND[1].intake, 4: {"late": 2}})
+    assert unconfirmed([SOUND[0], wrong]) == [(1, "nothing", "late 2")]
+
+
+def test_an_intake_may_not_hide_a_number_in_another_reason() -> None:
+    wrong = replace(SOUND[0], intake={0: {"admitted": 3, "malformed": 2}})
+    assert unconfirmed([wrong, SOUND[1]]) == [
+        (0, "admitted 3, late 1, malformed 1", "admitted 3, malformed 2")
+    ]
+
+
+def test_windows_are_compared_in_every_column() -> None:
+    key = WindowKey(0, 600_000_000, "Food")
+    good = Totals(4, 3, 20, 10)
+    assert list(compare_windows({key: good}, {key: good})) == []
+    for column in ("count", "flagged_count", "amount_minor", "flagged_amount_minor"):
+        stored = replace(good, **{column: getattr(good, column) + 1})
+        (found,) = compare_windows({key: good}, {key: stored})
+        assert (found.kind, found.columns, found.expected, found.stored) == (
+            "differs",
+            (column,),
+            good,
+            stored,
+        )
+        assert (found.window_start, found.window_end) == ("1970-01-01T00:00:00Z", "1970-01-01T00:10:00Z")
+    (missing,) = compare_windows({key: good}, {})
+    (extra,) = compare_windows({}, {key: good})
+    assert (missing.kind, missing.stored, extra.kind, extra.expected) == ("missing", None, "extra", None)
+
+
+def test_dead_letters_are_compared_by_place_and_reason() -> None:
+    expected = {("t", 0, 1): "late", ("t", 0, 2): "late", ("t", 0, 3): "future"}
+    stored = {("t", 0, 1): "late", ("t", 0, 2): "malformed", ("u", 0, 3): "future"}
+    assert [
+        (row.kind, row.topic, row.offset, row.expected, row.stored)
+        for row in compare_dead_letters(expected, stored)
+    ] == [
+        ("differs", "t", 2, "late", "malformed"),
+        ("missing", "t", 3, "future", None),
+        ("extra", "u", 3, None, "future"),
+    ]
