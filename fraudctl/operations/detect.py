@@ -28,6 +28,8 @@ from fraudctl.runtime.files import tail
 from fraudctl.runtime.progress import Observe
 
 _POLL_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
+# Spark itself takes this long to start, at most, and looks for a stop request only then.
 _START_SECONDS = 120.0
 _ERRORS: dict[int, type[FraudctlError]] = {
     int(kind.exit_code): kind for kind in (RefusedError, UnreachableError, DataError, FencedError)
@@ -86,9 +88,17 @@ class _Seen:
 
 
 def detect(
-    request: DetectRequest, *, stop: StopFlag, observe: Observe, on_batch: Callable[[Batch], None]
+    request: DetectRequest,
+    *,
+    stop: StopFlag,
+    observe: Observe,
+    on_batch: Callable[[Batch], None],
+    complete: Callable[[], bool] = lambda: True,
 ) -> Detected:
     """Run the detector until its time is over, it has caught up, `stop` is set, or it fails.
+
+    Args:
+        complete: with `until_caught_up`, says whether the log is at its end: no more is being produced.
 
     Raises:
         FraudctlError: what the detector ended with, as the class that belongs to its exit code.
@@ -97,22 +107,22 @@ def detect(
     record = _start(plan, request.paths)
     lines = _progress_lines(plan.job.progress_file)
     seen = _Seen()
-    stop_asked = False
-    caught_up = False
+    ending: Deadline | None = None
+    next_look = Deadline(0)
     while True:
         alive = processes.is_alive(record)
         for line in lines():
             _take(line, seen, on_batch)
-            caught_up = False
         if not alive:
             break
-        if request.until_caught_up and seen.started and not caught_up:
-            caught_up = _caught_up(plan, seen)
-        if (stop.is_set or caught_up) and not stop_asked:
-            stop_asked = True
+        caught_up = False
+        if request.until_caught_up and seen.batches and next_look.expired:
+            caught_up = complete() and _caught_up(plan, seen)
+            next_look = Deadline(_LOOK_SECONDS)
+        if ending is None and (stop.is_set or caught_up):
             plan.job.stop_file.touch()
-            ending = Deadline(request.settings.spark.stop_grace_seconds + 10)
-        if stop_asked and ending.expired:
+            ending = Deadline(request.settings.spark.stop_grace_seconds + _START_SECONDS)
+        if ending is not None and ending.expired:
             processes.stop(record, grace_seconds=5)
         time.sleep(_POLL_SECONDS)
     processes.stop(record, grace_seconds=5)

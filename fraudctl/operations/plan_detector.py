@@ -1,5 +1,6 @@
 """Everything that is settled before the detector starts: services asked, jars there, job and command line."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class DetectorPlan:
 
     job: DetectorJob
     job_file: Path
+    scratch: Path
     submit: spark_submit.SparkSubmit
     environment: dict[str, str]
 
@@ -70,6 +72,7 @@ def plan_detector(
     jars.ensure_jars("connector", java, paths, deadline, observe)
     local_fs = jars.ensure_jars("local-fs", java, paths, deadline, observe)
     job_file = paths.run / "detector.job.json"
+    scratch = paths.run / "spark"
     submit = spark_submit.build(
         job_file=job_file,
         spark=settings.spark,
@@ -79,9 +82,9 @@ def plan_detector(
         java_options=java.options,
         local_fs_jars=local_fs,
         log4j_file=assets.configs() / "log4j2-detector.properties",
-        scratch=paths.run / "spark",
+        scratch=scratch,
     )
-    return DetectorPlan(job, job_file, submit, spark_submit.child_environment(submit, environ))
+    return DetectorPlan(job, job_file, scratch, submit, spark_submit.child_environment(submit, environ))
 
 
 def _job(
@@ -127,6 +130,8 @@ def write_job(plan: DetectorPlan) -> None:
     """Put the job where spark-submit will find it, and clear what an earlier run left."""
     make_folder(plan.job_file.parent)
     make_folder(plan.job.checkpoint)
+    shutil.rmtree(plan.scratch, ignore_errors=True)  # what a killed run could not clean up
+    make_folder(plan.scratch)
     for file in (plan.job.progress_file, plan.job.outcome_file, plan.job.stop_file):
         file.unlink(missing_ok=True)
     plan.job_file.write_text(plan.job.model_dump_json(indent=2), encoding="utf-8")

@@ -12,9 +12,7 @@ from fraudctl.config.model import SparkSettings
 from fraudctl.errors import NotReadyError
 
 LOCAL_FS = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
-_FILE_MANAGER = (
-    "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
-)
+_FILE_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 _ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
 
 
@@ -64,7 +62,14 @@ def build(
         scratch: folder for Spark's temporary files.
     """
     java = " ".join(
-        ["-Duser.timezone=UTC", f"-Dlog4j2.configurationFile={log4j_file.as_uri()}", *java_options]
+        [
+            "-Duser.timezone=UTC",
+            f"-Dlog4j2.configurationFile={log4j_file.as_uri()}",
+            # Nothing is left in the system's temporary folder, not even when the driver is killed.
+            "-XX:-UsePerfData",
+            f"-Djava.io.tmpdir={scratch}",
+            *java_options,
+        ]
     )
     conf: dict[str, str] = {
         "spark.jars.ivy": str(ivy_home),
@@ -103,6 +108,7 @@ def build(
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(scratch),
         "TZ": "UTC",
     }
     return SparkSubmit(tuple(argv), environment)

@@ -1,0 +1,98 @@
+"""The demo on a terminal: what is going on, windows filling, and the summary with its picture."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from fraudctl.database.windows import WindowCounts
+from fraudctl.operations.demo import DemoResult
+from fraudctl.operations.detect import Batch
+from fraudctl.ui.console import say, talk
+from fraudctl.ui.text import detect as detect_text
+from fraudctl.ui.text import windows as windows_text
+
+_PICTURE_WIDTH = 100
+
+
+class DemoView:
+    """Windows as they fill, on a terminal; a line a batch otherwise. Use as a context manager."""
+
+    def __init__(self, categories: tuple[str, ...], length_minutes: int) -> None:
+        self._categories = categories
+        self._length_minutes = length_minutes
+        self._live = Live(console=talk(), auto_refresh=False, transient=True) if talk().is_terminal else None
+        self._context: AbstractContextManager[object] = self._live or nullcontext()
+        self._last = ""
+
+    def __enter__(self) -> "DemoView":
+        self._context.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._context.__exit__(None, None, None)
+
+    def batch(self, batch: Batch) -> None:
+        self._last = detect_text.line(batch)
+        if not self._live and batch.read:
+            say(self._last)
+
+    def windows(self, newest: list[WindowCounts]) -> None:
+        if self._live:
+            table = windows_text.table(newest, self._categories, self._length_minutes)
+            self._live.update(Group(table, Text(self._last, style="dim")), refresh=True)
+
+
+def summary(result: DemoResult, categories: tuple[str, ...], length_minutes: int) -> RenderableType:
+    """The picture, the counts by fate and the verdict."""
+    fates = Table(title="messages by fate", title_justify="left")
+    for name in ("fate", "planned by the simulator", "found by the recount"):
+        fates.add_column(name, justify="left" if name == "fate" else "right")
+    for fate in result.fates:
+        fates.add_row(fate.name, f"{fate.planned:,}", f"{fate.found:,}")
+    check = result.verification
+    verdict = (
+        f"{check.rows_compared:,} window rows and {check.dead_letters_compared:,} dead letters compared "
+        f"with an independent recount of {check.events_read:,} messages: {check.differences} differences"
+    )
+    figures = result.detected.trigger_ms
+    parts: list[RenderableType] = [
+        windows_text.picture(result.slices, categories, length_minutes, _PICTURE_WIDTH),
+        Text(),
+        fates,
+        Text(verdict, style="bold green" if result.passed else "bold red"),
+    ]
+    if figures:
+        parts.append(
+            Text(f"{result.detected.batches} micro-batches, half of them within {figures['p50']:.0f} ms")
+        )
+    return Group(*parts)
+
+
+def next_steps(result: DemoResult, stack: str) -> str:
+    """What to type now."""
+    if result.kept:
+        option = f" --stack {stack}"
+        return (
+            f'The stack still runs. Look: eval "$(fraudctl env{option})"; psql -c "TABLE fraud.batch_ledger"\n'
+            f"End it with: fraudctl down{option} --volumes --yes"
+        )
+    return (
+        "Nothing is left running. Now with the wall clock, in a stack that stays:\n"
+        "  fraudctl up\n"
+        "  fraudctl produce --rate 500      # in one terminal\n"
+        "  fraudctl detect                  # in another\n"
+        "  fraudctl verify-idempotency"
+    )
+
+
+def save_picture(rendered: RenderableType, file: Path) -> None:
+    """The summary as an SVG image, exactly as a terminal shows it."""
+    import io
+
+    recorder = Console(record=True, width=_PICTURE_WIDTH, file=io.StringIO(), force_terminal=True)
+    recorder.print(rendered)
+    recorder.save_svg(str(file), title="fraudctl demo", clear=False)
