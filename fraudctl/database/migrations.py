@@ -64,7 +64,7 @@ class MigrationReport:
 
 
 @dataclass(frozen=True)
-class _Script:
+class Script:
     migration: Migration
     sql: str
 
@@ -87,7 +87,7 @@ def migrate(
     """
     if dry_run:
         return status(endpoint, connect_seconds=connect_seconds, folder=folder)
-    scripts = _read(folder or assets.sql() / "migrations")
+    scripts = read_folder(folder or assets.sql() / "migrations")
     deadline = Deadline(lock_wait_seconds)
     applied: list[Migration] = []
     with connect(endpoint, application=_APPLICATION, timeout_seconds=connect_seconds) as connection:
@@ -109,7 +109,7 @@ def status(
         DataError: the folder and the record disagree.
         UnreachableError, ConfigError: there is no connection to be had.
     """
-    scripts = _read(folder or assets.sql() / "migrations")
+    scripts = read_folder(folder or assets.sql() / "migrations")
     with connect(
         endpoint,
         application=_APPLICATION,
@@ -121,14 +121,14 @@ def status(
     return MigrationReport((), recorded, tuple(script.migration for script in pending))
 
 
-def _read(folder: Path) -> list[_Script]:
+def read_folder(folder: Path) -> list[Script]:
     """The folder's files in order; anything that is not plainly a migration is refused."""
     try:
         files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
         contents = [(file, FILE_NAME.fullmatch(file.name), file.read_bytes()) for file in files]
     except OSError as error:
         raise DataError(f"the migrations in {folder} cannot be read", detail=str(error)) from error
-    scripts: list[_Script] = []
+    scripts: list[Script] = []
     for file, name, content in contents:
         if name is None:
             raise DataError(
@@ -144,7 +144,7 @@ def _read(folder: Path) -> list[_Script]:
                 hint=f"the next file must begin with {len(scripts) + 1:04}_",
             )
         digest = hashlib.sha256(content).hexdigest()
-        scripts.append(_Script(Migration(version, file.name, digest), _text(file, content)))
+        scripts.append(Script(Migration(version, file.name, digest), _text(file, content)))
     if not scripts:
         raise DataError(f"there is no migration in {folder}", hint="reinstall fraudctl")
     return scripts
@@ -168,10 +168,10 @@ def _text(file: Path, content: bytes) -> str:
     return sql
 
 
-def _apply_next(connection: Connection, scripts: list[_Script], deadline: Deadline) -> Migration | None:
+def _apply_next(connection: Connection, scripts: list[Script], deadline: Deadline) -> Migration | None:
     """Apply and record the first pending migration, in one transaction; None when nothing is pending."""
     while True:
-        script: _Script | None = None
+        script: Script | None = None
         try:
             with connection.transaction():
                 _take_lock(connection, deadline)
@@ -204,7 +204,7 @@ def _set_lock_timeout(connection: Connection, seconds: float) -> None:
     connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(milliseconds),))
 
 
-def _apply(connection: Connection, script: _Script) -> Migration:
+def _apply(connection: Connection, script: Script) -> Migration:
     connection.execute(script.sql.encode())  # bytes: taken as it is, per cent signs and all
     row = connection.execute(
         f"INSERT INTO {_TABLE} (version, name, sha256) VALUES (%s, %s, %s) RETURNING applied_at",
@@ -226,7 +226,7 @@ def _recorded(connection: Connection) -> tuple[Migration, ...]:
     return tuple(Migration(*row) for row in rows)
 
 
-def _pending(scripts: list[_Script], recorded: tuple[Migration, ...]) -> list[_Script]:
+def _pending(scripts: list[Script], recorded: tuple[Migration, ...]) -> list[Script]:
     """The scripts after the last recorded one, once every recorded one is known to be unchanged."""
     for number, migration in enumerate(recorded, start=1):
         if migration.version != number:
