@@ -13,8 +13,7 @@ from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.job import DetectorJob
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.database import continuation, migrations
-from fraudctl.errors import RefusedError
+from fraudctl.database import continuation
 from fraudctl.rules.model import parse_rules
 from fraudctl.runtime import checkpoint_folder, jars, spark_submit
 from fraudctl.runtime.files import make_folder
@@ -48,13 +47,11 @@ def plan_detector(
 
     Raises:
         UnreachableError: broker or database does not answer.
-        RefusedError: the topic is missing, the schema is not migrated, or checkpoint, ledger and
-            settings do not belong together.
+        RefusedError: the topic is missing, or checkpoint, ledger and settings do not belong together.
         ConfigError: the rules are not valid.
     """
     parse_rules(rules_document)
     job = _job(settings, paths, endpoints, rules_document, run_seconds)
-    _check_schema(settings, endpoints)
     folder = checkpoint_folder.look(job.checkpoint)
     continuation.check(
         endpoints.postgres,
@@ -135,12 +132,3 @@ def write_job(plan: DetectorPlan) -> None:
     for file in (plan.job.progress_file, plan.job.outcome_file, plan.job.stop_file):
         file.unlink(missing_ok=True)
     plan.job_file.write_text(plan.job.model_dump_json(indent=2), encoding="utf-8")
-
-
-def _check_schema(settings: Settings, endpoints: Endpoints) -> None:
-    report = migrations.status(endpoints.postgres, connect_seconds=settings.timeouts.connect_seconds)
-    if report.pending:
-        names = ", ".join(f"{migration.version:04d}_{migration.name}" for migration in report.pending)
-        raise RefusedError(
-            "the database lacks migrations", detail=f"pending: {names}", hint="run `fraudctl migrate`"
-        )
