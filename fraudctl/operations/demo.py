@@ -18,6 +18,7 @@ from fraudctl.operations.detect import Batch, Detected, DetectRequest, detect
 from fraudctl.operations.down import DownRequest, down
 from fraudctl.operations.up import UpRequest, up
 from fraudctl.operations.verify import Verification, VerifyRequest, verify
+from fraudctl.runtime import stack
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.simulator.arrivals import Arrivals, Message, arrivals
 
@@ -88,13 +89,13 @@ def demo(request: DemoRequest, *, stop: StopFlag, views: Views) -> DemoResult:
         FraudctlError: any step failed, as that step raises it.
     """
     began = time.monotonic()
-    started = up(
+    up(
         UpRequest(request.settings, request.paths, request.environ, any_port=True),
         stop=stop,
         observe=views.step,
     )
     try:
-        result = _show(request, started.endpoints, stop, views, began)
+        result = _show(request, stack.endpoints(request.settings, request.paths), stop, views, began)
     finally:
         if not request.keep:
             views.step(Progress("demo", "begun", "taking the stack down"))

@@ -77,7 +77,7 @@ def next_steps(result: DemoResult, stack: str) -> str:
     if result.kept:
         option = f" --stack {stack}"
         return (
-            f'The stack still runs. Look: eval "$(fraudctl env{option})"; psql -c "TABLE fraud.batch_ledger"\n'
+            f'The stack still runs. Try: eval "$(fraudctl env{option})"; psql\n'
             f"End it with: fraudctl down{option} --volumes --yes"
         )
     return (
