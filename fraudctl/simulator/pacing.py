@@ -44,6 +44,8 @@ class Schedule:
         self._wall_start = wall()
         self._last_look = self._start
         self._released = 0
+        # How many may go at once: grows at the catch-up rate, up to a hiccup's worth.
+        self._allowance = 1.0
         self.skipped_seconds = 0.0
         self._clock_step = 0.0
 
@@ -65,20 +67,21 @@ class Schedule:
         if lag > self._lag_limit:
             self.skipped_seconds += lag - self._lag_limit
         overdue = math.floor((now - self._due_at(0)) * self._rate) + 1 - self._released
-        since = min(now - self._last_look, HICCUP_SECONDS)
-        allowed = max(1, math.ceil(CATCH_UP * self._rate * since))
+        self._allowance = min(
+            max(1.0, CATCH_UP * self._rate * HICCUP_SECONDS),
+            self._allowance + CATCH_UP * self._rate * (now - self._last_look),
+        )
         self._last_look = now
-        count = max(0, min(overdue, allowed))
+        count = max(0, min(overdue, int(self._allowance)))
+        self._allowance -= count
         self._released += count
         return count
 
     def pause(self) -> float:
         """How long to wait before `due` is worth asking again."""
-        until_next = self._due_at(self._released) - self._monotonic()
-        if until_next <= 0:
-            # Behind the schedule: single events too are to go at no more than twice the rate.
-            until_next = 1.0 / (CATCH_UP * self._rate)
-        return min(LONGEST_PAUSE_SECONDS, max(TICK_SECONDS, until_next))
+        until_due = self._due_at(self._released) - self._monotonic()
+        until_allowed = (1.0 - self._allowance) / (CATCH_UP * self._rate)
+        return min(LONGEST_PAUSE_SECONDS, max(TICK_SECONDS, until_due, until_allowed))
 
     def event_time_ms(self, number: int) -> int:
         """When event `number` is said to happen, in ms since 1970."""
