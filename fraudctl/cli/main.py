@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from fraudctl import __version__
-from fraudctl.cli import config, migrate, produce, verify  # noqa: F401 - registers its commands
+from fraudctl.cli import (  # noqa: F401 - registers its commands
+    config,
+    detect,
+    down,
+    env,
+    logs,
+    migrate,
+    produce,
+    status,
+    up,
+    verify,
+)
 from fraudctl.cli.command import app, guarded
 
 

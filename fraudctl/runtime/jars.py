@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Literal
 from fraudctl import assets
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
-from fraudctl.errors import DataError, NotReadyError, UnreachableError
+from fraudctl.errors import DataError, UnreachableError
 from fraudctl.runtime.files import locked, make_folder, tail
 from fraudctl.runtime.java import Java
+from fraudctl.runtime.one_shot import LOG_LINES, run_to_end
 from fraudctl.runtime.progress import Observe, Progress, silent
 from fraudctl.runtime.spark_submit import kafka_package, spark_home
 
@@ -21,10 +21,8 @@ SetName = Literal["broker", "connector", "local-fs"]
 SET_NAMES: tuple[SetName, ...] = ("broker", "connector", "local-fs")
 
 FILE_PATTERN = "[organisation]_[artifact]-[revision](-[classifier]).[ext]"
-_POLL_SECONDS = 0.5
-_LOG_LINES = 8
 # One line of Ivy's output that tells more than its last ones.
-_TELLING = ("PKIX path", "UnknownHost", "Connection refused", "timed out", "not found", "No space", "Denied")
+_TELLING = ("PKIX path", "UnknownHost", "Connection refused", "timed out", "not found", "No space")
 
 
 @dataclass(frozen=True)
@@ -236,34 +234,28 @@ def _run_ivy(
     observe: Observe,
     stop: StopFlag | None,
 ) -> None:
-    log = make_folder(paths.logs) / "jars.log"
-    with log.open("ab") as output:
-        child = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=into
-        )
-    waiting = stop or StopFlag()
-    try:
-        while child.poll() is None:
-            if deadline.expired:
-                raise NotReadyError(
-                    f"{coordinates} could not be resolved within {deadline.seconds:g} s",
-                    detail="\n".join(tail(log, _LOG_LINES)),
-                    hint=f"try again: what has been downloaded is kept; the whole log is {log}",
-                )
-            megabytes = sum(file.stat().st_size for file in into.glob("*.jar")) / 1e6
-            observe(Progress("jars", "tick", f"resolving {coordinates} ({megabytes:.0f} MB so far)"))
-            if waiting.wait(min(_POLL_SECONDS, deadline.remaining())):
-                raise KeyboardInterrupt
-    finally:
-        if child.poll() is None:
-            child.kill()
-        child.wait()
-    if child.returncode != 0:
+    log = paths.logs / "jars.log"
+
+    def tell() -> None:
+        megabytes = sum(file.stat().st_size for file in downloads.rglob("*.jar*")) / 1e6
+        observe(Progress("jars", "tick", f"resolving {coordinates} ({megabytes:.0f} MB in Ivy's cache)"))
+
+    downloads = ivy_home(paths) / "cache"
+    code = run_to_end(
+        argv,
+        what=f"resolving {coordinates}",
+        log=log,
+        deadline=deadline,
+        cwd=into,
+        stop=stop,
+        on_wait=tell,
+    )
+    if code != 0:
         lines = tail(log, 80)
         telling = [line.strip() for line in lines if any(sign in line for sign in _TELLING)]
         raise UnreachableError(
             f"{coordinates} cannot be downloaded",
-            detail="\n".join(telling[-_LOG_LINES:] or lines[-_LOG_LINES:]),
+            detail="\n".join(telling[-LOG_LINES:] or lines[-LOG_LINES:]),
             hint=f"is the network there? A proxy is taken from HTTPS_PROXY, a company's certificates from "
             f"SSL_CERT_FILE; the whole log is {log}",
         )

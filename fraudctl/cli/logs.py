@@ -1,0 +1,27 @@
+"""fraudctl logs: what the services wrote."""
+
+from typing import Annotated
+
+import typer
+
+from fraudctl.cli.command import Session, command
+from fraudctl.cli.signals import graceful
+from fraudctl.operations.logs import LogLine, LogsRequest, Service
+from fraudctl.operations.logs import logs as operation
+from fraudctl.ui import console
+
+
+@command("logs", example="fraudctl logs kafka -n 50 -f")
+def logs(
+    session: Session,
+    service: Annotated[Service | None, typer.Argument(help="Whose log; all of them if left out.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+) -> None:
+    """Print the last lines of the services' logs, and follow them if asked to."""
+
+    def show(line: LogLine) -> None:
+        console.write(line.text if service else f"{line.service:<8} | {line.text}")
+
+    with graceful() as stop:
+        operation(LogsRequest(session.paths, service, lines, follow), stop=stop, on_line=show)

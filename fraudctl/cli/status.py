@@ -1,0 +1,21 @@
+"""fraudctl status: how the stack is."""
+
+from fraudctl.cli.command import Json, Session, command
+from fraudctl.errors import ExitCode
+from fraudctl.ui import as_json as to_json
+from fraudctl.ui import console
+
+
+@command("status", example="fraudctl status --json")
+def status(session: Session, as_json: Json = False) -> int:
+    """Ask broker, database, topic and schema how they are. Exit 0 if all is well, 1 if not.
+
+    The detector is shown, but need not run for all to be well.
+    """
+    from fraudctl.operations.status import StatusRequest
+    from fraudctl.operations.status import status as operation
+    from fraudctl.ui.text import status as text
+
+    report = operation(StatusRequest(session.settings(), session.paths))
+    console.write(to_json.dumps(report) if as_json else text.report(report))
+    return ExitCode.DONE if report.healthy else ExitCode.ANSWER_IS_NO

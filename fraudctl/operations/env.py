@@ -1,0 +1,53 @@
+"""What other programs need to know to reach a stack: variables of Kafka's and PostgreSQL's own clients."""
+
+from dataclasses import dataclass
+
+from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths
+from fraudctl.runtime import stack
+from fraudctl.runtime.files import make_folder, write_whole
+
+
+@dataclass(frozen=True)
+class EnvRequest:
+    settings: Settings
+    paths: StackPaths
+
+
+@dataclass(frozen=True)
+class EnvReport:
+    """Names and values, in the order they are printed. The password is not among them."""
+
+    variables: dict[str, str]
+
+
+def env(request: EnvRequest) -> EnvReport:
+    """Write the password file that libpq reads (PGPASSFILE, mode 0600), and name all variables.
+
+    Raises:
+        ConfigError: the database's password cannot be read: the stack has never been up.
+    """
+    endpoints = stack.endpoints(request.settings, request.paths)
+    postgres = endpoints.postgres
+    line = _pgpass(postgres)
+    file = make_folder(request.paths.secrets, mode=0o700) / "pgpass"
+    if not file.is_file() or file.read_text(encoding="utf-8") != line:
+        write_whole(file, line)
+    return EnvReport(
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": endpoints.bootstrap_servers,
+            "PGHOST": postgres.host,
+            "PGPORT": str(postgres.port),
+            "PGDATABASE": postgres.database,
+            "PGUSER": postgres.user,
+            "PGPASSFILE": str(file),
+            "DATABASE_URL": postgres.dsn(),
+        }
+    )
+
+
+def _pgpass(postgres: PostgresEndpoint) -> str:
+    """host:port:database:user:password, with colons and backslashes escaped; good for every database."""
+    parts = (postgres.host, str(postgres.port), "*", postgres.user, postgres.password())
+    return ":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in parts) + "\n"

@@ -1,0 +1,33 @@
+"""The state of a stack as lines of text."""
+
+from fraudctl.operations.status import StatusReport
+
+
+def report(result: StatusReport) -> str:
+    """Name, state, address or count, and what is wrong."""
+    kafka, postgres, detector = result.services.kafka, result.services.postgres, result.services.detector
+    topic, schema = result.topic, result.migrations
+    pending = f"{len(schema.pending)} pending: {', '.join(schema.pending)}"
+    rows = [
+        ("kafka", kafka.state, kafka.bootstrap_servers + _pid(kafka.pid), kafka.problem),
+        ("postgres", postgres.state, postgres.dsn + _pid(postgres.pid), postgres.problem),
+        ("detector", detector.state, _pid(detector.pid).strip(), ""),
+        (
+            "topic",
+            "there" if topic.exists else "unknown" if kafka.state != "running" else "missing",
+            f"{topic.name}, {topic.partitions} partitions" if topic.exists else topic.name,
+            topic.problem,
+        ),
+        (
+            "schema",
+            "unknown" if schema.problem else "pending" if schema.pending else "current",
+            pending if schema.pending else f"{schema.applied} migrations applied",
+            schema.problem,
+        ),
+    ]
+    lines = [f"{name:<9} {state:<10} {text}{f'  ({why})' if why else ''}" for name, state, text, why in rows]
+    return "\n".join([*(line.rstrip() for line in lines), f"profile   {result.profile} ({result.reason})"])
+
+
+def _pid(pid: int | None) -> str:
+    return f"  (pid {pid})" if pid else ""
