@@ -100,7 +100,7 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
     if snapshot.batches:
         _refuse_other_origin(request, snapshot.batches)
     ledger = Ledger(snapshot.batches)
-    findings = list(ledger.untiled())
+    findings = list(ledger.contradictions())
     tally = Tally(ledger, _observed(_log(request, ledger, findings), ledger, observe))
     counted = _recount(request, tally, ledger)
     findings += tally.unconfirmed(counted.rejects)

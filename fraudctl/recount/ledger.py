@@ -37,7 +37,7 @@ class Batch:
 class LedgerFinding:
     """One thing in the ledger that cannot be right, or that the log does not confirm."""
 
-    kind: Literal["range", "gap", "overlap", "intake", "log"]
+    kind: Literal["batch", "range", "gap", "overlap", "intake", "log"]
     query_id: str
     batch_id: int | None
     partition: int | None
@@ -90,10 +90,15 @@ class Ledger:
     def _reader(self, partition: int, offset: int) -> int:
         return self._readers[partition][bisect_right(self._starts[partition], offset) - 1]
 
-    def untiled(self) -> Iterator[LedgerFinding]:
-        """Where the ranges of one partition do not follow each other without gap and overlap."""
+    def contradictions(self) -> Iterator[LedgerFinding]:
+        """Where a query's batches or a partition's ranges do not follow each other without gap or overlap."""
         reached: dict[int, int] = {}
+        numbers: dict[str, int] = {}
         for batch in self.batches:
+            number = numbers.get(batch.query_id, 0)
+            if batch.batch_id != number:
+                yield _finding("batch", batch, None, f"batch {number}", f"batch {batch.batch_id}")
+            numbers[batch.query_id] = batch.batch_id + 1
             for partition, (start, end) in sorted(batch.offsets.items()):
                 stored = f"{start} to {end}"
                 if not 0 <= start <= end:
@@ -139,9 +144,9 @@ class Tally:
 
 
 def _finding(
-    kind: Literal["range", "gap", "overlap", "intake"],
+    kind: Literal["batch", "range", "gap", "overlap", "intake"],
     batch: Batch,
-    partition: int,
+    partition: int | None,
     expected: str,
     stored: str,
 ) -> LedgerFinding:

@@ -27,7 +27,7 @@ def batch(
 
 
 def kinds(*batches: Batch) -> list[tuple[str, int | None, int | None]]:
-    return [(found.kind, found.batch_id, found.partition) for found in Ledger(batches).untiled()]
+    return [(found.kind, found.batch_id, found.partition) for found in Ledger(batches).contradictions()]
 
 
 def test_ranges_that_follow_each_other_are_sound() -> None:
@@ -44,7 +44,7 @@ def test_ranges_that_follow_each_other_are_sound() -> None:
 
 def test_a_gap_is_named_with_its_batch_and_partition() -> None:
     ledger = Ledger([batch(0, {0: (0, 5), 1: (0, 5)}), batch(1, {0: (6, 9), 1: (5, 9)})])
-    (found,) = ledger.untiled()
+    (found,) = ledger.contradictions()
     assert (found.kind, found.query_id, found.batch_id, found.partition) == ("gap", FIRST, 1, 0)
     assert (found.expected, found.stored) == ("a range that begins at 5", "6 to 9")
 
@@ -57,13 +57,18 @@ def test_the_same_range_twice_is_an_overlap() -> None:
     assert kinds(batch(0, {0: (0, 5)}), batch(1, {0: (0, 5)}), batch(2, {0: (5, 6)})) == [("overlap", 1, 0)]
 
 
+def test_batches_of_a_query_are_numbered_from_zero_without_a_gap() -> None:
+    assert kinds(batch(0, {0: (0, 5)}), batch(2, {0: (5, 5)}), batch(3, {0: (5, 6)})) == [("batch", 2, None)]
+    assert kinds(batch(1, {0: (0, 5)})) == [("batch", 1, None)]
+
+
 def test_a_range_that_cannot_be_is_named() -> None:
     assert kinds(batch(0, {0: (-1, 5)}), batch(1, {0: (5, 4)})) == [("range", 0, 0), ("range", 1, 0)]
 
 
 def test_epochs_decide_the_order_not_the_order_of_rows() -> None:
     assert (
-        kinds(batch(0, {0: (9, 12)}, query_id=FIRST, epoch=7), batch(3, {0: (0, 9)}, query_id=SECOND)) == []
+        kinds(batch(0, {0: (9, 12)}, query_id=FIRST, epoch=7), batch(0, {0: (0, 9)}, query_id=SECOND)) == []
     )
 
 

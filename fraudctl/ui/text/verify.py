@@ -112,5 +112,7 @@ def _letter(letter: DeadLetterDifference) -> str:
 def _finding(finding: LedgerFinding) -> str:
     place = ""
     if finding.batch_id is not None:
-        place = f" batch {finding.batch_id} of query {finding.query_id}, partition {finding.partition}"
+        place = f" batch {finding.batch_id} of query {finding.query_id}"
+    if finding.partition is not None:
+        place += f", partition {finding.partition}"
     return f"{finding.kind:<8} batch_ledger{place}: expected {finding.expected}, stored {finding.stored}"

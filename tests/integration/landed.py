@@ -1,0 +1,122 @@
+"""A small landed state: a real topic, and the rows that a sound detector would have written for it.
+
+The rows come from the golden cases, which were written by hand; nothing of the recount is used here.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from fraudctl.broker.topics import ensure_topic, identity
+from fraudctl.config.endpoints import Endpoints
+from fraudctl.config.job import fingerprint
+from fraudctl.config.load import load
+from fraudctl.config.model import Settings
+from fraudctl.config.rules_file import read_rules_document
+from fraudctl.database.migrations import migrate
+from fraudctl.operations.verify import VerifyRequest
+from tests.golden import WINDOWS, value_bytes
+from tests.integration.databases import open_session
+
+QUERY = "00000000-0000-0000-0000-000000000001"
+# Partition 0: what is refused (3 records), odd-hours (5), a copy of the first; partition 1: one late event.
+REFUSED = next(case for case in WINDOWS if case["name"] == "what is refused is in no window")
+ODD_HOURS = next(case for case in WINDOWS if case["name"].startswith("odd-hours: from 01:00"))
+LOG = [*REFUSED["records"], *ODD_HOURS["records"], REFUSED["records"][0]]
+ROWS = [*REFUSED["windows"], *ODD_HOURS["windows"]]
+DEAD_LETTERS = [(0, 1, "malformed"), (0, 2, "invalid_currency"), (1, 0, "late")]
+BATCHES: list[tuple[int, dict[str, list[int]], dict[str, dict[str, int]]]] = [
+    (
+        0,
+        {"0": [0, 3], "1": [0, 1]},
+        {"0": {"admitted": 1, "malformed": 1, "invalid_currency": 1}, "1": {"admitted": 0, "late": 1}},
+    ),
+    (1, {"0": [3, 6], "1": [1, 1]}, {"0": {"admitted": 3}}),
+    (2, {"0": [6, 9], "1": [1, 1]}, {"0": {"admitted": 3}, "1": {}}),
+]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One topic and one database that agree, and what `verify` is to be asked."""
+
+    request: VerifyRequest
+
+    def change(self, sql: str, *parameters: Any) -> int:
+        """Tamper with the database; how many rows were hit."""
+        with open_session(self.request.endpoints.postgres) as session:
+            return session.execute(sql.encode(), parameters or None).rowcount
+
+
+def settings_for(topic: str) -> Settings:
+    return load(
+        flags={"kafka.topic": topic, "kafka.partitions": 2, "kafka.timestamp_type": "CreateTime"}
+    ).settings
+
+
+def make_topic(endpoints: Endpoints, settings: Settings) -> None:
+    """A topic that keeps the golden cases' arrivals, filled with LOG."""
+    ensure_topic(endpoints.bootstrap_servers, settings.kafka, timeout_seconds=20.0)
+    producer = Producer({"bootstrap.servers": endpoints.bootstrap_servers, "acks": "all"})
+    failures: list[object] = []
+    for record in LOG:
+        producer.produce(
+            settings.kafka.topic,
+            value_bytes(record),
+            partition=record["partition"],
+            timestamp=record["arrival_ms"],
+            on_delivery=lambda error, _message: failures.append(error) if error else None,
+        )
+    assert producer.flush(20.0) == 0
+    assert failures == []
+
+
+def remove_topic(endpoints: Endpoints, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": endpoints.bootstrap_servers})
+    for future in admin.delete_topics([topic]).values():
+        future.result(20.0)
+
+
+def land(endpoints: Endpoints, settings: Settings) -> Landed:
+    """Fill the (empty) database of `endpoints` with what a detector lands for LOG."""
+    document = read_rules_document(settings.rules.file)
+    topic = settings.kafka.topic
+    origin = identity(endpoints.bootstrap_servers, topic, timeout_seconds=20.0)
+    mark = fingerprint(
+        topic=topic,
+        events=settings.events,
+        windows=settings.windows,
+        lateness=settings.lateness,
+        rules_document=document,
+    )
+    migrate(endpoints.postgres, connect_seconds=5.0, lock_wait_seconds=20.0)
+    with open_session(endpoints.postgres) as session, session.transaction():
+        for batch_id, offsets, intake in BATCHES:
+            session.execute(
+                "INSERT INTO fraud.batch_ledger (query_id, batch_id, epoch, cluster_id, topic, topic_id,"
+                " offsets, intake, watermark, rows, digest, fingerprint)"
+                " VALUES (%s, %s, 1, %s, %s, %s, %s, %s, '1970-01-01Z', 0, '', %s)",
+                (
+                    QUERY,
+                    batch_id,
+                    origin.cluster_id,
+                    topic,
+                    origin.topic_id,
+                    json.dumps(offsets),
+                    json.dumps(intake),
+                    mark,
+                ),
+            )
+        session.cursor().executemany(
+            "INSERT INTO fraud.fraud_metrics VALUES (%(window_start)s, %(window_end)s, %(category)s,"
+            " %(count)s, %(flagged_count)s, %(amount_minor)s, %(flagged_amount_minor)s)",
+            ROWS,
+        )
+        session.cursor().executemany(
+            "INSERT INTO fraud.dead_letters VALUES (%s, %s, %s, %s, now(), '', 0)",
+            [(topic, *letter) for letter in DEAD_LETTERS],
+        )
+    return Landed(VerifyRequest(endpoints, settings, document))
