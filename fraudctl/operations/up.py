@@ -125,11 +125,12 @@ def up(
     _refuse_without_room(paths.root, room)
     with stack.changing(paths, Deadline(settings.timeouts.up_seconds), stop):
         running = _running(paths)
+        # Before the download: who has to change a port should not have to wait for it.
+        state = stack.planned_state(settings, paths, _ports(request, running, stack.read_state(paths)))
         java: Java | None = None
         jars: dict[SetName, tuple[Path, ...]] = {}
         if "kafka" not in running:
             java, jars = _java_and_jars(request, observe, stop)
-        state = stack.planned_state(settings, paths, _ports(request, running, stack.read_state(paths)))
         run = _Run(request, observe, Deadline(settings.timeouts.up_seconds), state)
         try:
             if stack.write_state(paths, state):

@@ -63,8 +63,9 @@ def holder(port: int) -> Holder:
         if connection.laddr.port == port:
             try:
                 process = psutil.Process(connection.pid)
-                command = " ".join(process.cmdline())[:_SHOWN_CHARACTERS]
-                return Holder(connection.pid, process.name(), command)
+                command = " ".join(process.cmdline())
+                shown = command if len(command) <= _SHOWN_CHARACTERS else command[:_SHOWN_CHARACTERS] + " …"
+                return Holder(connection.pid, process.name(), shown)
             except psutil.Error:
                 continue  # it ended meanwhile, or is not ours to look at
     return Holder(None, "", "")
