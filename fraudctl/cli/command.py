@@ -7,20 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fraudctl.config.load import Loaded, load
-from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths, stack_paths
 from fraudctl.errors import ExitCode, FraudctlError
 from fraudctl.ui import console, failure
+
+if TYPE_CHECKING:  # loaded by the commands that need it: `--help` is to be quick
+    from fraudctl.config.load import Loaded
+    from fraudctl.config.model import Settings
 
 app = typer.Typer(
     name="fraudctl",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # drawn help loads a Markdown parser: a third of the time of `--help`
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Run a real-time card-fraud pipeline (Kafka, Spark, PostgreSQL) and prove its numbers.",
 )
@@ -56,10 +59,12 @@ class Session:
     profile: str | None
     config_file: Path | None
 
-    def load(self, flags: dict[str, object] | None = None, *, profile: str | None = None) -> Loaded:
+    def load(self, flags: dict[str, object] | None = None, *, profile: str | None = None) -> "Loaded":
+        from fraudctl.config.load import load
+
         return load(profile=profile or self.profile, config_file=self.config_file, flags=flags)
 
-    def settings(self, flags: dict[str, object] | None = None) -> Settings:
+    def settings(self, flags: dict[str, object] | None = None) -> "Settings":
         """Settings in force; `flags` maps dotted keys to values given on the command line."""
         return self.load(flags).settings
 

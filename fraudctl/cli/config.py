@@ -5,10 +5,8 @@ from typing import Annotated
 import typer
 
 from fraudctl.cli.command import Json, Session, app, command
-from fraudctl.operations.show_config import show_config
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
-from fraudctl.ui.text import config as text
 
 group = typer.Typer(no_args_is_help=True, help="Look at the settings in force.")
 app.add_typer(group, name="config")
@@ -21,6 +19,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print every setting with its value."""
+    from fraudctl.operations.show_config import show_config
+    from fraudctl.ui.text import config as text
+
     result = show_config(session.load())
     console.write(
         to_json.dumps(result.tree(with_origin=origin)) if as_json else text.settings(result, origin)

@@ -9,7 +9,6 @@ import typer
 from fraudctl.cli.command import Json, Session, command
 from fraudctl.cli.signals import graceful
 from fraudctl.config.paths import stack_paths
-from fraudctl.config.rules_file import read_rules_document
 from fraudctl.errors import ExitCode
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
@@ -31,6 +30,7 @@ def demo(
     as_json: Json = False,
 ) -> int:
     """Run the main job on a stack of its own: six simulated hours in a minute, verified, with a picture."""
+    from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations import demo as operation
     from fraudctl.ui.text import demo as text
 

@@ -9,7 +9,6 @@ import typer
 from fraudctl.cli.command import Json, Session, command
 from fraudctl.cli.durations import parse_duration
 from fraudctl.cli.signals import graceful
-from fraudctl.config.rules_file import read_rules_document
 from fraudctl.errors import UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
@@ -33,6 +32,7 @@ def detect(
     as_json: Json = False,
 ) -> None:
     """Submit the detector to Spark and follow its micro-batches; Ctrl-C finishes the running batch."""
+    from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations import detect as operation
     from fraudctl.ui.text import detect as text
 
