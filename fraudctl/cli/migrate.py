@@ -20,8 +20,7 @@ def migrate(
 ) -> int:
     """Apply the migrations that the database does not have yet.
 
-    Safe to run at any time and by several at once. A migration that was changed after it had been applied
-    is refused (exit 6).
+    Any number of runs may race. A migration that was changed after it had been applied is refused.
     """
     from fraudctl.operations import migrate as operation
     from fraudctl.runtime.stack import endpoints

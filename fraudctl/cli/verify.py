@@ -18,8 +18,7 @@ def verify_idempotency(
 ) -> int:
     """Recount the log independently and compare every row that was landed.
 
-    Reads exactly the offsets that the ledger names. Exit 0: every row agrees. 1: differences, each named.
-    3: it cannot be told (nothing landed, records gone, another topic or other settings).
+    Exit 0: every row agrees. Exit 1: differences, each named. Exit 3: it cannot be told any more.
     """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations import verify as operation

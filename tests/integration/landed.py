@@ -52,8 +52,14 @@ class Landed:
 
 
 def settings_for(topic: str) -> Settings:
+    """The arrivals of the golden cases lie in the past: retention by age must not remove them."""
     return load(
-        flags={"kafka.topic": topic, "kafka.partitions": 2, "kafka.timestamp_type": "CreateTime"}
+        flags={
+            "kafka.topic": topic,
+            "kafka.partitions": 2,
+            "kafka.timestamp_type": "CreateTime",
+            "kafka.retention_hours": 1_000_000,
+        }
     ).settings
 
 

@@ -1,0 +1,63 @@
+"""`fraudctl verify-idempotency` as a user meets it: words and exit codes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from fraudctl.config.endpoints import Endpoints
+from tests.integration.commands import fraudctl
+from tests.integration.databases import temporary_database
+from tests.integration.landed import Landed, land, make_topic, remove_topic, settings_for
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def landed(endpoints: Endpoints) -> Iterator[Landed]:
+    settings = settings_for(f"test-{uuid4().hex[:12]}")
+    make_topic(endpoints, settings)
+    try:
+        with temporary_database(endpoints.postgres) as database:
+            yield land(replace(endpoints, postgres=database), settings)
+    finally:
+        remove_topic(endpoints, settings.kafka.topic)
+
+
+def test_pass_fail_and_refusal(landed: Landed, tmp_path: Path) -> None:
+    endpoints, topic = landed.request.endpoints, landed.request.settings.kafka.topic
+    sound = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
+    assert (sound.returncode, sound.stderr) == (0, "")
+    assert "counted                       6" in sound.stdout.splitlines()
+    assert sound.stdout.splitlines()[-1].startswith("PASS: all 32 rows and 3 dead letters agree")
+
+    landed.change("UPDATE fraud.fraud_metrics SET count = count + 1 WHERE window_start = '2026-03-10 11:55Z'")
+    failed = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
+    assert failed.returncode == 1
+    assert (
+        "differs  fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z Food: count expected 1, stored 2"
+        in failed.stdout.splitlines()
+    )
+    assert failed.stdout.splitlines()[-1].startswith("FAIL: 1 row and 0 dead letters disagree")
+
+    plain = fraudctl(endpoints, tmp_path, "verify-idempotency", "--json", kafka__topic=topic)
+    assert plain.returncode == 1
+    answer = json.loads(plain.stdout)
+    assert answer["verdict"] == "differences"
+    (row,) = answer["window_differences"]
+    assert (row["kind"], row["columns"], row["category"]) == ("differs", ["count"], "Food")
+    assert (row["expected"]["count"], row["stored"]["count"]) == (1, 2)
+
+    other = fraudctl(
+        endpoints, tmp_path, "verify-idempotency", "--json", kafka__topic=topic, windows__length_minutes="5"
+    )
+    assert other.returncode == 3
+    assert "fingerprint" in json.loads(other.stdout)["error"]["message"]
+    assert other.stderr.startswith("error: the landed rows cannot be verified")
+
+    missing = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=f"{topic}-gone")
+    assert missing.returncode == 3
+    assert "set kafka.topic to the topic that was read" in missing.stderr
