@@ -48,6 +48,8 @@ class _Admin:
         self.deadline = Deadline(timeout_seconds)
         self._last_error = ""
         try:
+            if not bootstrap_servers.strip():
+                raise ValueError("it is empty")
             self.client = AdminClient(options.client(bootstrap_servers) | {"error_cb": self._on_error})
         except (KafkaException, ValueError) as error:
             raise ConfigError(

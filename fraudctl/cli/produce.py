@@ -7,7 +7,7 @@ import typer
 from fraudctl.cli.command import Json, Session, command
 from fraudctl.cli.durations import parse_duration
 from fraudctl.cli.signals import graceful
-from fraudctl.errors import DataError, ExitCode
+from fraudctl.errors import ExitCode
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console, failure
 
@@ -26,14 +26,15 @@ def produce(
 ) -> int:
     """Send realistic transactions until Ctrl-C, --count or --duration; account for every delivery."""
     from fraudctl.operations import produce as operation
+    from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import produce as text
 
     settings = session.settings()
-    where = settings.kafka.bootstrap_servers or f"127.0.0.1:{settings.kafka.port}"
+    where = endpoints(settings, session.paths).bootstrap_servers
     request = operation.ProduceRequest(settings, where, rate, count, duration, seed)
     with graceful() as stop, text.ProduceView() as view:
         result = operation.produce(request, stop=stop, observe=view.show)
     console.write(to_json.dumps(result) if as_json else text.summary(result))
     if result.failed:
-        failure.show(DataError(f"{result.failed:,} of {result.sent:,} events were not delivered"))
+        failure.show(text.not_delivered(result))
     return ExitCode.DATA if result.failed else ExitCode.DONE

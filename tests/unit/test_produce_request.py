@@ -7,7 +7,7 @@ from fraudctl.clock import StopFlag
 from fraudctl.config.load import load
 from fraudctl.errors import UsageError
 from fraudctl.operations.produce import Produced, ProduceRequest, Progress, produce
-from fraudctl.ui.text.produce import line, summary
+from fraudctl.ui.text.produce import line, not_delivered, summary
 
 SETTINGS = load(profile="local").settings
 
@@ -38,7 +38,7 @@ def test_the_live_line() -> None:
     )
 
 
-def test_the_account_names_each_reason_of_failure() -> None:
+def test_the_account_and_each_reason_of_failure() -> None:
     result = Produced(
         topic="transactions",
         seed=7,
@@ -56,8 +56,10 @@ def test_the_account_names_each_reason_of_failure() -> None:
     )
     assert summary(result).splitlines() == [
         "sent 100 to 'transactions': 97 acknowledged, 3 failed",
-        "  3 times _MSG_TIMED_OUT: Local: Message timed out",
         "rate: 9.9/s achieved, 10.0/s asked, over 10.0 s from 2026-01-01T00:00:00.000Z",
         "seed: 7  digest: abc",
         "12.0 s of the schedule were skipped: Kafka or this machine halted",
     ]
+    error = not_delivered(result)
+    assert error.message == "3 of 100 events were not delivered"
+    assert error.detail == "3 times _MSG_TIMED_OUT: Local: Message timed out"

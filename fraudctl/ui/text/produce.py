@@ -6,6 +6,7 @@ from types import TracebackType
 from rich.live import Live
 from rich.text import Text
 
+from fraudctl.errors import DataError
 from fraudctl.operations.produce import Produced, Progress
 from fraudctl.ui.console import say, talk
 
@@ -60,7 +61,6 @@ def summary(result: Produced) -> str:
     lines = [
         f"sent {result.sent:,} to {result.topic!r}: "
         f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
-        *(f"  {count:,} times {reason}" for reason, count in result.errors.items()),
         f"rate: {result.rate_achieved:,.1f}/s achieved, {result.rate_asked:,.1f}/s asked, "
         f"over {result.seconds:,.1f} s from {result.anchor}",
         f"seed: {result.seed}  digest: {result.digest}",
@@ -70,3 +70,12 @@ def summary(result: Produced) -> str:
             f"{result.skipped_seconds:,.1f} s of the schedule were skipped: Kafka or this machine halted"
         )
     return "\n".join(lines)
+
+
+def not_delivered(result: Produced) -> DataError:
+    """What went wrong, and how often."""
+    return DataError(
+        f"{result.failed:,} of {result.sent:,} events were not delivered",
+        detail="\n".join(f"{count:,} times {reason}" for reason, count in result.errors.items()),
+        hint="look at `fraudctl status` and `fraudctl logs kafka`",
+    )
