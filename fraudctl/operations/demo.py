@@ -22,11 +22,11 @@ from fraudctl.runtime import stack
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.simulator.arrivals import Arrivals, Message, arrivals
 
-# Six hours that end a little before now: brokers refuse record timestamps too far from their own clock.
-HOURS = 6.0
-EVENTS_PER_MINUTE = 150.0
-# How long the simulated hours take to stream in, in seconds.
-STREAM_SECONDS = 25.0
+# A day that ends just now: brokers refuse record timestamps that lie ahead of their own clock.
+HOURS = 24.0
+EVENTS_PER_MINUTE = 32.0
+# How long the simulated day takes to stream in, in seconds.
+STREAM_SECONDS = 30.0
 NEWEST = 5
 _PACE_SECONDS = 0.02
 
@@ -113,7 +113,7 @@ def _show(
         Progress(
             "produce",
             "note",
-            f"{HOURS:g} simulated hours in about {STREAM_SECONDS:g} s, "
+            f"a simulated day in about {STREAM_SECONDS:g} s, "
             f"{sum(traffic.expected.values()):,} messages with seed {seed}",
         )
     )
@@ -178,7 +178,7 @@ def _fates(traffic: Arrivals, verification: Verification) -> tuple[Fate, ...]:
 
 
 class _Stream:
-    """Sends the simulated hours on a thread of its own, spread over `STREAM_SECONDS`."""
+    """Sends the simulated day on a thread of its own, spread over `STREAM_SECONDS`."""
 
     def __init__(
         self, bootstrap_servers: str, settings: Settings, traffic: Arrivals, seed: int, stop: StopFlag
@@ -230,7 +230,7 @@ class _Stream:
             self._failure = error
 
     def _paced(self) -> Iterator[Message]:
-        """Each message when its moment of the simulated hours has come, in accelerated time."""
+        """Each message when its moment of the simulated day has come, in accelerated time."""
         first_ms = self._traffic.start_ms
         speed = HOURS * 3_600_000 / STREAM_SECONDS
         began = time.monotonic()

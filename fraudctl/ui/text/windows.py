@@ -47,7 +47,8 @@ def picture(
         return Text("no windows yet")
     repeat = max(1, min(3, (width - 10) // len(columns)))
     peak = max(column.count for column in columns) or 1
-    picture = Text(f"transactions in {length_minutes * step} minutes\n", style="bold")
+    picture = Text()
+    picture.append(f"transactions in {length_minutes * step} minutes\n", style="bold")
     for level in range(_HEIGHT, 0, -1):
         axis = f"{peak * level // _HEIGHT:>8,} " if level in (_HEIGHT, _HEIGHT // 2) else " " * 9
         picture.append(axis)
@@ -114,9 +115,12 @@ def _time_axis(columns: Sequence[WindowCounts], repeat: int) -> str:
 def _shares(columns: Sequence[WindowCounts], repeat: int) -> Text:
     shares = [column.flagged / column.count if column.count else 0.0 for column in columns]
     top = max(shares) or 1.0
-    line = Text(f"\nflagged share, at most {top:.1%}\n         ", style="bold")
+    line = Text()
+    line.append(f"\nflagged share, at most {top:.1%}\n         ", style="bold")
     for share in shares:
-        line.append(_EIGHTHS[round(share / top * 8)] * repeat, style="red")
+        # What is above zero is to be seen, however little it is.
+        eighths = max(1, round(share / top * 8)) if share else 0
+        line.append(_EIGHTHS[eighths] * repeat, style="red")
     return line.append("\n\n")
 
 
