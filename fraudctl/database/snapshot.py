@@ -37,9 +37,15 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snap
         connection.read_only = True
         try:
             return Snapshot(
-                {WindowKey(*row[:3]): Totals(*row[3:]) for row in _rows(connection, "snapshot_metrics")},
-                tuple(_batch(row) for row in _rows(connection, "snapshot_ledger")),
-                {(row[0], row[1], row[2]): row[3] for row in _rows(connection, "snapshot_dead_letters")},
+                {
+                    WindowKey(*row[:3]): Totals(*row[3:])
+                    for row in _rows(connection, statement("snapshot_metrics"))
+                },
+                tuple(_batch(row) for row in _rows(connection, statement("snapshot_ledger"))),
+                {
+                    (row[0], row[1], row[2]): row[3]
+                    for row in _rows(connection, statement("snapshot_dead_letters"))
+                },
             )
         except (sqlstate.UndefinedTable, sqlstate.UndefinedColumn, sqlstate.InvalidSchemaName) as error:
             raise RefusedError(
@@ -57,8 +63,8 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snap
             raise DataError("the landed rows cannot be read", detail=str(error).strip()) from error
 
 
-def _rows(connection: Connection, name: str) -> Iterator[tuple[Any, ...]]:
-    return iter(connection.execute(statement(name).encode()))
+def _rows(connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    return iter(connection.execute(query.encode()))
 
 
 def _batch(row: tuple[Any, ...]) -> Batch:

@@ -21,7 +21,7 @@ from fraudctl.recount.compare import (
 )
 from fraudctl.recount.ledger import Batch, Ledger, LedgerFinding, Tally
 from fraudctl.recount.recount import ADMITTED_FATES, DROPPED_BY_ENGINE, Record, Recount, recount
-from fraudctl.rules.model import parse_rules
+from fraudctl.rules.model import RuleSet, parse_rules
 
 # A broker that is starting, or fetching from a slow disk, may be silent for a while.
 _SILENCE_SECONDS = 30.0
@@ -87,22 +87,25 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
         RefusedError: the question cannot be answered: nothing has landed, the log no longer holds the
             range, or topic or settings are not those of the ledger.
         DataError: a landed row cannot be read.
-        UnreachableError, ConfigError: there is no connection to be had.
+        ConfigError: the rules are not valid, or the database refuses the login.
+        UnreachableError: broker or database does not answer.
     """
     began = time.monotonic()
+    rules = parse_rules(request.rules_document)
     connect_seconds = request.settings.timeouts.connect_seconds
     snapshot = read_snapshot(request.endpoints.postgres, connect_seconds=connect_seconds)
-    if not (snapshot.batches or snapshot.metrics or snapshot.dead_letters):
+    ledger = Ledger(snapshot.batches)
+    # Batches without a single offset prove nothing either: agreement on nothing is no agreement.
+    if not (ledger.ranges or snapshot.metrics or snapshot.dead_letters):
         raise RefusedError(
             "nothing has landed yet, so there is nothing to verify",
             hint="run `fraudctl produce` and `fraudctl detect` first",
         )
     if snapshot.batches:
         _refuse_other_origin(request, snapshot.batches)
-    ledger = Ledger(snapshot.batches)
     findings = list(ledger.contradictions())
     tally = Tally(ledger, _observed(_log(request, ledger, findings), ledger, observe))
-    counted = _recount(request, tally, ledger)
+    counted = _recount(request.settings, rules, tally, ledger)
     findings += tally.unconfirmed(counted.rejects)
     return _verification(snapshot, ledger, counted, findings, time.monotonic() - began)
 
@@ -181,14 +184,13 @@ def _observed(records: Iterable[Record], ledger: Ledger, observe: Observer) -> I
     observe(Progress(number, offsets))
 
 
-def _recount(request: VerifyRequest, records: Iterable[Record], ledger: Ledger) -> Recount:
-    settings = request.settings
+def _recount(settings: Settings, rules: RuleSet, records: Iterable[Record], ledger: Ledger) -> Recount:
     return recount(
         records,
         events=settings.events,
         windows=settings.windows,
         lateness=settings.lateness,
-        rules=parse_rules(request.rules_document),
+        rules=rules,
         watermark=ledger.watermark,
     )
 

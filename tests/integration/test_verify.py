@@ -371,6 +371,15 @@ def test_nothing_landed_is_refused(landed: Landed) -> None:
     assert "fraudctl detect" in caught.value.hint
 
 
+def test_a_ledger_that_has_read_nothing_is_refused(landed: Landed) -> None:
+    landed.change("DELETE FROM fraud.fraud_metrics")
+    landed.change("DELETE FROM fraud.dead_letters")
+    landed.change("DELETE FROM fraud.batch_ledger WHERE batch_id > 0")
+    landed.change(f"""{LEDGER} offsets = '{{"0": [0, 0], "1": [0, 0]}}', intake = '{{}}'""")
+    with pytest.raises(RefusedError, match="nothing has landed yet"):
+        verify(landed.request)
+
+
 def test_a_database_that_was_not_migrated_is_refused(endpoints: Endpoints, settings: Settings) -> None:
     with temporary_database(endpoints.postgres) as database:
         request = VerifyRequest(

@@ -27,6 +27,22 @@ def landed(endpoints: Endpoints) -> Iterator[Landed]:
         remove_topic(endpoints, settings.kafka.topic)
 
 
+def test_the_machine_s_time_zone_does_not_matter(
+    landed: Landed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints, topic = landed.request.endpoints, landed.request.settings.kafka.topic
+    landed.change("DELETE FROM fraud.fraud_metrics WHERE window_start = '2026-03-10 11:55Z'")
+    reports = set()
+    for zone in ("UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"):
+        monkeypatch.setenv("TZ", zone)
+        monkeypatch.setenv("PGTZ", zone)
+        failed = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
+        assert failed.returncode == 1
+        reports.add(failed.stdout)
+    (report,) = reports
+    assert "missing  fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z Food" in report
+
+
 def test_pass_fail_and_refusal(landed: Landed, tmp_path: Path) -> None:
     endpoints, topic = landed.request.endpoints, landed.request.settings.kafka.topic
     sound = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)

@@ -5,7 +5,7 @@ import random
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudctl.config.load import load
@@ -29,11 +29,13 @@ def test_other_numbers_are_no_integers(text: str) -> None:
     assert read_object(f'{{"n": {text}}}'.encode(), 1000) == {"n": NOT_AN_INTEGER}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_raise(value: bytes) -> None:
     assert isinstance(parser(EVENTS)(value), Rejected)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text(max_size=20), st.text(max_size=20) | st.integers(-(2**63), 2**63 - 1), max_size=8)
 )
@@ -43,6 +45,7 @@ def test_every_flat_object_is_read_back(document: dict[str, str | int]) -> None:
     assert read_object(text.encode(), len(text.encode()) - 1) is None
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 30)),
     st.integers(-14 * 60 - 59, 14 * 60 + 59),

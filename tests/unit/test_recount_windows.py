@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudctl.config.load import load
@@ -104,6 +104,7 @@ def test_a_dropped_event_does_not_make_its_copy_a_duplicate() -> None:
     assert result.fates == {0: Counter(dropped_by_engine=1), 1: Counter(counted=1)}
 
 
+@settings(deadline=None)
 @given(
     st.integers(NOON_US - 10**10, NOON_US + 10**10),
     st.sampled_from([(10, 1), (10, 5), (10, 10), (60, 15), (1, 1), (1440, 60)]),
@@ -122,6 +123,7 @@ def test_an_event_is_in_every_window_that_holds_it_and_in_no_other(
         assert key.start_us <= event_us < key.end_us
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
