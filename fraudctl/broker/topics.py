@@ -131,7 +131,7 @@ def ensure_topic(bootstrap_servers: str, kafka: KafkaSettings, *, timeout_second
     admin.metadata()
     wanted = topic_settings(kafka)
     created = _create(admin, kafka, wanted)
-    partitions = len(_described(admin, kafka.topic, wait_for_leaders=True).partitions)
+    partitions = len(_await_leaders(admin, kafka.topic).partitions)
     if created:
         return TopicReport(kafka.topic, "created", partitions, wanted)
     actual = _actual_settings(admin, kafka.topic, wanted)
@@ -153,7 +153,7 @@ def identity(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> T
     """
     admin = _Admin(bootstrap_servers, timeout_seconds)
     cluster = admin.ask(lambda seconds: {"": admin.client.describe_cluster(request_timeout=seconds)})[""]
-    described = _described(admin, topic, wait_for_leaders=False)
+    described = _described(admin, topic)
     # Kafka's own tools print the id in the URL-safe alphabet; librdkafka gives the other one.
     topic_id = str(described.topic_id).replace("+", "-").replace("/", "_")
     return TopicIdentity(str(cluster.cluster_id), topic_id, len(described.partitions))
@@ -167,7 +167,7 @@ def end_offsets(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -
         UnreachableError: no broker answered in time.
     """
     admin = _Admin(bootstrap_servers, timeout_seconds)
-    described = _described(admin, topic, wait_for_leaders=True)
+    described = _described(admin, topic)
     numbers = sorted(partition.id for partition in described.partitions)
     low = _offsets(admin, topic, numbers, OffsetSpec.earliest())
     high = _offsets(admin, topic, numbers, OffsetSpec.latest())
@@ -194,24 +194,32 @@ def _create(admin: _Admin, kafka: KafkaSettings, wanted: dict[str, str]) -> bool
     return True
 
 
-def _described(admin: _Admin, topic: str, *, wait_for_leaders: bool) -> TopicDescription:
+def _described(admin: _Admin, topic: str) -> TopicDescription:
+    try:
+        answer = admin.ask(
+            lambda seconds: admin.client.describe_topics(TopicCollection([topic]), request_timeout=seconds)
+        )
+    except KafkaException as error:
+        if _code(error) not in _MISSING:
+            raise _refused(topic, error) from error
+        raise RefusedError(
+            f"the topic {topic!r} does not exist at {admin.bootstrap_servers}",
+            hint="create it with `fraudctl up`",
+        ) from error
+    described: TopicDescription = answer[topic]
+    return described
+
+
+def _await_leaders(admin: _Admin, topic: str) -> TopicDescription:
+    """A topic that was just created is known to the controller first, and to the brokers a moment later."""
     while True:
         try:
-            answer = admin.ask(
-                lambda seconds: admin.client.describe_topics(
-                    TopicCollection([topic]), request_timeout=seconds
-                )
-            )
-        except KafkaException as error:
-            if _code(error) not in _MISSING:
-                raise _refused(topic, error) from error
-            raise RefusedError(
-                f"the topic {topic!r} does not exist at {admin.bootstrap_servers}",
-                hint="create it with `fraudctl up`",
-            ) from error
-        described: TopicDescription = answer[topic]
-        if not wait_for_leaders or all(partition.leader for partition in described.partitions):
-            return described
+            described = _described(admin, topic)
+            if all(partition.leader for partition in described.partitions):
+                return described
+        except RefusedError:
+            if admin.deadline.expired:
+                raise
         if admin.deadline.expired:
             raise UnreachableError(
                 f"the topic {topic!r} has partitions without a leader at {admin.bootstrap_servers}",
