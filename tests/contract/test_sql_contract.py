@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from fraudctl import assets
-from tests.conftest import Stack
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.services
 
@@ -34,7 +34,7 @@ def uncommented(text: str) -> str:
 def test_statement_prepares(stack: Stack, file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert ";" not in uncommented(text), "one statement a file"
-    with psycopg.connect(stack.dsn) as connection:
+    with psycopg.connect(stack.postgres) as connection:
         if uncommented(text).startswith("COPY"):
             with connection.cursor() as cursor, cursor.copy(text):
                 pass

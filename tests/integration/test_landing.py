@@ -6,11 +6,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.load import load
 from fraudctl.database.landing import DeadLetter, Landing, MicroBatch, Source, WindowRow
+from fraudctl.database.migrations import migrate
 from fraudctl.errors import DataError, FencedError, UnreachableError
-from tests.conftest import Stack
+from tests.integration.databases import temporary_database
 
 pytestmark = pytest.mark.services
 
@@ -20,9 +21,10 @@ WriterMaker = Callable[..., Landing]
 
 
 @pytest.fixture
-def database(stack: Stack) -> Iterator[PostgresEndpoint]:
+def database(endpoints: Endpoints) -> Iterator[PostgresEndpoint]:
     """A database of its own, with all migrations."""
-    with stack.fresh_database() as endpoint:
+    with temporary_database(endpoints.postgres) as endpoint:
+        migrate(endpoint, connect_seconds=5, lock_wait_seconds=10)
         yield endpoint
 
 
