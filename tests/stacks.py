@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -89,7 +89,7 @@ class Stack:
         return f"postgresql://{found['user']}:{password}@{found['host']}:{found['port']}/{found['database']}"
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """Something that this test needs is not on this machine."""
     if os.environ.get("CI"):
         pytest.fail(reason)

