@@ -1,0 +1,155 @@
+"""Child processes: known by pid and start, never by pid alone; stopped as a whole family."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fraudctl.clock import Deadline
+from fraudctl.errors import RefusedError
+from fraudctl.runtime import processes
+from fraudctl.runtime.processes import ProcessRecord, is_alive, read_record, spawn, stop
+
+WAIT = "import signal; signal.pause()"
+STUBBORN = (
+    "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('set', flush=True)\nsignal.pause()\n"
+)
+# A child in a session of its own, as PostgreSQL's workers are.
+PARENT = (
+    "import subprocess, sys, signal\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'],"
+    " start_new_session=True)\n"
+    "print(child.pid, flush=True)\n"
+    "signal.pause()\n"
+)
+
+
+def start(folder: Path, program: str, name: str = "thing") -> ProcessRecord:
+    return spawn(
+        name,
+        [sys.executable, "-c", program],
+        env={"PATH": os.defpath},
+        log=folder / "logs" / f"{name}.log",
+        record=folder / "run" / f"{name}.json",
+        cwd=folder,
+    )
+
+
+def wait_for_line(record: ProcessRecord) -> str:
+    deadline = Deadline(20)
+    while not (text := record.log_file.read_text(encoding="utf-8")).endswith("\n"):
+        assert not deadline.expired
+        assert is_alive(record)
+    return text.strip()
+
+
+def test_a_spawned_process_is_recorded_in_its_own_session(tmp_path: Path) -> None:
+    record = start(tmp_path, WAIT)
+    try:
+        assert read_record(tmp_path / "run" / "thing.json") == record
+        assert is_alive(record)
+        assert os.getsid(record.pid) == os.getpgid(record.pid) == record.pid
+        assert processes.age_seconds(record) < 60
+    finally:
+        assert stop(record, 20) == "stopped"
+    assert not is_alive(record)
+    assert stop(record, 20) == "was not running"
+
+
+def test_output_of_a_process_goes_to_its_log(tmp_path: Path) -> None:
+    record = start(tmp_path, "import sys; print('out'); print('err', file=sys.stderr)")
+    deadline = Deadline(20)
+    while is_alive(record):
+        assert not deadline.expired
+    assert sorted(record.log_file.read_text(encoding="utf-8").split()) == ["err", "out"]
+
+
+def test_a_zombie_is_not_alive(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    try:
+        process = psutil.Process(child.pid)
+        deadline = Deadline(20)
+        while process.status() != psutil.STATUS_ZOMBIE:
+            assert not deadline.expired
+        started = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        record = ProcessRecord("zombie", child.pid, f"{boot}:{started}", "", str(tmp_path / "log"))
+        assert psutil.pid_exists(child.pid)
+        assert not is_alive(record)
+    finally:
+        child.wait()
+
+
+def test_a_pid_that_was_given_out_again_is_neither_alive_nor_stopped(tmp_path: Path) -> None:
+    other = start(tmp_path, WAIT, "other")
+    try:
+        boot, _, ticks = other.started.partition(":")
+        for stale in (f"{boot}:{int(ticks) - 1}", f"another-boot:{ticks}"):
+            record = replace(other, started=stale)
+            assert not is_alive(record)
+            assert stop(record, 0.1) == "was not running"
+            assert is_alive(other)
+    finally:
+        stop(other, 20)
+
+
+def test_who_ignores_the_first_signal_is_killed(tmp_path: Path) -> None:
+    record = start(tmp_path, STUBBORN)
+    wait_for_line(record)
+    assert stop(record, 0.2) == "killed"
+    assert not is_alive(record)
+
+
+def test_the_first_signal_can_be_chosen(tmp_path: Path) -> None:
+    record = start(tmp_path, STUBBORN)
+    wait_for_line(record)
+    assert stop(record, 20, signal.SIGINT) == "stopped"
+
+
+def test_descendants_in_other_sessions_end_as_well(tmp_path: Path) -> None:
+    record = start(tmp_path, PARENT)
+    child = psutil.Process(int(wait_for_line(record)))
+    assert os.getsid(child.pid) != record.pid
+    assert stop(record, 0.2) == "killed"
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_members_that_outlive_their_leader_are_found_and_stopped(tmp_path: Path) -> None:
+    program = PARENT.replace(", start_new_session=True", "").removesuffix("signal.pause()\n")
+    record = start(tmp_path, program)
+    text = record.log_file
+    deadline = Deadline(20)
+    while is_alive(record) or not text.read_text(encoding="utf-8").strip():
+        assert not deadline.expired
+    child = psutil.Process(int(text.read_text(encoding="utf-8")))
+    assert child.is_running()
+    assert os.getpgid(child.pid) == record.pid
+    assert stop(record, 20) == "stopped"
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_program_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="ghost cannot be started") as caught:
+        spawn(
+            "ghost",
+            [str(tmp_path / "nothing")],
+            env={},
+            log=tmp_path / "log",
+            record=tmp_path / "record",
+            cwd=tmp_path,
+        )
+    assert "No such file" in caught.value.detail
+    assert read_record(tmp_path / "record") is None
+
+
+def test_a_damaged_record_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "kafka.process.json"
+    for text in ("", "{}", "[1]", '{"pid": 1}'):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(RefusedError, match="cannot be read"):
+            read_record(file)
