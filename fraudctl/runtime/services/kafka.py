@@ -12,7 +12,7 @@ from fraudctl import assets
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.model import KafkaSettings
 from fraudctl.config.paths import StackPaths
-from fraudctl.errors import NotReadyError
+from fraudctl.errors import NotReadyError, RefusedError
 from fraudctl.runtime.files import make_folder, tail, write_whole
 from fraudctl.runtime.java import Java
 from fraudctl.runtime.one_shot import LOG_LINES, run_to_end
@@ -43,10 +43,16 @@ def prepare(
 
     Raises:
         NotReadyError: Kafka's format failed or took too long.
+        RefusedError: Kafka cannot work in a folder of that name.
     """
     data = data_folder(paths)
     if data.is_dir():
         return False
+    if "," in str(data):
+        raise RefusedError(
+            f"Kafka cannot keep its data in {data}: it takes the comma for the end of a folder's name",
+            hint="choose another place with --home",
+        )
     # Formatted beside its place and then renamed: a format that was cut short is never taken for a whole one.
     unfinished = make_folder(paths.data) / "kafka.new"
     if unfinished.exists():
@@ -157,4 +163,11 @@ def _properties(data: Path, port: int, controller_port: int) -> str:
         # The cleaner's default buffer would be a quarter of the heap.
         "log.cleaner.dedupe.buffer.size": "16777216",
     }
-    return "".join(f"{key}={value}\n" for key, value in lines.items())
+    return "".join(f"{key}={_escaped(value)}\n" for key, value in lines.items())
+
+
+def _escaped(value: str) -> str:
+    """As Java reads property files: Latin-1, with backslash escapes for everything else."""
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    numbers = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
+    return "".join(chr(number) if 32 <= number < 127 else f"\\u{number:04x}" for number in numbers)
