@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from fraudctl.broker.log import read_ranges
-from fraudctl.broker.topics import end_offsets, ensure_topic
+from fraudctl.broker.topics import end_offsets
 from fraudctl.config.load import load
 from fraudctl.errors import UnreachableError
 from tests.conftest import NewStack
@@ -82,17 +82,28 @@ def test_a_broker_that_comes_back_gets_every_event_exactly_once(mortal: Stack) -
     assert sum(high - low for low, high in ends.values()) == result["sent"]
 
 
-def test_reading_ends_when_the_broker_falls_silent(mortal: Stack) -> None:
-    servers = mortal.kafka
-    settings = load().settings
-    ensure_topic(servers, settings.kafka, timeout_seconds=SECONDS)
-    mortal.json("produce", "--rate", "5000", "--count", "10000")
-    ends = end_offsets(servers, settings.kafka.topic, timeout_seconds=SECONDS)
-    reading = read_ranges(servers, settings.kafka.topic, ends, timeout_seconds=1.0)
-    broker = mortal.json("status")["services"]["kafka"]["pid"]
+@contextmanager
+def silenced_broker(stack: Stack) -> Iterator[None]:
+    """The broker's process is halted: connections stay open, and nothing answers."""
+    broker = stack.json("status")["services"]["kafka"]["pid"]
     os.kill(broker, signal.SIGSTOP)
     try:
-        with pytest.raises(UnreachableError, match="has sent nothing for 1 s"):
-            list(reading)
+        yield
     finally:
         os.kill(broker, signal.SIGCONT)
+
+
+def test_a_silent_broker_holds_nobody_for_ever(mortal: Stack) -> None:
+    servers, topic = mortal.kafka, load().settings.kafka.topic
+    mortal.json("produce", "--rate", "5000", "--count", "10000")
+    ends = end_offsets(servers, topic, timeout_seconds=SECONDS)
+    reading = read_ranges(servers, topic, ends, timeout_seconds=1.0)
+    with producing(mortal, delivery_timeout_seconds=120) as process, silenced_broker(mortal):
+        with pytest.raises(UnreachableError, match="has sent nothing for 1 s"):
+            list(reading)
+        # The first signal waits for deliveries that cannot come; the second one does not.
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "Traceback" not in err

@@ -33,7 +33,7 @@ class ProduceView:
 
     def show(self, progress: Progress) -> None:
         if self._live:
-            self._live.update(Text(line(progress)), refresh=True)
+            self._live.update(Text(line(progress), no_wrap=True, overflow="ellipsis"), refresh=True)
         elif time.monotonic() - self._said >= PLAIN_SECONDS:
             self._said = time.monotonic()
             say(line(progress))
