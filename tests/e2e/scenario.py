@@ -88,6 +88,13 @@ def kill_detector(stack: Stack) -> None:
     wait_for("the detector's end", lambda: detector_pid(stack) is None)
 
 
+def kill_recorded(record: Path) -> None:
+    """kill -9 of the process group that a process record names."""
+    pid = int(json.loads(record.read_text(encoding="utf-8"))["pid"])
+    os.killpg(pid, signal.SIGKILL)
+    wait_for("its end", lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
+
+
 def execute(stack: Stack, statement: str, *values: object) -> list[Any]:
     """One SQL statement, committed; its rows, if it has any."""
     with psycopg.connect(stack.postgres, autocommit=True, options="-c timezone=UTC") as connection:

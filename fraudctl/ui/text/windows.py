@@ -14,6 +14,8 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "white")
 _FILLS = "█▓▒░▪·"
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _HEIGHT = 10
+# The axis on the left and " UTC" after the last time on the right.
+_MARGINS = 13
 _NONE = CategoryCount(0, 0)
 
 
@@ -40,12 +42,13 @@ def picture(
     slices: Sequence[WindowCounts], categories: Sequence[str], length_minutes: int, width: int
 ) -> Text:
     """Volume by category as stacked columns, the flagged share below, one column a slice of time."""
-    columns = _filled(slices, length_minutes)
-    step = -(-len(columns) // max(10, width - 10))
-    columns = [_joined(columns[at : at + step]) for at in range(0, len(columns), step)]
-    if not columns:
+    if not slices:
         return Text("no windows yet")
-    repeat = max(1, min(3, (width - 10) // len(columns)))
+    room = max(10, width - _MARGINS)
+    columns = _filled(slices, length_minutes)
+    step = -(-len(columns) // room)
+    columns = [_joined(columns[at : at + step]) for at in range(0, len(columns), step)]
+    repeat = max(1, min(3, room // len(columns)))
     peak = max(column.count for column in columns) or 1
     picture = Text()
     picture.append(f"transactions in {length_minutes * step} minutes\n", style="bold")
@@ -109,7 +112,7 @@ def _time_axis(columns: Sequence[WindowCounts], repeat: int) -> str:
     for place, column in enumerate(columns):
         if len(line) <= place * repeat:
             line = line.ljust(place * repeat) + f"{column.start:%H:%M}  "
-    return " " * 9 + line[: len(columns) * repeat + 5].rstrip() + " UTC"
+    return " " * 9 + line[: len(columns) * repeat].rstrip() + " UTC"
 
 
 def _shares(columns: Sequence[WindowCounts], repeat: int) -> Text:
