@@ -227,7 +227,7 @@ def _start_postgres(run: _Run, record: ProcessRecord | None) -> None:
         run.observe(Progress("postgres", "begun", "starting"))
         if postgres.prepare(run.paths, run.settings.postgres, run.deadline, run.stop):
             run.changed.append("postgres initialised")
-        record = postgres.start(run.paths, port=endpoint.port)
+        record = postgres.start(run.paths, run.deadline, port=endpoint.port)
         run.started.append(record)
         run.changed.append("postgres started")
 

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fraudctl.clock import Deadline, StopFlag
@@ -217,23 +219,61 @@ def test_a_verdict_of_the_probe_is_not_waited_over(tmp_path: Path) -> None:
         readiness.wait_ready(dead(tmp_path / "log"), probe, Deadline(3600), tmp_path / "log")
 
 
+@pytest.fixture
+def server_program(tmp_path: Path) -> Path:
+    """A program that is called postgres, and sleeps."""
+    program = tmp_path / "bin" / "postgres"
+    program.parent.mkdir()
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
+    return program
+
+
+def write_lock(data: Path, pid: int) -> Path:
+    lock = data / "postmaster.pid"
+    lock.write_text(f"{pid}\n{data}\n", encoding="utf-8")
+    return lock
+
+
 @pytest.mark.parametrize("pid", [os.getpid(), 2**22 - 7], ids=["another program", "nobody"])
 def test_the_lock_of_a_dead_postmaster_is_removed(tmp_path: Path, pid: int) -> None:
-    lock = tmp_path / "postmaster.pid"
-    lock.write_text(f"{pid}\n{tmp_path}\n", encoding="utf-8")
-    postgres._forget_dead_postmaster(tmp_path)
+    lock = write_lock(tmp_path, pid)
+    postgres._forget_dead_postmaster(tmp_path, Deadline(5))
     assert not lock.exists()
 
 
-def test_the_lock_of_a_living_postmaster_stays(tmp_path: Path) -> None:
-    program = tmp_path / "postgres"
-    shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
+def test_an_empty_lock_is_removed(tmp_path: Path) -> None:
     lock = tmp_path / "postmaster.pid"
-    with subprocess.Popen([program, "60"]) as server:
-        lock.write_text(f"{server.pid}\n{tmp_path}\n", encoding="utf-8")
-        postgres._forget_dead_postmaster(tmp_path)
+    lock.touch()
+    postgres._forget_dead_postmaster(tmp_path, Deadline(5))
+    assert not lock.exists()
+
+
+def test_the_lock_of_a_postmaster_that_is_a_zombie_is_removed(tmp_path: Path, server_program: Path) -> None:
+    with subprocess.Popen([server_program, "60"], cwd=tmp_path) as server:
+        lock = write_lock(tmp_path, server.pid)
+        server.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        assert psutil.Process(server.pid).status() == psutil.STATUS_ZOMBIE
+        postgres._forget_dead_postmaster(tmp_path, Deadline(5))
+    assert not lock.exists()
+
+
+def test_the_lock_of_a_living_postmaster_stays(tmp_path: Path, server_program: Path) -> None:
+    with subprocess.Popen([server_program, "60"], cwd=tmp_path) as server:
+        lock = write_lock(tmp_path, server.pid)
+        postgres._forget_dead_postmaster(tmp_path, Deadline(3600))
         server.kill()
     assert lock.exists()
+
+
+def test_a_worker_that_outlives_its_postmaster_keeps_the_lock(tmp_path: Path, server_program: Path) -> None:
+    with subprocess.Popen([server_program, "60"], cwd=tmp_path) as worker:
+        lock = write_lock(tmp_path, 2**22 - 7)
+        postgres._forget_dead_postmaster(tmp_path, Deadline(0))
+        assert lock.exists()
+        threading.Timer(0.2, worker.kill).start()
+        postgres._forget_dead_postmaster(tmp_path, Deadline(30))
+    assert not lock.exists()
 
 
 def test_a_database_without_its_password_is_refused(

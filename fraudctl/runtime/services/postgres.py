@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ from fraudctl.runtime.processes import ProcessRecord, spawn
 NAME = "postgres"
 # INT is PostgreSQL's fast shutdown: clients are cut off, everything is written. TERM would wait for clients.
 STOP_SIGNAL = signal.SIGINT
+_POLL_SECONDS = 0.1
 
 
 def record_file(paths: StackPaths) -> Path:
@@ -79,11 +81,11 @@ def prepare(
     return True
 
 
-def start(paths: StackPaths, *, port: int) -> ProcessRecord:
+def start(paths: StackPaths, deadline: Deadline, *, port: int) -> ProcessRecord:
     """Start the server in the background; it is ready when a client gets an answer."""
     data = data_folder(paths)
     server = server_for(paths, data)
-    _forget_dead_postmaster(data)
+    _forget_dead_postmaster(data, deadline)
     options = {
         "listen_addresses": LOOPBACK,
         "port": str(port),
@@ -158,22 +160,36 @@ def _password(file: Path) -> str:
     return password
 
 
-def _forget_dead_postmaster(data: Path) -> None:
-    """Remove the lock file of a server that was killed, when its pid now belongs to another program.
+def _forget_dead_postmaster(data: Path, deadline: Deadline) -> None:
+    """Remove the lock file of a server that was killed, once nothing of it is left.
 
-    PostgreSQL would take that program for a server and refuse to start; in a container, where pids are low
-    and soon used again, this does happen.
+    PostgreSQL itself only asks whether the pid exists. In a container, where pids are low and soon given out
+    again, and where dead processes may stay zombies, it would wait for ever. What must never happen is a new
+    server beside workers of the old one: all of them work in the data folder, so that is what is looked at.
     """
     lock = data / "postmaster.pid"
     if not lock.is_file():
         return
-    pid = int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
-    try:
-        is_server = psutil.Process(pid).name() == "postgres"
-    except psutil.NoSuchProcess:
-        is_server = False
-    if not is_server:
-        lock.unlink()
+    first = lock.read_text(encoding="utf-8").partition("\n")[0].strip()
+    leader = int(first) if first.isdigit() else 0  # empty after a full disk
+    while servers := _servers_in(data):
+        if leader in servers or deadline.expired:
+            return  # PostgreSQL will refuse, and name the one that runs
+        time.sleep(_POLL_SECONDS)
+    lock.unlink()
+
+
+def _servers_in(data: Path) -> set[int]:
+    """Living processes of PostgreSQL whose working folder is `data`."""
+    found = set()
+    for process in psutil.process_iter(["name", "status"]):
+        if process.info["name"] == "postgres" and process.info["status"] != psutil.STATUS_ZOMBIE:
+            try:
+                if Path(process.cwd()) == data.resolve():
+                    found.add(process.pid)
+            except psutil.Error:
+                continue  # it ended just now, or is another user's, who cannot enter this folder
+    return found
 
 
 def _environment() -> dict[str, str]:
