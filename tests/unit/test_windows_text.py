@@ -40,10 +40,10 @@ def test_a_slice_without_transactions_leaves_a_hole() -> None:
 
 
 def test_more_slices_than_columns_are_added_up() -> None:
-    lines = drawn(slices(*[(10, 10, 1)] * 100), width=60)
+    lines = drawn(slices(*[(10, 10, 1)] * 100), width=64)
     assert lines[0] == "transactions in 20 minutes"
     assert lines[1].split()[0] == "40"
-    assert max(len(line) for line in lines) <= 60
+    assert max(len(line) for line in lines) <= 64
 
 
 def test_the_flagged_share_is_of_the_whole() -> None:
