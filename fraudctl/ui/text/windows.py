@@ -110,9 +110,9 @@ def _cell(column: WindowCounts, categories: Sequence[str], peak: int, level: int
 def _time_axis(columns: Sequence[WindowCounts], repeat: int) -> str:
     line = ""
     for place, column in enumerate(columns):
-        if len(line) <= place * repeat:
+        if len(line) <= place * repeat <= len(columns) * repeat - len("hh:mm"):
             line = line.ljust(place * repeat) + f"{column.start:%H:%M}  "
-    return " " * 9 + line[: len(columns) * repeat].rstrip() + " UTC"
+    return " " * 9 + (line or f"{columns[0].start:%H:%M}").rstrip() + " UTC"
 
 
 def _shares(columns: Sequence[WindowCounts], repeat: int) -> Text:
