@@ -68,9 +68,8 @@ def main() -> None:
         for side, fast in SIDES.items():
             figures = one_round(fast, given.rate, given.seconds)
             medians[side].append(figures["p50"])
-            print(
-                f"round {number + 1}  {side:<16} p50 {figures['p50']:.0f} ms over {figures['batches']} batches"
-            )
+            batches = f"{figures['batches']:.0f} batches"
+            print(f"round {number + 1}  {side:<16} p50 {figures['p50']:.0f} ms over {batches}")
     for side, values in medians.items():
         print(
             f"{side:<16} p50: median of rounds {statistics.median(values):.0f} ms, best {min(values):.0f} ms"
