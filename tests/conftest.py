@@ -1,6 +1,8 @@
 """Fixtures for every test folder: a running stack that is shared, and stacks of one's own."""
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +35,28 @@ def new_stack() -> Iterator[NewStack]:
     yield make
     for each in made:
         stacks.discard(each)
+
+
+@pytest.fixture
+def without_java(tmp_path: Path) -> dict[str, str]:
+    """An environment in which only the wheel's Java is left; the tools that scripts need are on PATH."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in (
+        "bash",
+        "sh",
+        "dirname",
+        "basename",
+        "env",
+        "cat",
+        "ps",
+        "sed",
+        "uname",
+        "tr",
+        "head",
+        "which",
+    ):
+        found = shutil.which(name)
+        if found:
+            (tools / name).symlink_to(found)
+    return {"PATH": str(tools), "JAVA_HOME": ""}

@@ -137,6 +137,8 @@ def _show(
             )
         finally:
             stream.cancel()
+        if stop.is_set:
+            raise KeyboardInterrupt  # half a day has nothing to show; everything is taken down all the same
         produced = stream.result()
         views.step(Progress("verify", "begun", "recounting the log independently"))
         verification = verify(VerifyRequest(endpoints, settings, request.rules_document))

@@ -118,6 +118,8 @@ def ensure_jars(
         observe(Progress("jars", "done", f"{name}: {len(expected)} jars, each as configs/jars.lock has it"))
     else:
         verify(folder, expected)
+    if name == "connector":
+        _verify_ivy_cache(paths, expected)
     return tuple(folder / jar.file_name for jar in expected)
 
 
@@ -134,13 +136,28 @@ def verify(folder: Path, expected: tuple[LockedJar, ...]) -> None:
         if names:
             raise DataError(f"the jar {min(names)} {what}", detail=f"in {folder}", hint=remedy)
     for name, jar in wanted.items():
-        with (folder / name).open("rb") as stream:
-            actual = hashlib.file_digest(stream, "sha256").hexdigest()
-        if actual != jar.sha256:
-            raise DataError(
-                f"the jar {name} is not the one that was locked: it may have been tampered with",
-                detail=f"locked  {jar.sha256}\nfound   {actual}\nin      {folder}",
-                hint=remedy,
+        _verify_file(folder / name, jar, remedy)
+
+
+def _verify_file(file: Path, jar: LockedJar, remedy: str) -> None:
+    with file.open("rb") as stream:
+        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    if actual != jar.sha256:
+        raise DataError(
+            f"the jar {file.name} is not the one that was locked: it may have been tampered with",
+            detail=f"locked  {jar.sha256}\nfound   {actual}\nin      {file.parent}",
+            hint=remedy,
+        )
+
+
+def _verify_ivy_cache(paths: StackPaths, expected: tuple[LockedJar, ...]) -> None:
+    """spark-submit --packages takes its jars from Ivy's own cache: those must be the locked ones too."""
+    for jar in expected:
+        organisation, module, version = jar.coordinates.split(":")
+        kept = ivy_home(paths) / "cache" / organisation / module
+        for file in kept.glob(f"*/{module}-{version}.jar"):
+            _verify_file(
+                file, jar, f"remove {ivy_home(paths)}, then try again: what is missing is downloaded anew"
             )
 
 

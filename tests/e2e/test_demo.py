@@ -66,6 +66,7 @@ def test_an_interrupted_demo_leaves_nothing(new_stack: NewStack) -> None:
     assert not (stack.home / "stacks" / "demo").exists()
 
 
+@pytest.mark.slow
 def test_kept_demo_can_be_looked_at(new_stack: NewStack) -> None:
     stack = new_stack()
     stack.run("demo", "--keep", "--seed", "3")

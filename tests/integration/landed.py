@@ -66,7 +66,9 @@ def settings_for(topic: str) -> Settings:
 def make_topic(endpoints: Endpoints, settings: Settings) -> None:
     """A topic that keeps the golden cases' arrivals, filled with LOG."""
     ensure_topic(endpoints.bootstrap_servers, settings.kafka, timeout_seconds=20.0)
-    producer = Producer({"bootstrap.servers": endpoints.bootstrap_servers, "acks": "all"})
+    producer = Producer(
+        {"bootstrap.servers": endpoints.bootstrap_servers, "acks": "all", "enable.idempotence": True}
+    )
     failures: list[object] = []
     for record in LOG:
         producer.produce(

@@ -41,7 +41,7 @@ def make_topic(servers: str) -> Iterator[str]:
     name = f"test-{uuid4().hex[:12]}"
     kafka = load(flags={"kafka.topic": name, "kafka.timestamp_type": "CreateTime"}).settings.kafka
     ensure_topic(servers, kafka, timeout_seconds=SECONDS)
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 5})
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 5, "enable.idempotence": True})
     for partition, count in COUNTS.items():
         for offset in range(count):
             value = None if (partition, offset) == (1, 2) else b"%d" % offset
@@ -91,7 +91,7 @@ def test_exactly_the_records_of_the_ranges(
 def test_records_beyond_the_range_are_left_while_more_arrive(servers: str, own_topic: str) -> None:
     reading = read_ranges(servers, own_topic, {0: (0, 25_000), 1: (0, 2)}, timeout_seconds=SECONDS)
     records = [next(reading)]
-    producer = Producer({"bootstrap.servers": servers})
+    producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True})
     for _ in range(1000):
         producer.produce(own_topic, b"later", partition=0)
     assert producer.flush(SECONDS) == 0

@@ -32,31 +32,6 @@ DEAD_PROXY_ENVIRONMENT = dict.fromkeys(
 
 
 @pytest.fixture
-def without_java(tmp_path: Path) -> dict[str, str]:
-    """An environment in which only the wheel's Java is left; the tools that scripts need are on PATH."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in (
-        "bash",
-        "sh",
-        "dirname",
-        "basename",
-        "env",
-        "cat",
-        "ps",
-        "sed",
-        "uname",
-        "tr",
-        "head",
-        "which",
-    ):
-        found = shutil.which(name)
-        if found:
-            (tools / name).symlink_to(found)
-    return {"PATH": str(tools), "JAVA_HOME": ""}
-
-
-@pytest.fixture
 def cache(stack: Stack) -> StackPaths:
     """Paths whose cache a running stack has filled."""
     folder = stack.env.get("FRAUDCTL_CACHE_DIR")

@@ -101,3 +101,25 @@ def test_a_lock_without_the_set_is_refused(tmp_path: Path, text: str) -> None:
     lock.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match="lock"):
         read_lock(lock, "broker")
+
+
+def test_a_tampered_jar_in_the_cache_of_ivy_is_refused(tmp_path: Path) -> None:
+    """spark-submit loads the connector from there, not from our own folder."""
+    paths = StackPaths(home=tmp_path / "home", stack="default", cache=tmp_path / "cache")
+    expected = locked(tmp_path / "made", "a")
+    lock = tmp_path / "jars.lock"
+    lock.write_text(f"connector {expected[0].coordinates} {expected[0].sha256}\n", encoding="utf-8")
+    text = f"{expected[0].coordinates} {expected[0].sha256}"
+    folder = paths.cache / "jars" / f"connector-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    locked(folder, "a")
+    organisation, module, version = jars.kafka_package().split(":")
+    described = jars.ivy_home(paths) / "cache" / organisation / module / f"ivy-{version}.xml"
+    described.parent.mkdir(parents=True)
+    described.touch()
+    kept = jars.ivy_home(paths) / "cache" / "org.example" / "a" / "jars" / "a-1.0.jar"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes((folder / expected[0].file_name).read_bytes())
+    assert ensure_jars("connector", NO_JAVA, paths, Deadline(5), lock=lock)
+    kept.write_bytes(b"something else")
+    with pytest.raises(DataError, match="tampered"):
+        ensure_jars("connector", NO_JAVA, paths, Deadline(5), lock=lock)
