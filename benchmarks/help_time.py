@@ -9,7 +9,7 @@ import sys
 import time
 
 HELP = [sys.executable, "-m", "fraudctl", "--help"]
-IMPORTS = [sys.executable, "-c", "import pyspark, psycopg, confluent_kafka"]
+IMPORTS = [sys.executable, "-c", "import pyspark, docker, psycopg, confluent_kafka"]
 
 
 def seconds(argv: list[str]) -> float:
