@@ -14,6 +14,8 @@ class PostgresEndpoint:
     database: str
     user: str
     password_file: Path
+    # Where the pipeline's tables are: statements name tables only, the session's search path does the rest.
+    schema: str = "fraud"
 
     def password(self) -> str:
         """Read the password from its file.

@@ -27,6 +27,7 @@ class DetectorJob(Section):
     postgres_database: str
     postgres_user: str
     postgres_password_file: str
+    postgres_schema: str
     connect_seconds: float
     events: EventsSettings
     windows: WindowsSettings

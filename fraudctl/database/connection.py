@@ -18,13 +18,13 @@ def connect(
     autocommit: bool = False,
     options: dict[str, str] | None = None,
 ) -> Connection:
-    """Open one connection, in UTC, with `options` as session settings.
+    """Open one connection, in UTC and the endpoint's schema, with `options` as session settings.
 
     Raises:
         UnreachableError: nothing answers at the address in time, or the server is starting or stopping.
         ConfigError: the server answers and refuses the user, the password or the database.
     """
-    settings = {"timezone": "UTC", **(options or {})}
+    settings = {"timezone": "UTC", "search_path": endpoint.schema, **(options or {})}
     try:
         return psycopg.connect(
             host=endpoint.host,

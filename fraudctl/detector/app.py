@@ -55,6 +55,7 @@ def _detect(job: DetectorJob) -> None:
             job.postgres_database,
             job.postgres_user,
             Path(job.postgres_password_file),
+            job.postgres_schema,
         ),
         Source(job.cluster_id, job.topic, job.topic_id, job.fingerprint),
         job.landing,

@@ -107,6 +107,7 @@ def _job(
         postgres_database=postgres.database,
         postgres_user=postgres.user,
         postgres_password_file=str(postgres.password_file),
+        postgres_schema=postgres.schema,
         connect_seconds=settings.timeouts.connect_seconds,
         events=settings.events,
         windows=settings.windows,

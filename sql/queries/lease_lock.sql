@@ -1,5 +1,5 @@
 -- The fence: held until the merge's transaction ends, so no other epoch can begin in between.
 SELECT epoch, holder
-  FROM fraud.pipeline_lease
+  FROM pipeline_lease
  WHERE pipeline = 'detector'
    FOR NO KEY UPDATE

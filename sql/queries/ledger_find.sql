@@ -1,3 +1,3 @@
 SELECT offsets, digest
-  FROM fraud.batch_ledger
+  FROM batch_ledger
  WHERE query_id = %(query_id)s AND batch_id = %(batch_id)s

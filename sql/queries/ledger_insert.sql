@@ -1,4 +1,4 @@
-INSERT INTO fraud.batch_ledger
+INSERT INTO batch_ledger
        (query_id, batch_id, epoch, cluster_id, topic, topic_id, offsets, intake, watermark, rows, digest, fingerprint)
 VALUES (%(query_id)s, %(batch_id)s, %(epoch)s, %(cluster_id)s, %(topic)s, %(topic_id)s,
         %(offsets)s, %(intake)s, %(watermark)s, %(rows)s, %(digest)s, %(fingerprint)s)

@@ -1,2 +1,2 @@
 SELECT topic, partition, "offset", reason
-  FROM fraud.dead_letters
+  FROM dead_letters

@@ -1,3 +1,3 @@
 SELECT query_id::text, batch_id, epoch, cluster_id, topic, topic_id, offsets, intake,
        (extract(epoch FROM watermark) * 1000000)::bigint, fingerprint, replays
-  FROM fraud.batch_ledger
+  FROM batch_ledger

@@ -2,4 +2,4 @@
 SELECT (extract(epoch FROM window_start) * 1000000)::bigint,
        (extract(epoch FROM window_end) * 1000000)::bigint,
        category, count, flagged_count, amount_minor, flagged_amount_minor
-  FROM fraud.fraud_metrics
+  FROM fraud_metrics

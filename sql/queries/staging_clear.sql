@@ -1,1 +1,1 @@
-DELETE FROM fraud.fraud_staging_metrics
+DELETE FROM fraud_staging_metrics

@@ -34,7 +34,7 @@ def uncommented(text: str) -> str:
 def test_statement_prepares(stack: Stack, file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert ";" not in uncommented(text), "one statement a file"
-    with psycopg.connect(stack.postgres) as connection:
+    with psycopg.connect(stack.postgres, options="-c search_path=fraud") as connection:
         if uncommented(text).startswith("COPY"):
             with connection.cursor() as cursor, cursor.copy(text):
                 pass

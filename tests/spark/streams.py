@@ -27,6 +27,7 @@ def job(tmp_path: Path, **flags: object) -> DetectorJob:
         postgres_database="",
         postgres_user="",
         postgres_password_file="",
+        postgres_schema="",
         connect_seconds=1,
         events=settings.events,
         windows=settings.windows,

@@ -57,8 +57,8 @@ def summary(result: DemoResult, categories: tuple[str, ...], length_minutes: int
         fates.add_row(fate.name, f"{fate.planned:,}", f"{fate.found:,}")
     check = result.verification
     verdict = (
-        f"{check.rows_compared:,} window rows and {check.dead_letters_compared:,} dead letters compared "
-        f"with an independent recount of {check.events_read:,} messages: {check.differences} differences"
+        f"{'PASS' if result.passed else 'FAIL'}: {check.rows_compared:,} window rows and "
+        f"{check.dead_letters_compared:,} dead letters against a recount: {check.differences} differences"
     )
     figures = result.detected.trigger_ms
     parts: list[RenderableType] = [
