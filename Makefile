@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-slow lock wheel clean
+.PHONY: help setup demo lint test test-slow prove lock wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -38,6 +38,11 @@ test: lint  ## Everything but the slow suites; ARGS="-k windows" narrows it down
 
 test-slow: $(READY)  ## The slow suites only: kills at random moments, wheels, other users
 	$(BIN)/pytest -m slow $(ARGS)
+
+prove: $(READY)  ## Every reliability bar, and one table of their figures (also build/bars.json)
+	@rm -rf build/bars
+	@FRAUDCTL_BARS=build/bars $(BIN)/pytest -m bar $(ARGS); tests=$$?; \
+	  $(BIN)/python -m tests.bars build/bars build/bars.json && exit $$tests
 
 lock: $(READY)  ## Resolve the Python packages anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

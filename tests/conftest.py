@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests import stacks
+from tests.bars import (  # noqa: F401 - the fixture `bar`, and the hooks that write its figures down
+    bar,
+    pytest_collection_finish,
+    pytest_runtest_makereport,
+)
 from tests.stacks import Stack
 
 NewStack = Callable[..., Stack]

@@ -1,0 +1,133 @@
+"""Reliability bars: a test says which bar it is, and its figure lands in one table.
+
+    @pytest.mark.bar(1, "exact recount from outside", target="diff 0; verify <= 60 s")
+    def test_...(bar: Bar) -> None:
+        ...
+        bar("diff 0, verify 4.2 s")     # the figure, as it is to stand in the table; passed = the test passed
+
+With FRAUDCTL_BARS=FOLDER in the environment, every marked test adds its line to FOLDER/bars.jsonl;
+`python -m tests.bars FOLDER RESULT.json` prints the table and writes it as JSON (`make prove` does both).
+Without the mark (a smaller variant of the same test) the figure goes nowhere.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+
+# Taken out of the environment: commands that tests start refuse variables that are no settings.
+_NAMED = os.environ.pop("FRAUDCTL_BARS", "")
+FOLDER = Path(_NAMED).resolve() if _NAMED else None
+LINES = "bars.jsonl"
+_FIGURES = pytest.StashKey[list[str]]()
+
+Bar = Callable[[str], None]
+
+
+class Row(TypedDict):
+    """One bar's line; a test that was to run and did not end says so itself."""
+
+    bar: int
+    name: str
+    target: str
+    figure: str
+    passed: bool
+    seconds: float
+    test: str
+
+
+@pytest.fixture
+def bar(request: pytest.FixtureRequest) -> Bar:
+    """Takes the figure that the test reached; several are joined."""
+    figures: list[str] = request.node.stash.setdefault(_FIGURES, [])
+    return figures.append
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    for item in session.items:
+        _add(item, passed=False, seconds=0.0, otherwise="did not run to its end")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    # What fails before or after the test itself makes the bar fail too.
+    if report.when == "call" or not report.passed:
+        _add(
+            item,
+            passed=report.passed,
+            seconds=report.duration,
+            otherwise=f"{report.outcome} in {report.when}",
+        )
+    return report
+
+
+def _add(item: pytest.Item, *, passed: bool, seconds: float, otherwise: str) -> None:
+    mark = item.get_closest_marker("bar")
+    if mark is None or FOLDER is None:
+        return
+    number, name = mark.args
+    row = Row(
+        bar=number,
+        name=name,
+        target=mark.kwargs["target"],
+        figure="; ".join(item.stash.get(_FIGURES, [])) or otherwise,
+        passed=passed,
+        seconds=round(seconds, 1),
+        test=item.nodeid,
+    )
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / LINES).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def rows(folder: Path) -> list[Row]:
+    """The last word on every test, in the order of the bars."""
+    last: dict[str, Row] = {}
+    for line in (folder / LINES).read_text(encoding="utf-8").splitlines():
+        row: Row = json.loads(line)
+        last[row["test"]] = row
+    return sorted(last.values(), key=lambda row: (row["bar"], row["name"]))
+
+
+def table(found: list[Row]) -> str:
+    """A line a bar; wide figures are not cut."""
+    cells = [("bar", "what", "figure", "target", "", "time")]
+    cells += [
+        (
+            str(row["bar"]),
+            row["name"],
+            row["figure"],
+            row["target"],
+            "pass" if row["passed"] else "FAIL",
+            f"{row['seconds']:.0f} s",
+        )
+        for row in found
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table, write it as JSON; 1 when a bar was missed or none was tried."""
+    folder, result = map(Path, arguments)
+    found = rows(folder)
+    missed = [row for row in found if not row["passed"]]
+    document: dict[str, Any] = {"bars": found, "passed": len(found) - len(missed), "failed": len(missed)}
+    result.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(table(found))
+    print(f"\n{len(found) - len(missed)} of {len(found)} reached; also in {result}")
+    return 1 if missed or not found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

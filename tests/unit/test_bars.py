@@ -1,0 +1,59 @@
+"""The table of the bars: the last word of every test counts, and a bar that was missed fails it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import bars
+from tests.bars import Bar, Row
+
+MARK = pytest.mark.bar(4, "a bar that only this page has", target="4 apples")
+
+
+def row(test: str, number: int = 1, *, passed: bool = True, figure: str = "diff 0") -> Row:
+    return Row(
+        bar=number, name="exact", target="diff 0", figure=figure, passed=passed, seconds=1.0, test=test
+    )
+
+
+def written(folder: Path, *rows: Row) -> Path:
+    lines = "".join(json.dumps(each) + "\n" for each in rows)
+    (folder / bars.LINES).write_text(lines, encoding="utf-8")
+    return folder
+
+
+def test_the_last_line_of_a_test_counts(tmp_path: Path) -> None:
+    planned = row("b", 2, passed=False, figure="did not run to its end")
+    found = bars.rows(written(tmp_path, planned, row("a", 12), row("b", 2)))
+    assert [(each["bar"], each["passed"]) for each in found] == [(2, True), (12, True)]
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
+def test_a_missed_bar_fails_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], passed: bool, code: int
+) -> None:
+    result = tmp_path / "result.json"
+    assert bars.main([str(written(tmp_path, row("a", passed=passed))), str(result)]) == code
+    assert json.loads(result.read_text(encoding="utf-8"))["passed"] == int(passed)
+    printed = capsys.readouterr().out
+    assert "diff 0" in printed
+    assert ("FAIL" in printed) == (not passed)
+
+
+def test_no_bar_at_all_proves_nothing(tmp_path: Path) -> None:
+    assert bars.main([str(written(tmp_path)), str(tmp_path / "result.json")]) == 1
+
+
+def test_a_marked_test_leaves_its_figure(
+    bar: Bar, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bars, "FOLDER", tmp_path)
+    request.node.add_marker(MARK)
+    bar("3 apples")
+    bar("1 pear")
+    bars._add(request.node, passed=True, seconds=0.5, otherwise="")
+    (found,) = bars.rows(tmp_path)
+    assert (found["bar"], found["figure"], found["target"]) == (4, "3 apples; 1 pear", "4 apples")
+    # Not to be seen by the hook that runs after this test.
+    request.node.own_markers.remove(MARK.mark)
