@@ -11,13 +11,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
-from fraudctl import assets
+from fraudctl import assets, failpoints
 from fraudctl.config.model import Settings
 from fraudctl.errors import ConfigError
 
 ENV_PREFIX = "FRAUDCTL_"
 # Read elsewhere: they choose the stack, the cache or a test hook, and are no settings.
-ENV_NOT_SETTINGS = frozenset({"FRAUDCTL_HOME", "FRAUDCTL_STACK", "FRAUDCTL_CACHE_DIR", "FRAUDCTL_CONFIG"})
+ENV_NOT_SETTINGS = frozenset(
+    {"FRAUDCTL_HOME", "FRAUDCTL_STACK", "FRAUDCTL_CACHE_DIR", "FRAUDCTL_CONFIG", failpoints.VARIABLE}
+)
 
 Tree = dict[str, Any]
 

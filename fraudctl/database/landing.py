@@ -22,6 +22,7 @@ from tenacity import (
     wait_exponential,
 )
 
+from fraudctl import failpoints
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import LandingSettings
 from fraudctl.database.connection import Connection, connect
@@ -210,12 +211,23 @@ class Landing:
         connection = self._open()
         with connection.transaction():
             self._check_fence(connection)
-            if self._already_landed(connection, batch):
-                return Landed(batch.batch_id, True, len(batch.windows), len(batch.dead_letters))
-            _stage_and_merge(connection, batch.windows)
-            _keep_dead_letters(connection, self._source.topic, batch.dead_letters)
-            connection.execute(statement("ledger_insert"), self._ledger_row(batch))
-        return Landed(batch.batch_id, False, len(batch.windows), len(batch.dead_letters))
+            replayed = self._already_landed(connection, batch)
+            if not replayed:
+                self._write(connection, batch)
+        failpoints.reach("after_commit")
+        return Landed(batch.batch_id, replayed, len(batch.windows), len(batch.dead_letters))
+
+    def _write(self, connection: Connection, batch: MicroBatch) -> None:
+        failpoints.reach("before_staging")
+        _stage(connection, batch.windows)
+        failpoints.reach("after_staging")
+        failpoints.reach("before_merge")
+        connection.execute(statement("metrics_merge"))
+        _keep_dead_letters(connection, self._source.topic, batch.dead_letters)
+        failpoints.reach("after_merge")
+        connection.execute(statement("ledger_insert"), self._ledger_row(batch))
+        failpoints.reach("after_ledger")
+        failpoints.reach("before_commit")
 
     def _check_fence(self, connection: Connection) -> None:
         row = connection.execute(statement("lease_lock")).fetchone()
@@ -275,25 +287,23 @@ class Landing:
         return self._connection
 
 
-def _stage_and_merge(connection: Connection, rows: tuple[WindowRow, ...]) -> None:
+def _stage(connection: Connection, rows: tuple[WindowRow, ...]) -> None:
     connection.execute(statement("staging_clear"))
     if not rows:
         return
-    with connection.cursor() as cursor:
-        with cursor.copy(statement("staging_copy")) as copy:
-            for row in rows:
-                copy.write_row(
-                    (
-                        _instant(row.window_start_us),
-                        _instant(row.window_end_us),
-                        row.category,
-                        row.count,
-                        row.flagged_count,
-                        row.amount_minor,
-                        row.flagged_amount_minor,
-                    )
+    with connection.cursor() as cursor, cursor.copy(statement("staging_copy")) as copy:
+        for row in rows:
+            copy.write_row(
+                (
+                    _instant(row.window_start_us),
+                    _instant(row.window_end_us),
+                    row.category,
+                    row.count,
+                    row.flagged_count,
+                    row.amount_minor,
+                    row.flagged_amount_minor,
                 )
-        cursor.execute(statement("metrics_merge"))
+            )
 
 
 def _keep_dead_letters(connection: Connection, topic: str, letters: tuple[DeadLetter, ...]) -> None:

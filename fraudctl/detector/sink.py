@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pyspark.sql import DataFrame, Row
 
+from fraudctl import failpoints
 from fraudctl.database.landing import DeadLetter, Landed, Landing, MicroBatch, WindowRow
 from fraudctl.detector.checkpoint import Checkpoint
 from fraudctl.detector.transforms import WINDOW, summarise
@@ -39,8 +40,10 @@ class Sink:
         try:
             if self.stopping.is_set():
                 raise StopRequestedError
+            failpoints.reach("before_batch")
             # Consume everything first: returning without it would leave state stores uncommitted.
             rows = summarise(frame).collect()
+            failpoints.reach("batch_consumed")
             batch = self._micro_batch(rows, batch_id)
             self._report(batch, self._landing.land(batch))
         except Exception as error:

@@ -1,0 +1,102 @@
+"""Named places at which the detector can be made to die or to stand still, to prove that neither does harm.
+
+    FRAUDCTL_FAILPOINT=NAME[:NTH][=ACTION][,…]      before_merge   after_commit:3   before_merge:2=pause
+
+`NTH` counts the times that the place is reached in one run, from 1 (the default). `ACTION` is `kill`, the
+default: SIGKILL to the whole process group, as a power cut would; or `pause`: SIGSTOP to the group, until
+somebody sends SIGCONT. Without the variable every place costs one look into an empty dictionary.
+"""
+
+import os
+import re
+import signal
+from dataclasses import dataclass
+from functools import cache
+from threading import Lock
+
+from fraudctl.errors import ConfigError
+
+VARIABLE = "FRAUDCTL_FAILPOINT"
+
+# In the order in which a micro-batch passes them.
+FAILPOINTS = {
+    "before_batch": "Spark has planned the batch and hands it over; nothing has been read",
+    "batch_consumed": "every row of the batch is in the driver; the database has not been asked",
+    "before_staging": "inside the transaction, the fence is held and the ledger does not know the batch",
+    "after_staging": "staging holds the batch's rows",
+    "before_merge": "the same, right before the merge: the classic place for a zombie",
+    "after_merge": "windows and dead letters are written, the ledger is not",
+    "after_ledger": "the ledger row is written",
+    "before_commit": "all is written, COMMIT has not been sent",
+    "after_commit": "the batch is durable, Spark does not know it yet",
+}
+_ACTIONS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP}
+_GRAMMAR = re.compile(r"(?P<name>[a-z_]+)(?::(?P<nth>[1-9][0-9]{0,8}))?(?:=(?P<action>[a-z]+))?")
+
+
+@dataclass(frozen=True)
+class Failpoint:
+    """One armed place: what happens when it is reached for the `nth` time."""
+
+    name: str
+    nth: int = 1
+    action: str = "kill"
+
+
+def parse(text: str) -> tuple[Failpoint, ...]:
+    """Read the variable's value; empty gives none.
+
+    Raises:
+        ConfigError: a name or an action is unknown, or the text does not follow the grammar.
+    """
+    return tuple(_one(part.strip()) for part in text.split(",") if part.strip())
+
+
+def reach(name: str) -> None:
+    """The detector has come to this place: do what was asked for, if anything was."""
+    armed = _armed()
+    if armed:
+        armed.reach(name)
+
+
+def _one(text: str) -> Failpoint:
+    found = _GRAMMAR.fullmatch(text)
+    if found is None:
+        raise ConfigError(
+            f"{text!r} is not a failpoint", detail=f"in {VARIABLE}", hint="write NAME[:NTH][=kill|pause]"
+        )
+    point = Failpoint(found["name"], int(found["nth"] or 1), found["action"] or "kill")
+    for kind, word, known in (("name", point.name, FAILPOINTS), ("action", point.action, _ACTIONS)):
+        if word not in known:
+            raise ConfigError(
+                f"{word!r} is not the {kind} of a failpoint",
+                detail=f"in {VARIABLE}",
+                hint="`fraudctl doctor --failpoints` lists the names; actions are kill and pause",
+            )
+    return point
+
+
+class _Armed:
+    def __init__(self, points: tuple[Failpoint, ...]) -> None:
+        self._points = points
+        self._reached: dict[str, int] = {}
+        self._lock = Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._points)
+
+    def reach(self, name: str) -> None:
+        if name not in FAILPOINTS:
+            raise KeyError(
+                name
+            )  # a place that nobody could name in the variable is a mistake in this program
+        with self._lock:
+            count = self._reached[name] = self._reached.get(name, 0) + 1
+        for point in self._points:
+            if (point.name, point.nth) == (name, count):
+                os.killpg(os.getpgrp(), _ACTIONS[point.action])
+
+
+@cache
+def _armed() -> _Armed:
+    return _Armed(parse(os.environ.get(VARIABLE, "")))
