@@ -90,6 +90,8 @@ def _add(item: pytest.Item, *, passed: bool, seconds: float, otherwise: str) -> 
 def rows(folder: Path) -> list[Row]:
     """The last word on every test, in the order of the bars."""
     last: dict[str, Row] = {}
+    if not (folder / LINES).is_file():
+        return []
     for line in (folder / LINES).read_text(encoding="utf-8").splitlines():
         row: Row = json.loads(line)
         last[row["test"]] = row

@@ -17,6 +17,16 @@ from fraudctl.rules.model import RuleSet
 
 WINDOW, INTAKE = "window", "intake"
 
+# Thirteen digits or more, alone or with single blanks or hyphens between them, may be a card's number. Each
+# match is one digit to hide: the seventh of such a run together with the six before it, which stay, or the
+# one right after the match before. The last four of a run are never matched.
+_CARD_NUMBER = (
+    r"(?:(?<![0-9][ -]?)(?=(?:[0-9][ -]?){12}[0-9])((?:[0-9][ -]?){6})|\G(?!^)([ -]?))"
+    r"[0-9](?=(?:[ -]?[0-9]){4})"
+)
+# So much is looked at beyond what is kept, that a number cut in two is still seen to be one.
+_BEYOND_BYTES = 64
+
 # The same columns on both sides of the union. Times are microseconds since the epoch: integers cannot
 # be shifted by anyone's time zone on their way through Python.
 _LANDING_COLUMNS = {
@@ -91,6 +101,7 @@ def intake(checked: DataFrame, payload_bytes: int) -> DataFrame:
     """One row a record: its partition, and for a rejected one also offset, reason and first bytes."""
     rejected = F.col("reason").isNotNull()
     value = F.coalesce("value", F.lit(b""))
+    masked = mask_card_numbers(F.substring(value, 1, payload_bytes + _BEYOND_BYTES))
     return _landing(
         checked,
         kind=F.lit(INTAKE),
@@ -99,9 +110,18 @@ def intake(checked: DataFrame, payload_bytes: int) -> DataFrame:
         offset=F.when(rejected, F.col("offset")),
         reason=F.col("reason"),
         arrival_us=F.when(rejected, F.unix_micros("arrival")),
-        payload=F.when(rejected, F.substring(value, 1, payload_bytes)),
+        payload=F.when(rejected, F.substring(masked, 1, payload_bytes)),
         payload_bytes=F.when(rejected, F.length(value)),
     )
+
+
+def mask_card_numbers(payload: Column) -> Column:
+    """Bytes with all but the first six and the last four digits of what may be a card's number as `*`.
+
+    Byte by byte, so that it also holds for what is no UTF-8 at all.
+    """
+    text = F.decode(payload, "ISO-8859-1")
+    return F.encode(F.regexp_replace(text, _CARD_NUMBER, "$1$2*"), "ISO-8859-1")
 
 
 def summarise(batch: DataFrame) -> DataFrame:

@@ -1,0 +1,61 @@
+"""What is kept of a refused message holds no card number, however it is written and wherever it is cut."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from fraudctl.detector.transforms import intake, mask_card_numbers
+from tests.spark.streams import records
+
+pytestmark = pytest.mark.spark
+
+CASES = [
+    (b"4111111111111111", b"411111******1111"),
+    (b'{"pan":"4111 1111 1111 1111"}', b'{"pan":"4111 11** **** 1111"}'),
+    (b"4111-1111-1111-1111", b"4111-11**-****-1111"),
+    (b"378282246310005 and 5555555555554444", b"378282*****0005 and 555555******4444"),
+    (b"3782 822463 10005", b"3782 82**** *0005"),
+    (b"4222222222222", b"422222***2222"),
+    (b"6304000000000000000", b"630400*********0000"),
+    (b'"amount_minor":4111111111111111.5', b'"amount_minor":411111******1111.5'),
+    (b"x4111111111111111y", b"x411111******1111y"),
+    # A digit or a date before it makes the run longer, and does not let it escape.
+    (b"2026-11-24 4111111111111111", b"2026-11-** ************1111"),
+    (b"4111111111111111 5555555555554444", b"411111********** ************4444"),
+    # Not UTF-8, NUL, umlauts: bytes around it stay as they are.
+    (b"\xff\xfe\x004111111111111111\x00\xc3\x28", b"\xff\xfe\x00411111******1111\x00\xc3\x28"),
+    ("ü4111111111111111€".encode(), "ü411111******1111€".encode()),
+    # Twelve digits, two blanks between groups, other separators: no card number.
+    (b"411111111111", b"411111111111"),
+    (b"4111  1111  1111  1111", b"4111  1111  1111  1111"),
+    (b"2026-11-24T06:59:50", b"2026-11-24T06:59:50"),
+    (b"$1 \\$2 \\", b"$1 \\$2 \\"),
+    (b"", b""),
+]
+
+
+def test_only_the_first_six_and_the_last_four_digits_remain(spark: SparkSession) -> None:
+    frame = spark.createDataFrame(
+        [(number, bytearray(given)) for number, (given, _) in enumerate(CASES)], "n int, p binary"
+    )
+    found = {
+        row.n: bytes(row.p) for row in frame.select("n", mask_card_numbers(F.col("p")).alias("p")).collect()
+    }
+    assert [found[number] for number in range(len(CASES))] == [expected for _, expected in CASES]
+
+
+@pytest.mark.parametrize("kept", [0, 6, 7, 15, 16, 20, 4096])
+def test_a_number_is_masked_before_it_is_cut(spark: SparkSession, tmp_path: Path, kept: int) -> None:
+    value = b"4111 1111 1111 1111, and more"
+    checked = records(spark, [(value, 0, 7, 0)]).select(
+        "partition",
+        "offset",
+        "value",
+        F.col("timestamp").alias("arrival"),
+        F.lit("malformed").alias("reason"),
+    )
+    (row,) = intake(checked, kept).collect()
+    assert bytes(row.payload) == b"4111 11** **** 1111, and more"[:kept]
+    assert row.payload_bytes == len(value)
