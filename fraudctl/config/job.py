@@ -41,6 +41,9 @@ class DetectorJob(Section):
     outcome_file: Path
     stop_file: Path
     run_seconds: float | None  # stop by itself this long after the query started
+    starting_offsets: dict[int, int] | None = None  # by partition; None: the earliest record of each
+    ending_offsets: dict[int, int] | None = None  # by partition: read no further; None: for ever
+    redo_batches: int = 0  # run so many finished batches of the checkpoint again, and nothing else
 
     @property
     def fingerprint(self) -> str:

@@ -13,10 +13,13 @@ import signal
 import socket
 import sys
 import traceback
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from fraudctl.clock import Deadline
@@ -29,6 +32,7 @@ from fraudctl.detector.sink import Sink, StopRequestedError
 from fraudctl.detector.transforms import landing_rows
 from fraudctl.errors import DataError, ExitCode, FraudctlError, RefusedError, UnreachableError
 from fraudctl.rules.model import parse_rules
+from fraudctl.runtime.rewind import rewound
 
 _POLL_SECONDS = 0.2
 
@@ -68,11 +72,13 @@ def _detect(job: DetectorJob) -> None:
     try:
         landing.acquire()
         progress = ProgressLog(job)
-        sink = Sink(Checkpoint(spark, job.checkpoint.as_uri(), job.topic), landing, progress.landed)
-        query = _start(spark, job, sink)
-        progress.started(str(query.id), landing.epoch)
-        stopping.after(job.run_seconds)
-        _watch(query, sink, progress, job, stopping)
+        checkpoint = Checkpoint(spark, job.checkpoint.as_uri(), job.topic, job.ending_offsets)
+        sink = Sink(checkpoint, landing, progress.landed)
+        for _again in rewound(job.checkpoint, job.redo_batches) if job.redo_batches else (None,):
+            query = _start(spark, job, sink)
+            progress.started(str(query.id), landing.epoch)
+            stopping.after(job.run_seconds)
+            _watch(query, sink, progress, job, stopping)
     finally:
         landing.close()
         spark.stop()
@@ -80,7 +86,9 @@ def _detect(job: DetectorJob) -> None:
 
 def _start(spark: SparkSession, job: DetectorJob, sink: Sink) -> StreamingQuery:
     writer = landing_rows(read_topic(spark, job), job, parse_rules(job.rules_document)).writeStream
-    if job.spark.trigger_seconds > 0:
+    if job.redo_batches:
+        writer = writer.trigger(once=True)
+    elif job.spark.trigger_seconds > 0:
         writer = writer.trigger(processingTime=f"{round(job.spark.trigger_seconds * 1000)} milliseconds")
     return (
         writer.queryName("fraudctl")
@@ -93,17 +101,27 @@ def _start(spark: SparkSession, job: DetectorJob, sink: Sink) -> StreamingQuery:
 
 def read_topic(spark: SparkSession, job: DetectorJob) -> DataFrame:
     """The log as a stream. `failOnDataLoss` is not a setting: lost records must stop the detector."""
-    return (
+    starts = "earliest"
+    if job.starting_offsets is not None:
+        starts = json.dumps({job.topic: {str(key): offset for key, offset in job.starting_offsets.items()}})
+    records = (
         spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", job.bootstrap_servers)
         .option("subscribe", job.topic)
-        .option("startingOffsets", "earliest")
+        .option("startingOffsets", starts)
         .option("failOnDataLoss", "true")
         .option("maxOffsetsPerTrigger", job.spark.max_offsets_per_trigger)
         .option("kafka.default.api.timeout.ms", 20_000)
         .option("kafka.request.timeout.ms", 10_000)
         .load()
     )
+    if job.ending_offsets is None:
+        return records
+    inside = [
+        (F.col("partition") == partition) & (F.col("offset") < end)
+        for partition, end in job.ending_offsets.items()
+    ]
+    return records.where(reduce(or_, inside, F.lit(False)))
 
 
 def _watch(

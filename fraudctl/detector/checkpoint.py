@@ -9,6 +9,7 @@ Files are read through Hadoop's FileSystem, so a checkpoint on HDFS or S3 works 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +28,21 @@ class PlannedBatch:
 
 
 class Checkpoint:
-    """The checkpoint folder of one query over one topic."""
+    """The checkpoint folder of one query over one topic.
 
-    def __init__(self, spark: SparkSession, location: str, topic: str) -> None:
+    Args:
+        bounds: one past the last offset that is read of each partition, if the query has such an end. Spark
+            itself plans beyond it, and the records there are passed over.
+    """
+
+    def __init__(
+        self, spark: SparkSession, location: str, topic: str, bounds: Mapping[int, int] | None = None
+    ) -> None:
         jvm: Any = spark._jvm
         self._jvm = jvm
         self._root = location
         self._topic = topic
+        self._bounds = bounds
         path = jvm.org.apache.hadoop.fs.Path(location)
         self._files = path.getFileSystem(spark._jsc.hadoopConfiguration())
 
@@ -50,8 +59,17 @@ class Checkpoint:
         ends, watermark_ms = self._offsets(batch_id)
         starts = self._offsets(batch_id - 1)[0] if batch_id > 0 else self._initial_offsets()
         # A partition that was added later begins at its earliest offset, which for a new one is 0.
-        spans = {partition: (starts.get(partition, 0), end) for partition, end in sorted(ends.items())}
+        spans = {
+            partition: self._bounded(partition, starts.get(partition, 0), end)
+            for partition, end in sorted(ends.items())
+        }
         return PlannedBatch(batch_id, spans, watermark_ms)
+
+    def _bounded(self, partition: int, start: int, end: int) -> tuple[int, int]:
+        if self._bounds is None:
+            return start, end
+        bound = self._bounds.get(partition, 0)
+        return min(start, bound), min(end, bound)
 
     def _offsets(self, batch_id: int) -> tuple[dict[int, int], int]:
         lines = self._read(f"offsets/{batch_id}").splitlines()

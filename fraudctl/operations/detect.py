@@ -5,12 +5,13 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fraudctl.broker import topics
 from fraudctl.clock import Deadline, StopFlag
+from fraudctl.config.lane import LIVE, Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import (
@@ -44,6 +45,7 @@ class DetectRequest:
     environ: Mapping[str, str]
     run_seconds: float | None = None
     until_caught_up: bool = False
+    lane: Lane = LIVE
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def detect(
         FraudctlError: what the detector ended with, as the class that belongs to its exit code.
     """
     plan = prepare(request, stop=stop, observe=observe)
-    record = _start(plan, request.paths)
+    record = _start(plan, request)
     lines = _progress_lines(plan.job.progress_file)
     seen = _Seen()
     ending: Deadline | None = None
@@ -137,7 +139,7 @@ def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detec
         FraudctlError: it ended before its query had started.
     """
     plan = prepare(request, stop=stop, observe=observe)
-    record = _start(plan, request.paths)
+    record = _start(plan, request)
     lines = _progress_lines(plan.job.progress_file)
     seen = _Seen()
     deadline = Deadline(_START_SECONDS)
@@ -160,7 +162,7 @@ def stop_detached(paths: StackPaths, grace_seconds: float) -> bool:
     record = processes.read_record(record_file(paths))
     if record is None or not processes.is_alive(record):
         return False
-    (paths.run / "detector.stop").touch()
+    LIVE.file(paths, "stop").touch()
     deadline = Deadline(grace_seconds)
     while processes.is_alive(record) and not deadline.expired:
         time.sleep(_POLL_SECONDS)
@@ -174,20 +176,22 @@ def prepare(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Dete
     Raises:
         RefusedError: a detector of this stack runs already, or see `plan_detector`.
     """
-    record = processes.read_record(record_file(request.paths))
+    record = processes.read_record(request.lane.record(request.paths))
     if record is not None and processes.is_alive(record):
         raise RefusedError(
             f"a detector of stack {request.paths.stack!r} runs already, as process {record.pid}",
             hint="watch it with `fraudctl logs detector -f`, or stop it with `fraudctl detect --stop`",
         )
     endpoints = wait_for_stack(request.settings, request.paths, stop=stop, observe=observe)
+    postgres = replace(endpoints.postgres, schema=request.lane.schema)
     return plan_detector(
         request.settings,
         request.paths,
-        endpoints,
+        replace(endpoints, postgres=postgres),
         request.rules_document,
         environ=request.environ,
         run_seconds=request.run_seconds,
+        lane=request.lane,
         deadline=Deadline(600),
         observe=observe,
     )
@@ -195,18 +199,18 @@ def prepare(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Dete
 
 def record_file(paths: StackPaths) -> Path:
     """Where the running detector's process record lies."""
-    return paths.run / "detector.process.json"
+    return LIVE.record(paths)
 
 
-def _start(plan: DetectorPlan, paths: StackPaths) -> processes.ProcessRecord:
+def _start(plan: DetectorPlan, request: DetectRequest) -> processes.ProcessRecord:
     write_job(plan)
     return processes.spawn(
-        "detector",
+        request.lane.name,
         plan.submit.argv,
         env=plan.environment,
-        log=paths.logs / "detector.log",
-        record=record_file(paths),
-        cwd=paths.run,
+        log=request.lane.log(request.paths),
+        record=request.lane.record(request.paths),
+        cwd=request.paths.run,
     )
 
 
@@ -240,11 +244,14 @@ def _take(line: dict[str, Any], seen: _Seen, on_batch: Callable[[Batch], None]) 
 
 def _caught_up(plan: DetectorPlan, seen: _Seen) -> bool:
     """The newest landed batch ends where the topic ends."""
-    ends = topics.end_offsets(
-        plan.job.bootstrap_servers, plan.job.topic, timeout_seconds=plan.job.connect_seconds
-    )
+    ends = plan.job.ending_offsets
+    if ends is None:
+        held = topics.end_offsets(
+            plan.job.bootstrap_servers, plan.job.topic, timeout_seconds=plan.job.connect_seconds
+        )
+        ends = {partition: high for partition, (_low, high) in held.items()}
     landed = seen.batches[-1].end_offsets if seen.batches else {}
-    return all(landed.get(str(partition), 0) >= high for partition, (_low, high) in ends.items())
+    return all(landed.get(str(partition), 0) >= end for partition, end in ends.items())
 
 
 def _raise_outcome(plan: DetectorPlan, log: Path) -> None:

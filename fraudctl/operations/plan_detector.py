@@ -11,6 +11,7 @@ from fraudctl.broker import topics
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.job import DetectorJob
+from fraudctl.config.lane import Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation
@@ -40,6 +41,7 @@ def plan_detector(
     *,
     environ: Mapping[str, str],
     run_seconds: float | None,
+    lane: Lane,
     deadline: Deadline,
     observe: Observe,
 ) -> DetectorPlan:
@@ -51,7 +53,7 @@ def plan_detector(
         ConfigError: the rules are not valid.
     """
     parse_rules(rules_document)
-    job = _job(settings, paths, endpoints, rules_document, run_seconds)
+    job = _job(settings, paths, endpoints, rules_document, run_seconds, lane)
     folder = checkpoint_folder.look(job.checkpoint)
     continuation.check(
         endpoints.postgres,
@@ -68,8 +70,8 @@ def plan_detector(
     java = find_java(paths, environ)
     jars.ensure_jars("connector", java, paths, deadline, observe)
     local_fs = jars.ensure_jars("local-fs", java, paths, deadline, observe)
-    job_file = paths.run / "detector.job.json"
-    scratch = paths.run / "spark"
+    job_file = lane.file(paths, "job.json")
+    scratch = lane.file(paths, "spark")
     submit = spark_submit.build(
         job_file=job_file,
         spark=settings.spark,
@@ -90,6 +92,7 @@ def _job(
     endpoints: Endpoints,
     rules_document: dict[str, Any],
     run_seconds: float | None,
+    lane: Lane,
 ) -> DetectorJob:
     identity = topics.identity(
         endpoints.bootstrap_servers,
@@ -116,11 +119,14 @@ def _job(
         spark=settings.spark,
         landing=settings.landing,
         rules_document=rules_document,
-        checkpoint=paths.checkpoint,
-        progress_file=paths.run / "detector.progress.jsonl",
-        outcome_file=paths.run / "detector.outcome.json",
-        stop_file=paths.run / "detector.stop",
+        checkpoint=lane.checkpoint(paths),
+        progress_file=lane.file(paths, "progress.jsonl"),
+        outcome_file=lane.file(paths, "outcome.json"),
+        stop_file=lane.file(paths, "stop"),
         run_seconds=run_seconds,
+        starting_offsets=lane.starting_offsets,
+        ending_offsets=lane.ending_offsets,
+        redo_batches=lane.redo_batches,
     )
 
 
