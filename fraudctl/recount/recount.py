@@ -67,7 +67,7 @@ def recount(
     read: Counter[int] = Counter()
     for partition, offset, arrival_ms, value in records:
         read[partition] += 1
-        result = _admit(parse(value), arrival_ms, lateness)
+        result = admit(parse(value), arrival_ms, lateness)
         if isinstance(result, Rejected):
             fate = rejects[partition, offset] = result.reason
         elif seen.before(result):
@@ -84,9 +84,10 @@ def recount(
     return Recount(sums.totals(), fates, rejects, seen.conflicts())
 
 
-def _admit(
+def admit(
     parsed: Transaction | Rejected, arrival_ms: int, lateness: LatenessSettings
 ) -> Transaction | Rejected:
+    """A parsed transaction, unless it arrived outside the bounds."""
     if isinstance(parsed, Rejected):
         return parsed
     lag_us = arrival_ms * 1000 - parsed.event_us

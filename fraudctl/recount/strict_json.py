@@ -35,6 +35,39 @@ def read_object(value: bytes | None, max_bytes: int) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
+def complaint(value: bytes | None, max_bytes: int) -> str:
+    """Why `read_object` does not take this value, in words; empty when it does."""
+    if not value:
+        return "the record has no value" if value is None else "the record's value is empty"
+    if len(value) > max_bytes:
+        return f"the message has {len(value):,} bytes, and events.max_bytes allows {max_bytes:,}"
+    try:
+        document = _decoder.decode(value.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return f"the message is not UTF-8: byte 0x{value[error.start]:02x} at position {error.start}"
+    except UnicodeEncodeError:
+        return "the text holds half of a surrogate pair, which has no UTF-8 form"
+    except json.JSONDecodeError as error:
+        return f"the message is not JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos}"
+    except RecursionError:
+        return "the JSON is nested too deeply"
+    except NotStrictError as error:
+        return f"the JSON is not strict: {error.message}"
+    if not isinstance(document, dict):
+        return f"the JSON is {json_kind(document)}, not an object"
+    return ""
+
+
+def json_kind(value: object) -> str:
+    """What a decoded JSON value is, with its article."""
+    if isinstance(value, NotAnInteger):
+        return "a number that is no 64-bit integer"
+    if value is None:
+        return "null"
+    kinds = {bool: "a boolean", int: "an integer", str: "a string", list: "an array", dict: "an object"}
+    return kinds[type(value)]
+
+
 def _integer(text: str) -> int | NotAnInteger:
     # Length first: int() refuses, slowly, to read thousands of digits.
     if len(text) > _LONGEST_INTEGER:
