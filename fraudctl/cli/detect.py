@@ -28,6 +28,9 @@ def detect(
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
     stop_it: Annotated[bool, typer.Option("--stop", help="Stop a detached detector cleanly.")] = False,
+    takeover: Annotated[
+        bool, typer.Option("--takeover", help="Fence off the detector that runs now; it ends with exit 7.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the spark-submit line only.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -50,6 +53,7 @@ def detect(
         environ=dict(os.environ),
         run_seconds=duration,
         until_caught_up=until_caught_up,
+        takeover=takeover,
     )
     with graceful() as stop, ProgressView() as progress:
         if dry_run:

@@ -90,6 +90,7 @@ class RulesSettings(Section):
 
 class DeadLettersSettings(Section):
     payload_bytes: Annotated[int, Field(ge=0, le=1_048_576)]
+    expire_days: Annotated[float, Field(gt=0)]
 
 
 class SparkSettings(Section):
@@ -104,6 +105,7 @@ class SparkSettings(Section):
 
 
 class LandingSettings(Section):
+    lease_seconds: Annotated[float, Field(ge=1)]
     retry_seconds: Seconds
     statement_timeout_seconds: PositiveSeconds
     lock_timeout_seconds: PositiveSeconds

@@ -25,12 +25,18 @@ from tenacity import (
 from fraudctl import failpoints
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import LandingSettings
+from fraudctl.database import lease
 from fraudctl.database.connection import Connection, connect
+from fraudctl.database.lease import Holder
 from fraudctl.database.statements import statement
-from fraudctl.errors import DataError, FencedError, UnreachableError
+from fraudctl.errors import DataError, UnreachableError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, UnreachableError)
+_LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 
 Result = TypeVar("Result")
 
@@ -120,7 +126,7 @@ class Landing:
         source: Source,
         settings: LandingSettings,
         *,
-        holder: str,
+        holder: Holder,
         connect_seconds: float,
         stopping: Callable[[], bool],
         on_retry: Callable[[str], None],
@@ -139,6 +145,7 @@ class Landing:
         """Become the writer: from now on every earlier epoch is fenced.
 
         Raises:
+            RefusedError: another detector holds the lease.
             UnreachableError: the database did not answer within `landing.retry_seconds`.
         """
         self.epoch = self._retrying(self._acquire_once)
@@ -153,6 +160,20 @@ class Landing:
             UnreachableError: the database did not answer within `landing.retry_seconds`.
         """
         return self._retrying(lambda: self._land_once(batch))
+
+    def release(self) -> None:
+        """Give the lease back, if it was acquired; a lease that is not has only to be waited for.
+
+        Raises:
+            UnreachableError: the database does not answer.
+        """
+        if self.epoch < 0:
+            return
+        try:
+            with self._open() as connection:
+                connection.execute(statement("lease_release"), {"epoch": self.epoch})
+        except psycopg.Error as error:
+            raise UnreachableError("the lease could not be given back", detail=str(error).strip()) from error
 
     def close(self) -> None:
         if self._connection is not None:
@@ -174,7 +195,7 @@ class Landing:
             self._on_retry(f"attempt {state.attempt_number} failed, trying again: {str(error).strip()}")
 
         retrying = Retrying(
-            retry=retry_if_exception_type(_TRANSIENT),
+            retry=retry_if_exception_type((*_LOST, UnreachableError)),
             stop=lambda state: (
                 self._stopping() or (state.seconds_since_start or 0) >= self._settings.retry_seconds
             ),
@@ -184,7 +205,7 @@ class Landing:
         )
         try:
             return retrying(attempt)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except _LOST as error:
             raise UnreachableError(
                 "the database failed and did not come back in time",
                 detail=str(error).strip(),
@@ -198,19 +219,12 @@ class Landing:
             ) from error
 
     def _acquire_once(self) -> int:
-        connection = self._open()
-        with connection.transaction():
-            row = connection.execute(statement("lease_acquire"), {"holder": self._holder}).fetchone()
-        if row is None:
-            raise DataError(
-                "the lease row of the detector is missing", hint="run `fraudctl migrate --status`"
-            )
-        return int(row[0])
+        return lease.acquire(self._open(), self._holder, self._settings.lease_seconds)
 
     def _land_once(self, batch: MicroBatch) -> Landed:
         connection = self._open()
         with connection.transaction():
-            self._check_fence(connection)
+            lease.beat(connection, self.epoch)
             replayed = self._already_landed(connection, batch)
             if not replayed:
                 self._write(connection, batch)
@@ -228,16 +242,6 @@ class Landing:
         connection.execute(statement("ledger_insert"), self._ledger_row(batch))
         failpoints.reach("after_ledger")
         failpoints.reach("before_commit")
-
-    def _check_fence(self, connection: Connection) -> None:
-        row = connection.execute(statement("lease_lock")).fetchone()
-        if row is None or row[0] != self.epoch:
-            holder = row[1] if row else "nobody"
-            raise FencedError(
-                "another detector has taken over; this one has stopped without writing",
-                detail=f"own epoch {self.epoch}, epoch in force {row[0] if row else '?'} held by {holder}",
-                hint="`fraudctl status` shows which detector runs now",
-            )
 
     def _already_landed(self, connection: Connection, batch: MicroBatch) -> bool:
         key = {"query_id": batch.query_id, "batch_id": batch.batch_id}
@@ -281,7 +285,8 @@ class Landing:
                     "synchronous_commit": "on",
                     "statement_timeout": f"{settings.statement_timeout_seconds * 1000:.0f}",
                     "lock_timeout": f"{settings.lock_timeout_seconds * 1000:.0f}",
-                    "idle_in_transaction_session_timeout": f"{settings.statement_timeout_seconds * 1000:.0f}",
+                    # Who stands still inside a merge must not keep a successor out for longer than that.
+                    "idle_in_transaction_session_timeout": f"{settings.lease_seconds * 1000:.0f}",
                 },
             )
         return self._connection

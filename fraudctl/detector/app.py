@@ -8,7 +8,6 @@ The exit code is fraudctl's own; `outcome_file` holds the same with message, det
 
 import json
 import os
-import re
 import signal
 import socket
 import sys
@@ -26,12 +25,15 @@ from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.job import DetectorJob
 from fraudctl.database.landing import Landing, Source
+from fraudctl.database.lease import Heartbeat, Holder
 from fraudctl.detector.checkpoint import Checkpoint
+from fraudctl.detector.explain import explained
 from fraudctl.detector.progress import ProgressLog
 from fraudctl.detector.sink import Sink, StopRequestedError
 from fraudctl.detector.transforms import landing_rows
-from fraudctl.errors import DataError, ExitCode, FraudctlError, RefusedError, UnreachableError
+from fraudctl.errors import ExitCode, FraudctlError, UnreachableError
 from fraudctl.rules.model import parse_rules
+from fraudctl.runtime import whereabouts
 from fraudctl.runtime.rewind import rewound
 
 _POLL_SECONDS = 0.2
@@ -52,25 +54,43 @@ def main(job_file: Path) -> int:
 
 def _detect(job: DetectorJob) -> None:
     stopping = _stop_asked(job)
+    database = PostgresEndpoint(
+        job.postgres_host,
+        job.postgres_port,
+        job.postgres_database,
+        job.postgres_user,
+        Path(job.postgres_password_file),
+        job.postgres_schema,
+    )
     landing = Landing(
-        PostgresEndpoint(
-            job.postgres_host,
-            job.postgres_port,
-            job.postgres_database,
-            job.postgres_user,
-            Path(job.postgres_password_file),
-            job.postgres_schema,
-        ),
+        database,
         Source(job.cluster_id, job.topic, job.topic_id, job.fingerprint),
         job.landing,
-        holder=f"{socket.gethostname()} pid {os.getpid()}",
+        holder=Holder(
+            f"{socket.gethostname()} pid {os.getpid()}, checkpoint {job.checkpoint}",
+            whereabouts.of_process(os.getpid()),
+        ),
         connect_seconds=job.connect_seconds,
         stopping=stopping,
-        on_retry=lambda line: print(f"landing: {line}", file=sys.stderr, flush=True),  # noqa: T201 - the log
+        on_retry=lambda line: _log(f"landing: {line}"),
     )
+    try:
+        landing.acquire()  # before Spark touches the checkpoint
+        with Heartbeat(
+            database,
+            landing.epoch,
+            lease_seconds=job.landing.lease_seconds,
+            connect_seconds=job.connect_seconds,
+            on_trouble=_log,
+        ) as heartbeat:
+            _run(job, landing, heartbeat, stopping)
+    finally:
+        _give_back(landing)
+
+
+def _run(job: DetectorJob, landing: Landing, heartbeat: Heartbeat, stopping: "_Asked") -> None:
     spark = SparkSession.builder.appName("fraudctl detector").getOrCreate()
     try:
-        landing.acquire()
         progress = ProgressLog(job)
         checkpoint = Checkpoint(spark, job.checkpoint.as_uri(), job.topic, job.ending_offsets)
         sink = Sink(checkpoint, landing, progress.landed)
@@ -78,10 +98,22 @@ def _detect(job: DetectorJob) -> None:
             query = _start(spark, job, sink)
             progress.started(str(query.id), landing.epoch)
             stopping.after(job.run_seconds)
-            _watch(query, sink, progress, job, stopping)
+            _watch(query, sink, progress, job, stopping, heartbeat)
     finally:
-        landing.close()
-        spark.stop()
+        if heartbeat.lost is None:  # else leave at once: a batch may be at work, and its end changes nothing
+            spark.stop()
+
+
+def _give_back(landing: Landing) -> None:
+    try:
+        landing.release()
+    except UnreachableError as error:
+        _log(f"{error.message}: {error.detail}")
+    landing.close()
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the detector's log file
 
 
 def _start(spark: SparkSession, job: DetectorJob, sink: Sink) -> StreamingQuery:
@@ -125,11 +157,17 @@ def read_topic(spark: SparkSession, job: DetectorJob) -> DataFrame:
 
 
 def _watch(
-    query: StreamingQuery, sink: Sink, progress: ProgressLog, job: DetectorJob, stopping: "_Asked"
+    query: StreamingQuery,
+    sink: Sink,
+    progress: ProgressLog,
+    job: DetectorJob,
+    stopping: "_Asked",
+    heartbeat: Heartbeat,
 ) -> None:
     try:
         while not query.awaitTermination(_POLL_SECONDS):  # type: ignore[arg-type] # takes fractions
             progress.publish(query)
+            heartbeat.check()
             if stopping() and not sink.stopping.is_set():
                 sink.stopping.set()
                 _finish(query, sink, progress, job)
@@ -137,7 +175,7 @@ def _watch(
         failure = sink.failure
         if isinstance(failure, StopRequestedError):
             return
-        raise failure if isinstance(failure, FraudctlError) else _explained(error) from error
+        raise failure if isinstance(failure, FraudctlError) else explained(error) from error
     finally:
         progress.publish(query)
 
@@ -151,25 +189,6 @@ def _finish(query: StreamingQuery, sink: Sink, progress: ProgressLog, job: Detec
             return
         progress.publish(query)
     query.stop()
-
-
-def _explained(error: StreamingQueryException) -> FraudctlError:
-    """Spark's failure in the words of this program; the log file has the whole trace."""
-    text = str(error)
-    brief = "\n".join(text.splitlines()[:4])[:2000]
-    if re.search(r"KAFKA_DATA_LOSS|data may have been lost|may have been lost|aged out", text):
-        return RefusedError(
-            "records that were not read yet are gone from the topic",
-            detail=brief,
-            hint="retention removed them or the topic was recreated; nothing was skipped silently",
-        )
-    if re.search(r"TimeoutException|DisconnectException|No resolvable bootstrap|Timed out", text):
-        return UnreachableError(
-            "the broker does not answer any more", detail=brief, hint="look at `fraudctl status`"
-        )
-    return DataError(
-        "the streaming query failed", detail=brief, hint="`fraudctl logs detector` has the trace"
-    )
 
 
 class _Asked:
@@ -201,6 +220,7 @@ def _stop_asked(job: DetectorJob) -> _Asked:
 def _outcome(job: DetectorJob, error: FraudctlError | None) -> int:
     code = ExitCode.DONE if error is None else error.exit_code
     outcome = {
+        "process": os.getpgrp(),
         "exit_code": int(code),
         "message": error.message if error else "",
         "detail": error.detail if error else "",

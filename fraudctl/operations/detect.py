@@ -11,6 +11,7 @@ from typing import Any
 
 from fraudctl.broker import topics
 from fraudctl.clock import Deadline, StopFlag
+from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.lane import LIVE, Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
@@ -22,16 +23,19 @@ from fraudctl.errors import (
     RefusedError,
     UnreachableError,
 )
-from fraudctl.operations.plan_detector import DetectorPlan, plan_detector, write_job
+from fraudctl.operations.claim_lease import claim_lease
+from fraudctl.operations.plan_detector import DetectorPlan, plan_detector, previous_outcome, write_job
 from fraudctl.operations.wait_for_stack import wait_for_stack
 from fraudctl.runtime import processes
-from fraudctl.runtime.files import tail
+from fraudctl.runtime.files import locked, tail
 from fraudctl.runtime.progress import Observe
 
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 # Spark itself takes this long to start, at most, and looks for a stop request only then.
 _START_SECONDS = 120.0
+# How long a fenced detector may take to notice and to end by itself.
+_FENCED_SECONDS = 10.0
 _ERRORS: dict[int, type[FraudctlError]] = {
     int(kind.exit_code): kind for kind in (RefusedError, UnreachableError, DataError, FencedError)
 }
@@ -46,6 +50,7 @@ class DetectRequest:
     run_seconds: float | None = None
     until_caught_up: bool = False
     lane: Lane = LIVE
+    takeover: bool = False  # fence whoever holds the lease, instead of being refused
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,7 @@ def detect(
     Raises:
         FraudctlError: what the detector ended with, as the class that belongs to its exit code.
     """
-    plan = prepare(request, stop=stop, observe=observe)
-    record = _start(plan, request)
+    plan, record = _begin(request, stop=stop, observe=observe)
     lines = _progress_lines(plan.job.progress_file)
     seen = _Seen()
     ending: Deadline | None = None
@@ -128,7 +132,7 @@ def detect(
             processes.stop(record, grace_seconds=5)
         time.sleep(_POLL_SECONDS)
     processes.stop(record, grace_seconds=5)
-    _raise_outcome(plan, record.log_file)
+    _raise_outcome(plan, record)
     return _summary(seen, record.log_file)
 
 
@@ -138,8 +142,7 @@ def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detec
     Raises:
         FraudctlError: it ended before its query had started.
     """
-    plan = prepare(request, stop=stop, observe=observe)
-    record = _start(plan, request)
+    plan, record = _begin(request, stop=stop, observe=observe)
     lines = _progress_lines(plan.job.progress_file)
     seen = _Seen()
     deadline = Deadline(_START_SECONDS)
@@ -149,7 +152,7 @@ def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detec
             _take(line, seen, lambda _batch: None)
         if not alive or deadline.expired or stop.is_set:
             processes.stop(record, grace_seconds=5)
-            _raise_outcome(plan, record.log_file)
+            _raise_outcome(plan, record)
             raise UnreachableError(
                 "the detector did not start", detail="\n".join(tail(record.log_file, 5)), hint="try again"
             )
@@ -176,22 +179,67 @@ def prepare(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Dete
     Raises:
         RefusedError: a detector of this stack runs already, or see `plan_detector`.
     """
+    _refuse_second(request)
+    return _plan(request, _endpoints(request, stop, observe), observe, settled=True)
+
+
+def _begin(
+    request: DetectRequest, *, stop: StopFlag, observe: Observe
+) -> tuple[DetectorPlan, processes.ProcessRecord]:
+    """Make sure of the lease, plan, and start; of two that begin at once the second is refused."""
+    endpoints = _endpoints(request, stop, observe)
+    purpose = f"starting the detector of stack {request.paths.stack!r}"
+    with locked(request.lane.file(request.paths, "lock"), Deadline(600), purpose=purpose, stop=stop):
+        if request.takeover:
+            # What would be refused anyway is refused while the present detector still runs.
+            _plan(request, endpoints, observe, settled=False)
+        else:
+            _refuse_second(request)
+        claim_lease(
+            endpoints.postgres,
+            takeover=request.takeover,
+            connect_seconds=request.settings.timeouts.connect_seconds,
+            observe=observe,
+        )
+        _outlive(processes.read_record(request.lane.record(request.paths)))
+        plan = _plan(request, endpoints, observe, settled=True)
+        return plan, _start(plan, request)
+
+
+def _refuse_second(request: DetectRequest) -> None:
     record = processes.read_record(request.lane.record(request.paths))
     if record is not None and processes.is_alive(record):
         raise RefusedError(
             f"a detector of stack {request.paths.stack!r} runs already, as process {record.pid}",
-            hint="watch it with `fraudctl logs detector -f`, or stop it with `fraudctl detect --stop`",
+            hint="watch it with `fraudctl logs detector -f`, stop it with `fraudctl detect --stop`, "
+            "or fence it off with `fraudctl detect --takeover`",
         )
-    endpoints = wait_for_stack(request.settings, request.paths, stop=stop, observe=observe)
-    postgres = replace(endpoints.postgres, schema=request.lane.schema)
+
+
+def _outlive(record: processes.ProcessRecord | None) -> None:
+    """Two Sparks must not share a checkpoint: a fenced detector of this stack ends, or is ended."""
+    deadline = Deadline(_FENCED_SECONDS)
+    while processes.is_alive(record) and not deadline.expired:
+        time.sleep(_POLL_SECONDS)
+    if record is not None:
+        processes.stop(record, grace_seconds=0)
+
+
+def _endpoints(request: DetectRequest, stop: StopFlag, observe: Observe) -> Endpoints:
+    found = wait_for_stack(request.settings, request.paths, stop=stop, observe=observe)
+    return replace(found, postgres=replace(found.postgres, schema=request.lane.schema))
+
+
+def _plan(request: DetectRequest, endpoints: Endpoints, observe: Observe, *, settled: bool) -> DetectorPlan:
     return plan_detector(
         request.settings,
         request.paths,
-        replace(endpoints, postgres=postgres),
+        endpoints,
         request.rules_document,
         environ=request.environ,
         run_seconds=request.run_seconds,
         lane=request.lane,
+        settled=settled,
         deadline=Deadline(600),
         observe=observe,
     )
@@ -254,15 +302,18 @@ def _caught_up(plan: DetectorPlan, seen: _Seen) -> bool:
     return all(landed.get(str(partition), 0) >= end for partition, end in ends.items())
 
 
-def _raise_outcome(plan: DetectorPlan, log: Path) -> None:
-    try:
-        outcome = json.loads(plan.job.outcome_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+def _raise_outcome(plan: DetectorPlan, record: processes.ProcessRecord) -> None:
+    log = record.log_file
+    for file in (plan.job.outcome_file, previous_outcome(plan.job)):
+        outcome = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if outcome.get("process") == record.pid:
+            break
+    else:
         raise UnreachableError(
             "the detector ended without a word: it was killed, or spark-submit itself failed",
             detail="\n".join(tail(log, 5)),
             hint=f"nothing is lost, run `fraudctl detect` again; the whole log is {log}",
-        ) from None
+        )
     if outcome["exit_code"] != ExitCode.DONE:
         kind = _ERRORS.get(outcome["exit_code"], FraudctlError)
         raise kind(outcome["message"], detail=outcome["detail"], hint=outcome["hint"] or f"see {log}")

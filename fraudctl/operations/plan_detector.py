@@ -42,10 +42,13 @@ def plan_detector(
     environ: Mapping[str, str],
     run_seconds: float | None,
     lane: Lane,
+    settled: bool,
     deadline: Deadline,
     observe: Observe,
 ) -> DetectorPlan:
     """Check that a detector may start, and build its command line. Starts and writes nothing but downloads.
+
+    `settled`: nobody is landing batches while this looks, so checkpoint and ledger can be compared.
 
     Raises:
         UnreachableError: broker or database does not answer.
@@ -136,6 +139,13 @@ def write_job(plan: DetectorPlan) -> None:
     make_folder(plan.job.checkpoint)
     shutil.rmtree(plan.scratch, ignore_errors=True)  # what a killed run could not clean up
     make_folder(plan.scratch)
-    for file in (plan.job.progress_file, plan.job.outcome_file, plan.job.stop_file):
+    if plan.job.outcome_file.exists():  # whoever was taken over may still want to read its own
+        plan.job.outcome_file.replace(previous_outcome(plan.job))
+    for file in (plan.job.progress_file, plan.job.stop_file):
         file.unlink(missing_ok=True)
     plan.job_file.write_text(plan.job.model_dump_json(indent=2), encoding="utf-8")
+
+
+def previous_outcome(job: DetectorJob) -> Path:
+    """Where the outcome of the run before this one is kept."""
+    return job.outcome_file.with_name(f"{job.outcome_file.stem}.previous.json")

@@ -88,7 +88,7 @@ def spawn(
             raise RefusedError(f"{name} cannot be started", detail=f"{argv[0]}: {error.strerror}") from error
     _children[child.pid] = child
     digest = hashlib.sha256("\0".join(argv).encode()).hexdigest()
-    written = ProcessRecord(name, child.pid, _start_of(child.pid) or "", digest, str(log))
+    written = ProcessRecord(name, child.pid, start_of(child.pid) or "", digest, str(log))
     write_whole(record, json.dumps(asdict(written), indent=2) + "\n", mode=0o644)
     return written
 
@@ -113,7 +113,7 @@ def read_record(path: Path) -> ProcessRecord | None:
 
 def is_alive(record: ProcessRecord | None) -> bool:
     """True while the recorded process itself runs: same pid, same start, not a zombie."""
-    return record is not None and _start_of(record.pid) == record.started
+    return record is not None and start_of(record.pid) == record.started
 
 
 def age_seconds(record: ProcessRecord) -> float:
@@ -152,7 +152,7 @@ def stop(
     return "killed"
 
 
-def _start_of(pid: int) -> str | None:
+def start_of(pid: int) -> str | None:
     """When the process of this pid started, in a form that never changes; None if it is gone or a zombie."""
     child = _children.get(pid)
     if child is not None and child.poll() is not None:
@@ -173,7 +173,7 @@ def _start_of(pid: int) -> str | None:
 
 def _family(record: ProcessRecord) -> list[psutil.Process]:
     """Living members: the process, its group and session, and all their descendants."""
-    now = _start_of(record.pid)
+    now = start_of(record.pid)
     if now is None:
         # The kernel gives a pid out again only when no group or session has that number any more: members
         # that are left are ours, as long as the machine has not been started anew in between.
@@ -212,7 +212,7 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _lives(process: psutil.Process) -> bool:
-    return process.is_running() and _start_of(process.pid) is not None
+    return process.is_running() and start_of(process.pid) is not None
 
 
 def _signal_group(record: ProcessRecord, number: signal.Signals) -> None:

@@ -9,6 +9,7 @@ from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.load import load
 from fraudctl.database.continuation import Present, check
 from fraudctl.database.landing import Landing, MicroBatch, Source
+from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import RefusedError
 from tests.integration.databases import temporary_database
@@ -36,7 +37,7 @@ def landed(endpoints: Endpoints) -> Iterator[PostgresEndpoint]:
             endpoint,
             Source("cluster", "transactions", "topic-id", "fingerprint"),
             load().settings.landing,
-            holder="test",
+            holder=Holder("test", ""),
             connect_seconds=2,
             stopping=lambda: False,
             on_retry=lambda _line: None,

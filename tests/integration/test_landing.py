@@ -8,7 +8,9 @@ import pytest
 
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.load import load
+from fraudctl.database import lease
 from fraudctl.database.landing import DeadLetter, Landing, MicroBatch, Source, WindowRow
+from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import DataError, FencedError, UnreachableError
 from tests.integration.databases import temporary_database
@@ -32,13 +34,13 @@ def database(endpoints: Endpoints) -> Iterator[PostgresEndpoint]:
 def writer(database: PostgresEndpoint) -> Iterator[WriterMaker]:
     opened: list[Landing] = []
 
-    def make(endpoint: PostgresEndpoint = database, **flags: object) -> Landing:
+    def make(endpoint: PostgresEndpoint = database, name: str = "test", **flags: object) -> Landing:
         settings = load(flags={f"landing.{key}": value for key, value in flags.items()}).settings
         landing = Landing(
             endpoint,
             Source("cluster", "transactions", "topic-id", "fingerprint"),
             settings.landing,
-            holder="test",
+            holder=Holder(name, ""),
             connect_seconds=2,
             stopping=lambda: False,
             on_retry=lambda _line: None,
@@ -116,6 +118,7 @@ def test_a_passed_epoch_cannot_write(database: PostgresEndpoint, writer: WriterM
     old, new = writer(), writer()
     old.acquire()
     old.land(batch(0, count=3))
+    assert lease.evict(database, lease.look(database, connect_seconds=5), by="test", connect_seconds=5)
     new.acquire()
     before = dump(database)
     with pytest.raises(FencedError):

@@ -1,0 +1,214 @@
+"""The lease: the right to write, held by one detector at a time, told apart by its epoch.
+
+Holding on is proved by heartbeats, in every merge and from a thread of its own. A lease is free once it was
+given back, or once its holder has been silent for longer than the lease lasts; all of that by the database's
+clock. The epoch, not the clock, is what keeps a former holder from writing: see lease_beat.sql.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event, Thread
+
+import psycopg
+
+from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.database.connection import Connection, connect
+from fraudctl.database.statements import statement
+from fraudctl.errors import DataError, FencedError, FraudctlError, RefusedError, UnreachableError
+
+# A holder is heard of several times in the span after which it would be taken for dead, and looks often
+# enough to notice a successor soon.
+_BEATS = 5
+_LONGEST_PAUSE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who asks for the lease: `name` is for people, `process` says which process of which machine it is."""
+
+    name: str
+    process: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What is known of the lease. `free`: given back, or its holder has been silent for too long."""
+
+    epoch: int
+    holder: str
+    process: str
+    lease_seconds: float
+    silent_seconds: float
+    free: bool
+
+    def described(self) -> str:
+        """The holder in words."""
+        return (
+            f"{self.holder}; last heard of {self.silent_seconds:.1f} s ago, "
+            f"its lease lasts {self.lease_seconds:g} s; epoch {self.epoch}"
+        )
+
+
+def look(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Lease:
+    """The lease as it is now.
+
+    Raises:
+        DataError: the table has no row for the detector.
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    with connect(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
+        return read(connection)
+
+
+def read(connection: Connection) -> Lease:
+    """The lease, through a connection that is there already."""
+    row = connection.execute(statement("lease_look")).fetchone()
+    if row is None:
+        raise DataError("the lease row of the detector is missing", hint="run `fraudctl migrate --status`")
+    return Lease(*row)
+
+
+def evict(endpoint: PostgresEndpoint, seen: Lease, *, by: str, connect_seconds: float) -> bool:
+    """Fence the holder that was seen and leave the lease free; False if somebody else has it by now.
+
+    A holder that stands still inside a merge keeps the row locked until the database ends its idle
+    transaction, which takes as long as its lease lasts.
+
+    Raises:
+        UnreachableError: the database does not answer, or the row stayed locked.
+    """
+    patience = seen.lease_seconds + connect_seconds
+    options = {"lock_timeout": f"{patience * 1000:.0f}", "synchronous_commit": "on"}
+    try:
+        with connect(
+            endpoint, application="fraudctl detect", timeout_seconds=connect_seconds, options=options
+        ) as connection:
+            row = connection.execute(statement("lease_evict"), {"by": by, "epoch": seen.epoch}).fetchone()
+    except psycopg.OperationalError as error:
+        raise UnreachableError(
+            "the lease could not be taken over",
+            detail=str(error).strip(),
+            hint="try again; a merge of the present holder may be at work",
+        ) from error
+    return row is not None
+
+
+def acquire(connection: Connection, holder: Holder, lease_seconds: float) -> int:
+    """Become the writer, if the lease is free; returns the epoch.
+
+    Raises:
+        RefusedError: another detector holds the lease.
+    """
+    given = {"holder": holder.name, "process": holder.process, "lease_seconds": lease_seconds}
+    with connection.transaction():
+        row = connection.execute(statement("lease_acquire"), given).fetchone()
+    if row is None:
+        raise held(read(connection))
+    return int(row[0])
+
+
+def held(lease: Lease) -> RefusedError:
+    """The refusal that names the holder."""
+    return RefusedError(
+        "another detector writes to this database",
+        detail=lease.described(),
+        hint="stop it there, or fence it off with `fraudctl detect --takeover`",
+    )
+
+
+def beat(connection: Connection, epoch: int) -> None:
+    """Prove that this epoch is still in force; inside a transaction this also locks the lease.
+
+    Raises:
+        FencedError: another epoch has begun.
+    """
+    if connection.execute(statement("lease_beat"), {"epoch": epoch}).fetchone() is None:
+        raise fenced(epoch, read(connection))
+
+
+def fenced(epoch: int, lease: Lease) -> FencedError:
+    return FencedError(
+        "another detector has taken over; this one has stopped without writing",
+        detail=f"own epoch {epoch}, epoch in force {lease.epoch}: {lease.holder}",
+        hint="`fraudctl status` shows which detector of this stack runs now",
+    )
+
+
+class Heartbeat:
+    """Beats from a thread and a connection of its own; use as a context manager.
+
+    An unreachable database is no reason to stop: nobody else can have taken over then, and every merge looks
+    at the epoch anyway.
+
+    Args:
+        on_trouble: told in one line about the first of several failed beats in a row.
+    """
+
+    def __init__(
+        self,
+        endpoint: PostgresEndpoint,
+        epoch: int,
+        *,
+        lease_seconds: float,
+        connect_seconds: float,
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._epoch = epoch
+        self._lease_seconds = lease_seconds
+        self._connect_seconds = connect_seconds
+        self._on_trouble = on_trouble
+        self._connection: Connection | None = None
+        self._ended = Event()
+        self._thread = Thread(target=self._run, name="heartbeat", daemon=True)
+        self.lost: FencedError | None = None
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+
+    def check(self) -> None:
+        """
+        Raises:
+            FencedError: the last beat found another epoch in force.
+        """
+        if self.lost is not None:
+            raise self.lost
+
+    def _run(self) -> None:
+        well = True
+        while not self._ended.wait(min(self._lease_seconds / _BEATS, _LONGEST_PAUSE_SECONDS)):
+            try:
+                beat(self._open(), self._epoch)
+                well = True
+            except FencedError as error:
+                self.lost = error
+                break
+            except psycopg.errors.LockNotAvailable:
+                continue  # a merge, our own or an eviction, is at work: the next beat will tell
+            except (psycopg.Error, FraudctlError) as error:
+                if well:
+                    self._on_trouble(f"heartbeat failed: {str(error).strip()}")
+                well = False
+                self._close()
+        self._close()
+
+    def _open(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            milliseconds = f"{self._lease_seconds * 1000:.0f}"
+            self._connection = connect(
+                self._endpoint,
+                application="fraudctl heartbeat",
+                timeout_seconds=self._connect_seconds,
+                autocommit=True,
+                options={"statement_timeout": milliseconds, "lock_timeout": milliseconds},
+            )
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

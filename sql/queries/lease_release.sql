@@ -1,0 +1,3 @@
+UPDATE pipeline_lease
+   SET released = true
+ WHERE pipeline = 'detector' AND epoch = %(epoch)s
