@@ -1,8 +1,8 @@
 """Read exact offset ranges of a topic, every record of them and nothing else."""
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
@@ -21,7 +21,11 @@ _GONE = (
     KafkaError._UNKNOWN_PARTITION,
 )
 
+# Places of one partition that are closer than this are read in one go: as quick as another connection.
+NEAR = 20_000
+
 Ranges = Mapping[int, tuple[int, int]]
+Made = TypeVar("Made")
 
 
 class LogRecord(NamedTuple):
@@ -31,6 +35,17 @@ class LogRecord(NamedTuple):
     offset: int
     arrival_ms: int
     value: bytes | None
+
+
+class WholeRecord(NamedTuple):
+    """One record with all that came with it."""
+
+    partition: int
+    offset: int
+    arrival_ms: int
+    value: bytes | None
+    key: bytes | None
+    headers: dict[str, bytes | None]
 
 
 def read_ranges(
@@ -55,7 +70,65 @@ def read_ranges(
     held = end_offsets(bootstrap_servers, topic, timeout_seconds=timeout_seconds)
     for partition, (start, end) in sorted(wanted.items()):
         _refuse_beyond(topic, partition, start, end, held.get(partition))
-    return _Reading(bootstrap_servers, topic, wanted, timeout_seconds).records()
+    return _Reading(bootstrap_servers, topic, wanted, timeout_seconds, _log_record).records()
+
+
+def read_whole(
+    bootstrap_servers: str, topic: str, ranges: Ranges, *, timeout_seconds: float
+) -> Iterator[WholeRecord]:
+    """As `read_ranges`, with keys and headers; what the log holds is not checked first.
+
+    Raises:
+        RefusedError: a range begins before what the log holds.
+        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+    """
+    wanted = {partition: span for partition, span in ranges.items() if span[0] < span[1]}
+    return _Reading(bootstrap_servers, topic, wanted, timeout_seconds, _whole_record).records()
+
+
+def read_places(
+    bootstrap_servers: str, topic: str, places: Mapping[int, Sequence[int]], *, timeout_seconds: float
+) -> Iterator[WholeRecord]:
+    """The whole records at these offsets of each partition; an offset without a record is passed over.
+
+    Raises:
+        RefusedError: the log no longer holds an offset (ask `end_offsets` before).
+        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+    """
+    spans = {partition: _spans(offsets) for partition, offsets in places.items()}
+    wanted = {partition: frozenset(offsets) for partition, offsets in places.items()}
+    for turn in range(max(map(len, spans.values()), default=0)):
+        ranges = {partition: own[turn] for partition, own in spans.items() if turn < len(own)}
+        for record in read_whole(bootstrap_servers, topic, ranges, timeout_seconds=timeout_seconds):
+            if record.offset in wanted[record.partition]:
+                yield record
+
+
+def _spans(offsets: Sequence[int]) -> list[tuple[int, int]]:
+    """Ranges that cover the offsets, and no gap of `NEAR` offsets or more."""
+    spans: list[tuple[int, int]] = []
+    for offset in sorted(offsets):
+        if spans and offset - spans[-1][1] < NEAR:
+            spans[-1] = (spans[-1][0], offset + 1)
+        else:
+            spans.append((offset, offset + 1))
+    return spans
+
+
+def _log_record(message: Message, partition: int, offset: int) -> LogRecord:
+    return LogRecord(partition, offset, message.timestamp()[1], message.value())
+
+
+def _whole_record(message: Message, partition: int, offset: int) -> WholeRecord:
+    headers = dict(message.headers() or ())
+    return WholeRecord(
+        partition,
+        offset,
+        message.timestamp()[1],
+        message.value(),
+        message.key(),
+        headers,  # type: ignore[arg-type]
+    )
 
 
 def _refuse_beyond(topic: str, partition: int, start: int, end: int, held: tuple[int, int] | None) -> None:
@@ -79,21 +152,32 @@ def _unverifiable(topic: str, detail: str) -> RefusedError:
     )
 
 
-class _Reading:
-    """One pass over the ranges: which partitions are still open, and what was last heard of the broker."""
+class _Reading(Generic[Made]):
+    """One pass over the ranges: which partitions are still open, and what was last heard of the broker.
 
-    def __init__(self, bootstrap_servers: str, topic: str, ranges: Ranges, timeout_seconds: float) -> None:
+    `make` gives each message the form in which it is handed out.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        ranges: Ranges,
+        timeout_seconds: float,
+        make: Callable[[Message, int, int], Made],
+    ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
         self._starts = {partition: start for partition, (start, _) in ranges.items()}
         self._ends = {partition: end for partition, (_, end) in ranges.items()}
         self._timeout_seconds = timeout_seconds
+        self._make = make
         self._last_error = ""
 
     def _on_error(self, error: KafkaError) -> None:
         self._last_error = error.str()
 
-    def records(self) -> Iterator[LogRecord]:
+    def records(self) -> Iterator[Made]:
         consumer = Consumer(options.reader(self._bootstrap_servers) | {"error_cb": self._on_error})
         try:
             consumer.assign([TopicPartition(self._topic, *item) for item in self._starts.items()])
@@ -113,8 +197,8 @@ class _Reading:
         finally:
             consumer.close()
 
-    def _wanted(self, messages: list[Message]) -> Iterator[LogRecord]:
-        ends = self._ends
+    def _wanted(self, messages: list[Message]) -> Iterator[Made]:
+        ends, make = self._ends, self._make
         for message in messages:
             # A message that comes out of `consume` always has its partition and its offset.
             partition: int = message.partition()  # type: ignore[assignment]
@@ -127,7 +211,7 @@ class _Reading:
                 self._judge(error, partition, offset)
                 continue
             if offset < end:
-                yield LogRecord(partition, offset, message.timestamp()[1], message.value())
+                yield make(message, partition, offset)
             if offset + 1 >= end:
                 del ends[partition]
 

@@ -1,11 +1,11 @@
-"""Spans of time as people type them: 90, 90s, 1.5m, 1h."""
+"""Spans of time as people type them: 90, 90s, 1.5m, 1h, 30d."""
 
 import re
 
 import typer
 
-_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?", re.ASCII)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def parse_duration(text: str) -> float:
@@ -17,5 +17,5 @@ def parse_duration(text: str) -> float:
     found = _SPAN.fullmatch(text.strip())
     seconds = float(found[1]) * _SECONDS[found[2] or "s"] if found else 0.0
     if seconds <= 0:
-        raise typer.BadParameter(f"{text!r} is not a time span above zero, such as 90, 90s, 5m or 1h")
+        raise typer.BadParameter(f"{text!r} is not a time span above zero, such as 90, 90s, 5m, 1h or 30d")
     return seconds

@@ -15,6 +15,7 @@ from fraudctl.cli.durations import parse_duration
         ("5m", 300.0),
         ("1h", 3600.0),
         ("250ms", 0.25),
+        ("30d", 2_592_000.0),
         (" 2s ", 2.0),
     ],
 )
@@ -23,7 +24,7 @@ def test_spans(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0s", "-5s", "5 s", "1d", "s", "1h30m", "1e3", "nan", "inf", "٣s", "5S"]
+    "text", ["", "0", "0s", "-5s", "5 s", "1w", "s", "1h30m", "1e3", "nan", "inf", "٣s", "5S"]
 )
 def test_no_spans(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="time span"):

@@ -1,0 +1,123 @@
+"""fraudctl deadletters: what was refused, why, and the way back."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from fraudctl.cli.command import Json, Session, app, command
+from fraudctl.cli.durations import parse_duration
+from fraudctl.errors import ExitCode, UsageError
+from fraudctl.ui import as_json as to_json
+from fraudctl.ui import console
+
+group = typer.Typer(no_args_is_help=True, help="Look at refused records, send them again, empty them.")
+app.add_typer(group, name="deadletters")
+
+Reason = Annotated[str | None, typer.Option("--reason", help="Only this reason, such as late.")]
+_DAY_SECONDS = 86_400.0
+
+
+@command("list", example="fraudctl deadletters list --reason late --since 1h", group=group)
+def list_letters(
+    session: Session,
+    reason: Reason = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only what arrived since, such as 90s, 1h or 7d.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="How many letters to show.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List refused records, newest first, and how many there are of each reason."""
+    from fraudctl.operations import dead_letters as operation
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import dead_letters as text
+
+    settings = session.settings()
+    seconds = parse_duration(since) if since else None
+    request = operation.LettersRequest(endpoints(settings, session.paths), settings, reason, seconds, limit)
+    result = operation.list_letters(request)
+    console.write(to_json.dumps(result) if as_json else text.listed(result))
+
+
+@command("show", example="fraudctl deadletters show 0 1234", group=group)
+def show(
+    session: Session,
+    partition: Annotated[int, typer.Argument(min=0, help="Partition of the refused record.")],
+    offset: Annotated[int, typer.Argument(min=0, help="Its offset.")],
+    topic: Annotated[str | None, typer.Option("--topic", help="Its topic, if it is not kafka.topic.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show one refused record, and what exactly is wrong with it."""
+    from fraudctl.operations import dead_letters as operation
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import dead_letters as text
+
+    settings = session.settings({"kafka.topic": topic})
+    request = operation.LettersRequest(endpoints(settings, session.paths), settings)
+    result = operation.show_letter(request, partition, offset)
+    console.write(to_json.dumps(result) if as_json else text.shown(result))
+
+
+@command("requeue", example="fraudctl deadletters requeue --reason future", group=group)
+def requeue(
+    session: Session,
+    reason: Reason = None,
+    partition: Annotated[int | None, typer.Option("--partition", min=0, help="With --offset: one.")] = None,
+    offset: Annotated[int | None, typer.Option("--offset", min=0, help="With --partition: one.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every refused record.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what was sent again before.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also what would only be refused again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Send the original records to the topic again, each once, unless they would only be refused again.
+
+    Exit 0: all were sent, now or before. Exit 1: some were not, each named with its reason.
+    """
+    from fraudctl.operations import requeue_letters as operation
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import dead_letters as text
+
+    settings = session.settings()
+    places = (reason, partition, offset, everything)
+    request = operation.RequeueRequest(
+        endpoints(settings, session.paths), settings, *places, again=again, force=force, dry_run=dry_run
+    )
+    result = operation.requeue_letters(request)
+    console.write(to_json.dumps(result) if as_json else text.requeued(result))
+    return ExitCode.DATA if result.failed else ExitCode.DONE if result.complete else ExitCode.ANSWER_IS_NO
+
+
+@command("purge", example="fraudctl deadletters purge --older-than 30d --yes", group=group)
+def purge(
+    session: Session,
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", help="Such as 12h or 30d; dead_letters.expire_days if not given."),
+    ] = None,
+    reason: Reason = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Remove old payloads for good. That a record was refused, where and why, stays on record."""
+    from fraudctl.operations import dead_letters as operation
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import dead_letters as text
+
+    settings = session.settings()
+    days = settings.dead_letters.expire_days
+    seconds = parse_duration(older_than) if older_than else days * _DAY_SECONDS
+    request = operation.LettersRequest(endpoints(settings, session.paths), settings, reason)
+    if not yes and not _confirmed(text.question(operation.count_expired(request, seconds))):
+        console.say("nothing was done")
+        return ExitCode.ANSWER_IS_NO
+    result = operation.purge_letters(request, seconds)
+    console.write(to_json.dumps(result) if as_json else text.purged(result))
+    return ExitCode.DONE
+
+
+def _confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("purge removes payloads and there is no terminal to ask on", hint="add --yes")
+    return typer.confirm(question, err=True)
