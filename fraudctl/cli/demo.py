@@ -29,7 +29,10 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Run the main job on a stack of its own: a simulated day in a minute, verified, with a picture."""
+    """Run the whole pipeline once, with a picture.
+
+    On a stack of its own: a simulated day in a minute, verified.
+    """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations import demo as operation
     from fraudctl.ui.text import demo as text

@@ -18,7 +18,10 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Stop detector, broker and database. Data is kept for the next `up`, unless --volumes is given."""
+    """Stop detector, broker and database; data is kept.
+
+    The next `up` goes on with it, unless --volumes is given.
+    """
     from fraudctl.operations.down import DownRequest
     from fraudctl.operations.down import down as operation
     from fraudctl.ui.text import down as text

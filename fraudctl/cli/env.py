@@ -7,7 +7,7 @@ from fraudctl.ui import console
 
 @command("env", example='eval "$(fraudctl env)"; psql -c "select 1"')
 def env(session: Session, as_json: Json = False) -> None:
-    """Print export lines for psql, kcat, notebooks and other clients.
+    """Print export lines for psql, kcat and notebooks.
 
     The password is not printed: PGPASSFILE names a file that only you can read, and libpq looks there.
     """

@@ -18,7 +18,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
-    """Print the last lines of the services' logs, and follow them if asked to."""
+    """Print the last lines of the services' logs."""
 
     def show(line: LogLine) -> None:
         console.write(line.text if service else f"{line.service:<8} | {line.text}")

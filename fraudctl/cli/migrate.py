@@ -18,7 +18,7 @@ def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be applied.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Apply the migrations that the database does not have yet.
+    """Apply the migrations that the database lacks.
 
     Any number of runs may race. A migration that was changed after it had been applied is refused.
     """

@@ -24,7 +24,10 @@ def produce(
     seed: Annotated[int | None, typer.Option("--seed", help="Repeat the events of an earlier run.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Send realistic transactions until Ctrl-C, --count or --duration; account for every delivery."""
+    """Send realistic transactions, and account for each.
+
+    Goes on until Ctrl-C, --count or --duration.
+    """
     from fraudctl.operations import produce as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import produce as text

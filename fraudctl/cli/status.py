@@ -8,8 +8,9 @@ from fraudctl.ui import console
 
 @command("status", example="fraudctl status --json")
 def status(session: Session, as_json: Json = False) -> int:
-    """Ask broker, database, topic and schema how they are. Exit 0 if all is well, 1 if not.
+    """State and address of every service.
 
+    Asks broker, database, topic and schema. Exit 0 if all is well, 1 if not.
     The detector is shown, but need not run for all to be well.
     """
     from fraudctl.operations.status import StatusRequest

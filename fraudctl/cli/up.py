@@ -17,7 +17,7 @@ def up(
     any_port: Annotated[bool, typer.Option("--any-port", help="Use other ports if some are taken.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start broker and database, bring the schema up to date and create the topic.
+    """Start broker and database, migrate, create the topic.
 
     Returns once all of it answers its clients. What runs already is left as it is: a second `up` changes
     nothing. The first one downloads jars of about 110 MB; after that no network is needed.

@@ -16,7 +16,7 @@ def verify_idempotency(
     limit: Annotated[int, typer.Option("--limit", min=0, help="How many differences to show.")] = 20,
     as_json: Json = False,
 ) -> int:
-    """Recount the log independently and compare every row that was landed.
+    """Recount the log and compare every landed row.
 
     Exit 0: every row agrees. Exit 1: differences, each named. Exit 3: it cannot be told any more.
     """
