@@ -5,6 +5,9 @@ Anything raised on purpose is a `FraudctlError`; whatever else reaches the top i
 
 from enum import IntEnum
 
+# The way on when a checkpoint is lost for good but the log still holds everything; part of many hints.
+REBUILD = "recompute every window from the log with `fraudctl replay --rebuild --apply`"
+
 
 class ExitCode(IntEnum):
     """What the shell sees. 130 and 143 (interrupted, terminated) follow the shell's own custom."""

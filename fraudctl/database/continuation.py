@@ -1,77 +1,190 @@
 """May a detector go on from this checkpoint? The ledger knows what was landed, by whom and how."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from fraudctl.config.endpoints import PostgresEndpoint
-from fraudctl.database.connection import connect
+from fraudctl.database.connection import Connection, connect
 from fraudctl.database.statements import statement
-from fraudctl.errors import RefusedError
+from fraudctl.errors import REBUILD, RefusedError
 
 _ANEW = "begin anew with `fraudctl down --volumes`, which removes log, windows and checkpoint together"
+
+Ends = dict[int, int]
 
 
 @dataclass(frozen=True)
 class Present:
-    """What the coming run would work with."""
+    """What the coming run would work with; `plans` are the checkpoint's newest ones, by batch."""
 
     query_id: str | None
     last_commit: int | None
+    plans: dict[int, Ends]
     cluster_id: str
     topic: str
     topic_id: str
     fingerprint: str
 
+    @property
+    def last_plan(self) -> int | None:
+        return max(self.plans, default=None)
 
-def check(endpoint: PostgresEndpoint, present: Present, *, connect_seconds: float) -> None:
-    """Compare with the newest row of the ledger.
+
+@dataclass(frozen=True)
+class Landed:
+    """The newest row of the ledger."""
+
+    query_id: str
+    batch_id: int
+    cluster_id: str
+    topic: str
+    topic_id: str
+    fingerprint: str
+    ends: Ends = field(default_factory=dict)
+
+
+def check(
+    endpoint: PostgresEndpoint, present: Present, *, connect_seconds: float, settled: bool = True
+) -> None:
+    """Refuse whatever would give wrong numbers.
+
+    Args:
+        settled: nobody is landing batches meanwhile, so ledger and checkpoint may be compared batch by batch.
 
     Raises:
-        RefusedError: going on would give wrong numbers; says what differs and what to do.
+        RefusedError: says what differs and what to do.
     """
     with connect(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
-        row = connection.execute(statement("ledger_latest")).fetchone()
+        check_durability(connection)
+        landed = newest(connection)
+    for part in CHECKS if settled else CHECKS[:-1]:
+        part(landed, present)
+
+
+def newest(connection: Connection) -> Landed | None:
+    """The batch that was landed last, if any was."""
+    row = connection.execute(statement("ledger_latest")).fetchone()
     if row is None:
-        if present.last_commit is not None:
+        return None
+    query_id, batch_id, cluster_id, topic, topic_id, fingerprint, offsets = row
+    ends = {int(partition): int(span[1]) for partition, span in offsets.items()}
+    return Landed(query_id, batch_id, cluster_id, topic, topic_id, fingerprint, ends)
+
+
+def check_durability(connection: Connection) -> None:
+    """
+    Raises:
+        RefusedError: the server may forget what it has acknowledged.
+    """
+    for name, value in connection.execute(statement("durability")).fetchall():
+        if value == "off":
+            raise RefusedError(
+                f"the database has {name} = off: what it acknowledges may be gone after a crash",
+                detail="a window that is lost that way and not updated again would stay wrong for ever",
+                hint=f"set {name} = on in its configuration; ALTER DATABASE and ALTER ROLE may set it, too",
+            )
+
+
+def check_query(landed: Landed | None, present: Present) -> None:
+    """
+    Raises:
+        RefusedError: the checkpoint is gone, or is not the one that the windows were made with.
+    """
+    if landed is None:
+        if present.last_commit is not None or (present.last_plan or 0) > 0:
             raise RefusedError(
                 "the checkpoint has finished batches that the database knows nothing of",
-                detail=f"last finished batch: {present.last_commit}; the ledger is empty",
-                hint=f"this checkpoint belongs to another database; {_ANEW}",
+                detail=f"newest planned batch: {present.last_plan}; the ledger is empty",
+                hint=f"point to the database that it belongs to, or {REBUILD}",
             )
         return
-    query_id, batch_id, cluster_id, topic, topic_id, fingerprint = row
     if present.query_id is None:
         raise RefusedError(
             "the detector's checkpoint is gone, but its windows are in the database",
-            detail=f"the ledger ends with batch {batch_id} of query {query_id}; "
+            detail=f"the ledger ends with batch {landed.batch_id} of query {landed.query_id}; "
             "starting from nothing would lower counts that are right now",
-            hint=f"restore the checkpoint, or {_ANEW}",
+            hint=f"restore the checkpoint, or {REBUILD}",
         )
-    if present.query_id != query_id:
+    if present.query_id != landed.query_id:
         raise RefusedError(
             "the checkpoint belongs to another query than the windows in the database",
-            detail=f"checkpoint: {present.query_id}; ledger: {query_id}",
-            hint=f"restore the right checkpoint, or {_ANEW}",
+            detail=f"checkpoint: {present.query_id}; ledger: {landed.query_id}",
+            hint=f"restore the right checkpoint, or {REBUILD}",
         )
-    if present.last_commit is not None and present.last_commit > batch_id:
-        raise RefusedError(
-            "the database is behind the checkpoint: landed batches are missing",
-            detail=f"checkpoint: batch {present.last_commit} is finished; the ledger ends with {batch_id}",
-            hint=f"the database was restored from an older copy? Restore the newest one, or {_ANEW}",
-        )
+
+
+def check_origin(landed: Landed | None, present: Present) -> None:
+    """
+    Raises:
+        RefusedError: the log is another one than the one that was read.
+    """
+    if landed is None:
+        return
     for name, was, now in (
-        ("the broker's cluster id", cluster_id, present.cluster_id),
-        ("the topic's name", topic, present.topic),
-        ("the topic's id", topic_id, present.topic_id),
+        ("the broker's cluster id", landed.cluster_id, present.cluster_id),
+        ("the topic's name", landed.topic, present.topic),
+        ("the topic's id", landed.topic_id, present.topic_id),
     ):
         if was != now:
             raise RefusedError(
                 f"{name} is not the one that the landed batches were read from",
                 detail=f"ledger: {was}; now: {now}",
-                hint=f"its offsets would mean other records; {_ANEW}",
+                hint=f"its offsets would mean other records; point back to the right one, or {_ANEW}",
             )
-    if fingerprint != present.fingerprint:
+
+
+def check_fingerprint(landed: Landed | None, present: Present) -> None:
+    """
+    Raises:
+        RefusedError: going on would mix windows that were counted under different settings.
+    """
+    if landed is not None and landed.fingerprint != present.fingerprint:
         raise RefusedError(
             "a setting that decides the numbers has changed since the last batch was landed",
             detail="one of topic, events, windows, lateness or rules; see `fraudctl config show --origin`",
-            hint=f"set it back, or {_ANEW}",
+            hint=f"set it back, or {REBUILD}",
         )
+
+
+def check_position(landed: Landed | None, present: Present) -> None:
+    """Batches are planned, landed, committed: the ledger is level with the newest plan, or one behind.
+
+    How far it is ahead of the newest commit is of no account: Spark runs only the newest plan again.
+
+    Raises:
+        RefusedError: the checkpoint or the database is an older copy, or their batches differ.
+    """
+    if landed is None:
+        return
+    plan = -1 if present.last_plan is None else present.last_plan
+    commit = -1 if present.last_commit is None else present.last_commit
+    if plan < landed.batch_id:
+        raise RefusedError(
+            "the checkpoint is behind the database: it is an older copy, or its newest files were lost",
+            detail=f"its newest planned batch is {plan}, the ledger ends with {landed.batch_id}; "
+            "going on would plan landed batches anew, perhaps with other records",
+            hint=f"restore the newest checkpoint, or {REBUILD}",
+        )
+    if commit > landed.batch_id or plan > landed.batch_id + 1:
+        raise RefusedError(
+            "the database is behind the checkpoint: landed batches are missing",
+            detail=f"checkpoint: batch {commit} is finished, batch {plan} is planned; "
+            f"the ledger ends with {landed.batch_id}",
+            hint=f"was the database restored from an older copy? Restore the newest one, or {REBUILD}",
+        )
+    planned = present.plans.get(landed.batch_id)
+    if planned is not None and planned != landed.ends:
+        raise RefusedError(
+            f"checkpoint and database disagree about the records of batch {landed.batch_id}",
+            detail=f"checkpoint: up to {planned}; ledger: up to {landed.ends}",
+            hint=f"restore the checkpoint that belongs to this database, or {REBUILD}",
+        )
+
+
+# In this order: who it is, what it reads, how, and, last, how far it has come.
+CHECKS: tuple[Callable[[Landed | None, Present], None], ...] = (
+    check_query,
+    check_origin,
+    check_fingerprint,
+    check_position,
+)

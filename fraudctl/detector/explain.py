@@ -4,23 +4,45 @@ import re
 
 from pyspark.errors import StreamingQueryException
 
-from fraudctl.errors import DataError, FraudctlError, RefusedError, UnreachableError
+from fraudctl.errors import REBUILD, DataError, FraudctlError, RefusedError, UnreachableError
+
+_DATA_LOSS = re.compile(r"KAFKA_DATA_LOSS|may have been lost|aged out")
+_SILENT_BROKER = re.compile(r"TimeoutException|DisconnectException|No resolvable bootstrap|Timed out")
+_DAMAGE = re.compile(
+    r"CANNOT_LOAD_STATE_STORE|CANNOT_READ_(?:DELTA|SNAPSHOT|STREAMING_STATE)|STATE_STORE_\w+|ChecksumException"
+    r"|Checksum error|[Ii]ncomplete log file|MISSING_METADATA_FILE|[Bb]atch \d+ doesn't exist|MalformedLog"
+    r"|Log file was malformed"
+)
+_FILE = re.compile(r"(?:file:/*)?(/[^\s,;'\"]*/(?:metadata|(?:offsets|commits|sources|state)/[^\s,;:'\"]+))")
+_FRAME = re.compile(r"^\s*(?:at |\.\.\. \d+ more|Driver stacktrace)")
 
 
 def explained(error: StreamingQueryException) -> FraudctlError:
-    """Spark's failure in the words of this program; the log file has the whole trace."""
+    """The failure that the user is told about."""
     text = str(error)
-    brief = "\n".join(text.splitlines()[:4])[:2000]
-    if re.search(r"KAFKA_DATA_LOSS|data may have been lost|may have been lost|aged out", text):
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _FRAME.match(line)]
+    brief = "\n".join(dict.fromkeys(line[:500] for line in lines[:4]))
+    if _DATA_LOSS.search(text):
         return RefusedError(
             "records that were not read yet are gone from the topic",
             detail=brief,
             hint="retention removed them or the topic was recreated; nothing was skipped silently",
         )
-    if re.search(r"TimeoutException|DisconnectException|No resolvable bootstrap|Timed out", text):
+    if _DAMAGE.search(text):
+        return _damaged(text, brief)
+    if _SILENT_BROKER.search(text):
         return UnreachableError(
             "the broker does not answer any more", detail=brief, hint="look at `fraudctl status`"
         )
     return DataError(
         "the streaming query failed", detail=brief, hint="`fraudctl logs detector` has the trace"
+    )
+
+
+def _damaged(text: str, brief: str) -> FraudctlError:
+    named = _FILE.search(text)
+    return DataError(
+        "the detector's checkpoint is damaged: Spark cannot read " + (named[1] if named else "a file of it"),
+        detail=brief,
+        hint=f"restore the checkpoint whole, or {REBUILD}; nothing was changed in the database",
     )

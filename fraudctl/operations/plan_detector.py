@@ -63,12 +63,14 @@ def plan_detector(
         continuation.Present(
             query_id=folder.query_id,
             last_commit=folder.last_commit,
+            plans=folder.plans,
             cluster_id=job.cluster_id,
             topic=job.topic,
             topic_id=job.topic_id,
             fingerprint=job.fingerprint,
         ),
         connect_seconds=settings.timeouts.connect_seconds,
+        settled=settled,
     )
     java = find_java(paths, environ)
     jars.ensure_jars("connector", java, paths, deadline, observe)

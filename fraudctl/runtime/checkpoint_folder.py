@@ -1,37 +1,149 @@
-"""What a look at the checkpoint's folder tells before Spark is started."""
+"""What a look at the checkpoint's folder tells before Spark is started.
+
+Spark writes `offsets/N` before batch N and `commits/N` after it. It starts from the newest plan: without its
+commit that one batch is run again over the planned range, and for that it needs the plan before it, the
+identity in `metadata`, and of every store of the state the version that batch N begins with. Whatever is
+missing or cut short of these is named here, in words; the rest of the folder is history.
+"""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
-from fraudctl.errors import RefusedError
+from fraudctl.errors import REBUILD, RefusedError
+
+Ends = dict[int, int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """`query_id` is None when there is no checkpoint yet; `last_commit` is the newest finished batch."""
+    """`query_id` is None when there is no checkpoint yet; `last_commit` is the newest finished batch.
+
+    `plans` has for the newest planned batches where each ends: partition to one past the last offset.
+    """
 
     path: Path
     query_id: str | None
-    last_commit: int | None
+    last_commit: int | None = None
+    plans: dict[int, Ends] = field(default_factory=dict)
+
+    @property
+    def last_plan(self) -> int | None:
+        return max(self.plans, default=None)
 
 
 def look(path: Path) -> CheckpointFolder:
-    """Read the checkpoint's identity.
+    """Read the checkpoint's identity, its newest plans and commit, and see that the state they need is there.
 
     Raises:
-        RefusedError: files are there, but the one that names the query is missing or unreadable.
+        RefusedError: files are there, but one that Spark will need is missing or is not what Spark writes.
     """
-    commits = [int(file.name) for file in (path / "commits").glob("[0-9]*") if file.name.isdigit()]
-    metadata = path / "metadata"
-    if not metadata.exists() and not any(path.glob("*/[0-9]*")):
-        return CheckpointFolder(path, None, None)
+    plans, commits = _numbers(path / "offsets"), _numbers(path / "commits")
+    if not (path / "metadata").exists() and not any(path.glob("*/[0-9]*")):
+        return CheckpointFolder(path, None)
+    query_id = _parsed(path, "metadata", _id)
+    last_plan, last_commit = max(plans, default=None), max(commits, default=None)
+    if last_commit is not None:
+        _parsed(path, f"commits/{last_commit}", _commit)
+        if last_plan is None or last_plan < last_commit:
+            raise _damaged(path, f"offsets/{last_commit}", "it is missing, though its batch was finished")
+    read: dict[int, Ends] = {}
+    if last_plan is not None:
+        for number in range(max(0, last_plan - 1), last_plan + 1):
+            read[number] = _parsed(path, f"offsets/{number}", _plan)
+        _check_state(path, last_plan + 1 if last_commit == last_plan else last_plan)
+        if last_plan == 0 and (path / "sources/0/0").exists():
+            _parsed(path, "sources/0/0", _start)
+    return CheckpointFolder(path, query_id, last_commit, read)
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(file.name) for file in folder.glob("[0-9]*") if file.name.isdigit()]
+
+
+def _parsed(path: Path, name: str, read: Callable[[str], T]) -> T:
     try:
-        query_id = str(json.loads(metadata.read_text(encoding="utf-8"))["id"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RefusedError(
-            "the detector's checkpoint is damaged: its file `metadata` cannot be read",
-            detail=f"{metadata}: {error}",
-            hint="restore the checkpoint whole, or begin anew with `fraudctl down --volumes`",
-        ) from error
-    return CheckpointFolder(path, query_id, max(commits, default=None))
+        return read((path / name).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise _damaged(path, name, "it is missing") from error
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise _damaged(path, name, f"it is not what Spark writes: {error}") from error
+
+
+def _damaged(path: Path, name: str, why: str) -> RefusedError:
+    return RefusedError(
+        f"the detector's checkpoint is damaged: {name} cannot be used",
+        detail=f"{path / name}: {why}",
+        hint=f"restore the checkpoint whole, or {REBUILD}",
+    )
+
+
+def _json(text: str) -> dict[str, Any]:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise TypeError("no JSON object")
+    return document
+
+
+def _id(text: str) -> str:
+    return str(_json(text)["id"])
+
+
+def _commit(text: str) -> dict[str, Any]:
+    version, document = text.splitlines()[:2]
+    if not version.startswith("v"):
+        raise ValueError("no version line")
+    return _json(document)
+
+
+def _plan(text: str) -> Ends:
+    """A version line, the batch's own facts, and one line a source; all sources read the same topic."""
+    version, facts, *sources = text.splitlines()
+    if not version.startswith("v") or "batchWatermarkMs" not in _json(facts):
+        raise ValueError("no version line or no watermark")
+    return _ends(sources[-1])
+
+
+def _start(text: str) -> Ends:
+    """Spark writes a zero byte first, for compatibility with its 2.1."""
+    return _ends(text[text.index("{") :])
+
+
+def _ends(line: str) -> Ends:
+    (partitions,) = _json(line).values()
+    return {int(partition): int(offset) for partition, offset in partitions.items()}
+
+
+def _check_state(path: Path, version: int) -> None:
+    """Every store can be put together: a snapshot, or nothing, and all the changes from there to `version`.
+
+    Only for the state that the driver keeps in memory and Spark writes as plain files.
+    """
+    folder = path / "state"
+    if version == 0 or any(folder.rglob("*.zip")) or any(folder.rglob("*.changelog")):
+        return
+    stores = list(_stores(path))
+    if not stores:
+        raise _damaged(path, "state", "it is missing or empty")
+    for store in stores:
+        needed = version
+        while needed > 0 and not _holds_something(path / store / f"{needed}.snapshot"):
+            if not _holds_something(path / store / f"{needed}.delta"):
+                raise _damaged(path, f"{store}/{needed}.delta", "it is missing or empty")
+            needed -= 1
+
+
+def _stores(path: Path) -> Iterator[str]:
+    """One folder for each operator and partition, by what the operator's own metadata says."""
+    for number in sorted(_numbers(path / "state")):
+        operator = f"state/{number}"
+        metadata = _parsed(path, f"{operator}/_metadata/metadata", _commit)
+        partitions = max(int(store["numPartitions"]) for store in metadata["stateStoreInfo"])
+        yield from (f"{operator}/{partition}" for partition in range(partitions))
+
+
+def _holds_something(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
