@@ -69,6 +69,11 @@ def progress(stack: Stack) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, lines) if "batch_id" in line]
 
 
+def landed_records(stack: Stack) -> int:
+    """How many records the present run of the detector has landed, whatever became of them."""
+    return sum(sum(line["fates"].values()) for line in progress(stack))
+
+
 def wait_for(what: str, found: Any, seconds: float = 120) -> Any:
     """Poll until `found()` gives something, which is returned."""
     deadline = Deadline(seconds)
