@@ -15,6 +15,7 @@ from fraudctl.cli import (  # noqa: F401 - registers its commands
     logs,
     migrate,
     produce,
+    replay,
     status,
     up,
     verify,

@@ -1,0 +1,27 @@
+"""A fingerprint of everything landed, to tell whether anything at all has changed."""
+
+import hashlib
+
+from psycopg import IsolationLevel
+
+from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.database.connection import connect
+from fraudctl.database.statements import statement
+
+
+def content_hash(endpoint: PostgresEndpoint, *, connect_seconds: float) -> str:
+    """SHA-256 over the ordered rows of fraud_metrics and dead_letters, but not when they were written.
+
+    Raises:
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    digest = hashlib.sha256()
+    with connect(endpoint, application="fraudctl replay", timeout_seconds=connect_seconds) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        for query in (statement("dump_metrics"), statement("dump_dead_letters")):
+            with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT".encode()) as rows:
+                for block in rows:
+                    digest.update(block)
+            digest.update(b"\0")
+    return digest.hexdigest()

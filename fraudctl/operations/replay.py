@@ -1,0 +1,102 @@
+"""What every kind of replay shares: its request, its own lane, and keeping out of each other's way."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fraudctl.clock import Deadline, StopFlag
+from fraudctl.config.endpoints import Endpoints
+from fraudctl.config.lane import LIVE, Lane
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths
+from fraudctl.errors import RefusedError
+from fraudctl.operations.detect import Batch, Detected, DetectRequest, detect
+from fraudctl.runtime import processes
+from fraudctl.runtime.files import locked
+from fraudctl.runtime.progress import Observe
+
+# Its checkpoint lies beside the live one; a rebuild moves it there.
+LANE = Lane(name="replay", folder="checkpoint.replay")
+
+
+@dataclass(frozen=True)
+class ReplayRequest:
+    """`settings` and `rules_document` are those of the replay."""
+
+    settings: Settings
+    paths: StackPaths
+    endpoints: Endpoints
+    rules_document: dict[str, Any]
+    environ: Mapping[str, str]
+
+    @property
+    def connect_seconds(self) -> float:
+        return self.settings.timeouts.connect_seconds
+
+
+@dataclass
+class Views:
+    """Where a replay reports to while it works."""
+
+    step: Observe
+    batch: Callable[[Batch], None] = lambda _batch: None
+
+
+@contextmanager
+def alone(paths: StackPaths) -> Iterator[None]:
+    """Keep every other replay of the stack out; what a killed one left running is ended first.
+
+    Raises:
+        NotReadyError: another replay is at work.
+    """
+    with locked(paths.run / "replaying.lock", Deadline(0), purpose="replaying"):
+        orphan = processes.read_record(LANE.record(paths))
+        if orphan is not None:
+            processes.stop(orphan, grace_seconds=5)
+        yield
+
+
+def refuse_running(paths: StackPaths, why: str) -> None:
+    """
+    Raises:
+        RefusedError: the stack's own detector runs.
+    """
+    record = processes.read_record(LIVE.record(paths))
+    if record is not None and processes.is_alive(record):
+        raise RefusedError(
+            f"the detector of stack {paths.stack!r} runs, as process {record.pid}: {why}",
+            hint="stop it with `fraudctl detect --stop`, or Ctrl-C where it runs",
+        )
+
+
+def clear(paths: StackPaths) -> None:
+    """Remove what an earlier replay left in the lane's checkpoint."""
+    shutil.rmtree(LANE.checkpoint(paths), ignore_errors=True)
+
+
+def run(request: ReplayRequest, lane: Lane, *, stop: StopFlag, views: Views) -> Detected:
+    """Run the detector in `lane`, back to back, until it has reached the end of what it is to read.
+
+    Raises:
+        FraudctlError: as `detect` does.
+        KeyboardInterrupt: a stop was asked for, so the end was not reached.
+    """
+    spark = request.settings.spark.model_copy(update={"trigger_seconds": 0.0})
+    detected = detect(
+        DetectRequest(
+            request.settings.model_copy(update={"spark": spark}),
+            request.paths,
+            request.rules_document,
+            request.environ,
+            until_caught_up=lane.redo_batches == 0,
+            lane=lane,
+        ),
+        stop=stop,
+        observe=views.step,
+        on_batch=views.batch,
+    )
+    if stop.is_set:
+        raise KeyboardInterrupt
+    return detected
