@@ -10,6 +10,7 @@ from fraudctl.cli import (  # noqa: F401 - registers its commands
     deadletters,
     demo,
     detect,
+    doctor,
     down,
     env,
     logs,

@@ -40,6 +40,7 @@ class DetectorJob(Section):
     progress_file: Path
     outcome_file: Path
     stop_file: Path
+    ledger_end: int | None = None  # the newest landed batch when checkpoint and ledger were compared
     run_seconds: float | None  # stop by itself this long after the query started
     starting_offsets: dict[int, int] | None = None  # by partition; None: the earliest record of each
     ending_offsets: dict[int, int] | None = None  # by partition: read no further; None: for ever

@@ -45,8 +45,8 @@ class Landed:
 
 def check(
     endpoint: PostgresEndpoint, present: Present, *, connect_seconds: float, settled: bool = True
-) -> None:
-    """Refuse whatever would give wrong numbers.
+) -> Landed | None:
+    """Refuse whatever would give wrong numbers; returns the newest batch of the ledger.
 
     Args:
         settled: nobody is landing batches meanwhile, so ledger and checkpoint may be compared batch by batch.
@@ -59,6 +59,24 @@ def check(
         landed = newest(connection)
     for part in CHECKS if settled else CHECKS[:-1]:
         part(landed, present)
+    return landed
+
+
+def check_unmoved(endpoint: PostgresEndpoint, seen: int | None, *, connect_seconds: float) -> None:
+    """For whoever has got the lease: since it looked, nobody may have landed a batch.
+
+    Raises:
+        RefusedError: somebody has; the checkpoint that was looked at is behind by now.
+    """
+    with connect(endpoint, application="fraudctl detector", timeout_seconds=connect_seconds) as connection:
+        landed = newest(connection)
+    now = None if landed is None else landed.batch_id
+    if now != seen:
+        raise RefusedError(
+            "another detector has landed batches while this one was starting",
+            detail=f"the ledger ended with batch {seen}, and ends with {now} now",
+            hint="run `fraudctl detect` again, where the newest checkpoint is",
+        )
 
 
 def newest(connection: Connection) -> Landed | None:

@@ -24,6 +24,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.job import DetectorJob
+from fraudctl.database import continuation
 from fraudctl.database.landing import Landing, Source
 from fraudctl.database.lease import Heartbeat, Holder
 from fraudctl.detector.checkpoint import Checkpoint
@@ -76,6 +77,7 @@ def _detect(job: DetectorJob) -> None:
     )
     try:
         landing.acquire()  # before Spark touches the checkpoint
+        continuation.check_unmoved(database, job.ledger_end, connect_seconds=job.connect_seconds)
         with Heartbeat(
             database,
             landing.epoch,

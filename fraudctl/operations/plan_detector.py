@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fraudctl import assets
+from fraudctl import assets, failpoints
 from fraudctl.broker import topics
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import Endpoints
@@ -53,12 +53,13 @@ def plan_detector(
     Raises:
         UnreachableError: broker or database does not answer.
         RefusedError: the topic is missing, or checkpoint, ledger and settings do not belong together.
-        ConfigError: the rules are not valid.
+        ConfigError: the rules, or the failpoints in `environ`, are not valid.
     """
     parse_rules(rules_document)
+    failpoints.parse(environ.get(failpoints.VARIABLE, ""))
     job = _job(settings, paths, endpoints, rules_document, run_seconds, lane)
     folder = checkpoint_folder.look(job.checkpoint)
-    continuation.check(
+    landed = continuation.check(
         endpoints.postgres,
         continuation.Present(
             query_id=folder.query_id,
@@ -72,6 +73,7 @@ def plan_detector(
         connect_seconds=settings.timeouts.connect_seconds,
         settled=settled,
     )
+    job = job.model_copy(update={"ledger_end": landed.batch_id if landed else None})
     java = find_java(paths, environ)
     jars.ensure_jars("connector", java, paths, deadline, observe)
     local_fs = jars.ensure_jars("local-fs", java, paths, deadline, observe)
@@ -128,6 +130,7 @@ def _job(
         progress_file=lane.file(paths, "progress.jsonl"),
         outcome_file=lane.file(paths, "outcome.json"),
         stop_file=lane.file(paths, "stop"),
+        ledger_end=None,
         run_seconds=run_seconds,
         starting_offsets=lane.starting_offsets,
         ending_offsets=lane.ending_offsets,

@@ -1,0 +1,33 @@
+"""The doctor's findings as lines of text."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `--failpoints` needs no database
+    from fraudctl.operations.doctor import DoctorReport
+
+
+def report(result: "DoctorReport") -> str:
+    """A line a check; below one that failed, why, and what to do."""
+    return "\n".join(_lines(result))
+
+
+def _lines(result: "DoctorReport") -> Iterator[str]:
+    for finding in result.findings:
+        yield f"{'ok' if finding.well else 'WRONG':<6} {finding.name:<11} {finding.answer}"
+        for line in finding.detail.splitlines():
+            yield f"       {line}"
+        if finding.hint:
+            yield f"       hint: {finding.hint}"
+    wrong = sum(not finding.well for finding in result.findings)
+    yield f"{wrong} of {len(result.findings)} checks failed" if wrong else "a detector may start"
+
+
+def failpoints(known: Mapping[str, str], variable: str) -> str:
+    """The names in the order in which a micro-batch passes them, and how to arm one."""
+    width = max(map(len, known))
+    lines = [f"{name:<{width}}  {place}" for name, place in known.items()]
+    usage = (
+        f"arm them with {variable}=NAME[:NTH][=kill|pause][,…]: the NTH time, kill -9 or SIGSTOP the detector"
+    )
+    return "\n".join([*lines, "", usage])
