@@ -1,0 +1,71 @@
+"""Detectors that die, stand still, or meet another one: what the tests of faults do and look at."""
+
+import hashlib
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.conftest import NewStack
+from tests.e2e import scenario
+from tests.stacks import Stack
+
+# How often the tests of kills and zombies repeat what they do; `make kill-matrix` sets it higher. Taken out
+# of the environment: commands that tests start refuse variables that are no settings.
+KILLS = int(os.environ.pop("FRAUDCTL_KILLS", "1"))
+
+_TABLES = (
+    "SELECT * FROM fraud.fraud_metrics ORDER BY window_start, window_end, category",
+    "SELECT * FROM fraud.batch_ledger ORDER BY query_id, batch_id",
+    'SELECT * FROM fraud.dead_letters ORDER BY topic, partition, "offset"',
+)
+
+
+def fingerprint(stack: Stack) -> str:
+    """Every landed row with every column, also when it was written: equal means that no row was touched."""
+    rows: list[Any] = [scenario.execute(stack, table) for table in _TABLES]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def elsewhere(new_stack: NewStack, stack: Stack, **settings: str) -> Stack:
+    """Another home on the same broker and database, as a second machine would have it."""
+    services = stack.json("status", check=False)["services"]
+    postgres = services["postgres"]
+    given = {
+        "PROFILE": "external",
+        "KAFKA__BOOTSTRAP_SERVERS": services["kafka"]["bootstrap_servers"],
+        "POSTGRES__HOST": postgres["host"],
+        "POSTGRES__PORT": str(postgres["port"]),
+        "POSTGRES__DATABASE": postgres["database"],
+        "POSTGRES__USER": postgres["user"],
+        "POSTGRES__PASSWORD_FILE": str(postgres["password_file"]),
+        **settings,
+    }
+    return new_stack({f"FRAUDCTL_{name}": value for name, value in given.items()})
+
+
+def checkpoint(stack: Stack) -> Path:
+    return stack.root / "data" / "checkpoint"
+
+
+def hand_over(source: Stack, target: Stack) -> None:
+    """Give the target the source's checkpoint as it is now, as a shared file system would."""
+    shutil.rmtree(checkpoint(target), ignore_errors=True)
+    shutil.copytree(checkpoint(source), checkpoint(target))
+
+
+def wait_until_halted(stack: Stack) -> int:
+    """Wait until the detector's whole group stands still; its leader's pid."""
+
+    def halted() -> int | None:
+        pid = scenario.detector_pid(stack)
+        return pid if pid and psutil.Process(pid).status() == psutil.STATUS_STOPPED else None
+
+    return int(scenario.wait_for("the detector to stand still", halted))
+
+
+def wake(pid: int) -> None:
+    os.killpg(pid, signal.SIGCONT)

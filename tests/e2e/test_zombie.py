@@ -1,0 +1,56 @@
+"""A detector that stood still while a successor went on: it wakes up, changes nothing, and ends as fenced."""
+
+import pytest
+
+from tests.bars import Bar
+from tests.conftest import NewStack
+from tests.e2e import faults, scenario
+
+pytestmark = pytest.mark.services
+
+# Short, so that the database soon ends the transaction that a zombie stands still in.
+LEASE = "3"
+
+
+def woken_zombie(new_stack: NewStack, failpoint: str) -> None:
+    """Intent: nothing of a zombie gets through. Steps: halt it in its second batch; a second machine with
+    the same checkpoint takes over and finishes; wake it. Observables: not one row touched, exit 7, exact.
+    """
+    stack = new_stack(
+        {
+            "FRAUDCTL_SPARK__TRIGGER_SECONDS": "0",
+            "FRAUDCTL_SPARK__MAX_OFFSETS_PER_TRIGGER": "300",
+            "FRAUDCTL_LANDING__LEASE_SECONDS": LEASE,
+        }
+    )
+    stack.up()
+    stack.run("produce", "--rate", "1000", "--count", "900", "--seed", "5")
+    zombie = scenario.start(stack, "detect", env={"FRAUDCTL_FAILPOINT": f"{failpoint}:2=pause"})
+    pid = faults.wait_until_halted(stack)
+    successor = faults.elsewhere(new_stack, stack, LANDING__LEASE_SECONDS=LEASE)
+    faults.hand_over(stack, successor)
+    stack.run("produce", "--rate", "1000", "--count", "600", "--seed", "6")
+    successor.run("detect", "--takeover", "--until-caught-up")
+    before = faults.fingerprint(stack)
+    faults.wake(pid)
+    zombie.finish(seconds=60, codes=(7,))
+    assert "taken over" in zombie.stderr
+    assert "Traceback" not in zombie.stderr
+    assert faults.fingerprint(stack) == before
+    verified = stack.json("verify-idempotency")
+    assert (verified["verdict"], verified["events_read"]) == ("ok", 1500)
+
+
+def test_a_zombie_that_wakes_up_inside_its_merge_changes_nothing(new_stack: NewStack) -> None:
+    woken_zombie(new_stack, "before_merge")
+
+
+@pytest.mark.slow
+@pytest.mark.bar(
+    5, "zombie: SIGSTOP, a successor finishes, SIGCONT", target="0 rows changed, exit 7, every time"
+)
+def test_zombies_at_every_place(new_stack: NewStack, bar: Bar) -> None:
+    places = ["before_merge", "batch_consumed", "before_commit"] * max(1, faults.KILLS // 2)
+    for place in places:
+        woken_zombie(new_stack, place)
+    bar(f"0 rows changed, exit 7: {len(places)}/{len(places)}")
