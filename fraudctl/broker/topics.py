@@ -174,6 +174,21 @@ def end_offsets(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -
     return {number: (low[number], high[number]) for number in numbers}
 
 
+def offsets_at(
+    bootstrap_servers: str, topic: str, instant_ms: int, *, timeout_seconds: float
+) -> dict[int, int | None]:
+    """Per partition the offset of the first record with this timestamp or a later one; None if there is none.
+
+    Raises:
+        RefusedError: the topic does not exist.
+        UnreachableError: no broker answered in time.
+    """
+    admin = _Admin(bootstrap_servers, timeout_seconds)
+    numbers = sorted(partition.id for partition in _described(admin, topic).partitions)
+    found = _offsets(admin, topic, numbers, OffsetSpec.for_timestamp(instant_ms))
+    return {number: offset if offset >= 0 else None for number, offset in found.items()}
+
+
 def _create(admin: _Admin, kafka: KafkaSettings, wanted: dict[str, str]) -> bool:
     """True if this call created the topic, False if it was there."""
     new = NewTopic(kafka.topic, num_partitions=kafka.partitions, replication_factor=1, config=wanted)

@@ -1,51 +1,137 @@
 """fraudctl replay: run the detector over what it has read before, and compare."""
 
-from typing import Annotated
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.instants import parse_instant
 from fraudctl.cli.signals import graceful
 from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
 from fraudctl.ui.text.progress import ProgressView
 
+if TYPE_CHECKING:
+    from fraudctl.operations.replay import ReplayRequest
 
-@command("replay", example="fraudctl replay --last-batches 3")
+
+@command("replay", example="fraudctl replay --from 2026-03-10T12:00:00Z --to 2026-03-10T13:00:00Z")
 def replay(
     session: Session,
     last_batches: Annotated[
         int | None,
         typer.Option("--last-batches", min=1, metavar="K", help="Make Spark run the last K batches again."),
     ] = None,
+    begin: Annotated[
+        datetime | None,
+        typer.Option("--from", parser=parse_instant, metavar="TIME", help="First event time of a range."),
+    ] = None,
+    finish: Annotated[
+        datetime | None,
+        typer.Option("--to", parser=parse_instant, metavar="TIME", help="Where the range ends."),
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", metavar="FILE", help="Judge the range by these rules instead.")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Recompute everything from the start of the log.")
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Put the result in place of what landed.")] = False,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, metavar="N", help="Records in one micro-batch.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --rebuild --apply.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="How many differences to show.")] = 20,
     as_json: Json = False,
 ) -> int:
-    """Run the detector again over what it has read, and compare with what has landed.
+    """Run the detector again over the log, and compare with what has landed.
 
-    --last-batches: against the live tables; every row must stay as it is. Exit 0 if so, 1 if not.
+    Nothing is changed without --apply. A range (--from, --to) and --rebuild land in a shadow beside the live
+    tables; the detector may go on meanwhile. --apply puts the windows wholly inside the range, or with
+    --rebuild everything and the checkpoint, in place, in one transaction.
+
+    --last-batches runs against the live tables, which must stay as they are, whatever happens.
+
+    Exit 0: no difference (or applied). Exit 1: differences, each named. Exit 3: it cannot be told any more.
     """
-    import os
+    ways = [last_batches is not None, begin is not None or finish is not None, rebuild]
+    if sum(ways) != 1 or (begin is None) != (finish is None):
+        raise UsageError(
+            "say what is to be replayed, in one way",
+            hint="--last-batches K, or --from TIME --to TIME, or --rebuild",
+        )
+    if (apply and last_batches) or (rules and begin is None):
+        raise UsageError("--apply is for a range or --rebuild, --rules for a range", hint="leave it away")
+    request = _request(session, batch_size, rules)
+    if last_batches:
+        return _last_batches(request, last_batches, as_json)
+    if begin and finish:
+        return _range(request, (begin, finish), str(rules) if rules else None, apply, limit, as_json)
+    if apply and not yes and not _confirmed(session.paths.stack):
+        console.say("nothing was done")
+        return ExitCode.ANSWER_IS_NO
+    return _rebuild(request, apply, limit, as_json)
 
+
+def _request(session: Session, batch_size: int | None, rules: Path | None) -> "ReplayRequest":
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations.replay import ReplayRequest, Views
+    from fraudctl.operations.replay import ReplayRequest
     from fraudctl.runtime.stack import endpoints
-    from fraudctl.ui.text import detect as batches
-    from fraudctl.ui.text import replay as text
 
-    if last_batches is None:
-        raise UsageError("what is to be replayed?", hint="--last-batches K")
-    settings = session.settings()
-    request = ReplayRequest(
+    settings = session.settings({"spark.max_offsets_per_trigger": batch_size} if batch_size else None)
+    return ReplayRequest(
         settings,
         session.paths,
         endpoints(settings, session.paths),
-        read_rules_document(settings.rules.file),
+        read_rules_document(str(rules) if rules else settings.rules.file),
         dict(os.environ),
     )
-    from fraudctl.operations.replay_last import replay_last
 
-    with graceful() as stop, ProgressView() as progress, batches.BatchView() as view:
-        result = replay_last(request, last_batches, stop=stop, views=Views(progress.show, view.show))
+
+def _last_batches(request: "ReplayRequest", batches: int, as_json: bool) -> int:
+    from fraudctl.operations.replay_last import replay_last
+    from fraudctl.ui.text import replay as text
+
+    with graceful() as stop, ProgressView() as progress, text.views(progress.show) as views:
+        result = replay_last(request, batches, stop=stop, views=views)
     console.write(to_json.dumps(result) if as_json else text.last_batches(result))
     return ExitCode.DONE if result.unchanged else ExitCode.ANSWER_IS_NO
+
+
+def _range(
+    request: "ReplayRequest",
+    span: tuple[datetime, datetime],
+    rules: str | None,
+    apply: bool,
+    limit: int,
+    as_json: bool,
+) -> int:
+    from fraudctl.operations.replay_range import RangeRequest, replay_range
+    from fraudctl.ui.text import replay as text
+
+    asked = RangeRequest(request, *span, rules=rules, apply=apply)
+    with graceful() as stop, ProgressView() as progress, text.views(progress.show) as views:
+        result = replay_range(asked, stop=stop, views=views)
+    console.write(to_json.dumps(result) if as_json else text.range_replay(result, limit))
+    return ExitCode.ANSWER_IS_NO if result.differences and not result.applied else ExitCode.DONE
+
+
+def _rebuild(request: "ReplayRequest", apply: bool, limit: int, as_json: bool) -> int:
+    from fraudctl.operations.replay_rebuild import RebuildRequest, rebuild
+    from fraudctl.ui.text import replay as text
+
+    with graceful() as stop, ProgressView() as progress, text.views(progress.show) as views:
+        result = rebuild(RebuildRequest(request, apply), stop=stop, views=views)
+    console.write(to_json.dumps(result) if as_json else text.rebuild(result, limit))
+    return ExitCode.ANSWER_IS_NO if result.differences and not result.applied else ExitCode.DONE
+
+
+def _confirmed(stack: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("--apply replaces every row and there is no terminal to ask on", hint="add --yes")
+    return typer.confirm(f"Replace all windows of stack {stack!r} with what the log gives?", err=True)

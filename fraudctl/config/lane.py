@@ -39,3 +39,7 @@ class Lane:
 
 
 LIVE = Lane()
+# A replay lands in a schema of its own. A rebuild's checkpoint becomes the live one in the end.
+REPLAY = Lane(name="replay", schema="fraud_shadow", folder="checkpoint.replay")
+# Batches that run again do so on a copy of the live checkpoint, against the live tables.
+REDO = Lane(name="replay", folder="checkpoint.redo")

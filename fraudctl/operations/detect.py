@@ -25,6 +25,7 @@ from fraudctl.errors import (
 )
 from fraudctl.operations.claim_lease import claim_lease
 from fraudctl.operations.plan_detector import DetectorPlan, plan_detector, previous_outcome, write_job
+from fraudctl.operations.settle_checkpoint import settle_checkpoint
 from fraudctl.operations.wait_for_stack import wait_for_stack
 from fraudctl.runtime import processes
 from fraudctl.runtime.files import locked, tail
@@ -202,6 +203,12 @@ def _begin(
             observe=observe,
         )
         _outlive(processes.read_record(request.lane.record(request.paths)))
+        settle_checkpoint(
+            request.paths,
+            endpoints.postgres,
+            connect_seconds=request.settings.timeouts.connect_seconds,
+            observe=observe,
+        )
         plan = _plan(request, endpoints, observe, settled=True)
         return plan, _start(plan, request)
 

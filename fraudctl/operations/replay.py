@@ -8,17 +8,15 @@ from typing import Any
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.endpoints import Endpoints
-from fraudctl.config.lane import LIVE, Lane
+from fraudctl.config.lane import LIVE, REDO, REPLAY, Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.operations.detect import Batch, Detected, DetectRequest, detect
+from fraudctl.operations.settle_checkpoint import settle_checkpoint
 from fraudctl.runtime import processes
 from fraudctl.runtime.files import locked
 from fraudctl.runtime.progress import Observe
-
-# Its checkpoint lies beside the live one; a rebuild moves it there.
-LANE = Lane(name="replay", folder="checkpoint.replay")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def alone(paths: StackPaths) -> Iterator[None]:
         NotReadyError: another replay is at work.
     """
     with locked(paths.run / "replaying.lock", Deadline(0), purpose="replaying"):
-        orphan = processes.read_record(LANE.record(paths))
+        orphan = processes.read_record(REPLAY.record(paths))
         if orphan is not None:
             processes.stop(orphan, grace_seconds=5)
         yield
@@ -72,8 +70,23 @@ def refuse_running(paths: StackPaths, why: str) -> None:
 
 
 def clear(paths: StackPaths) -> None:
-    """Remove what an earlier replay left in the lane's checkpoint."""
-    shutil.rmtree(LANE.checkpoint(paths), ignore_errors=True)
+    """Remove the checkpoints of replays; a rebuild that was put in place has moved its own away."""
+    for lane in (REPLAY, REDO):
+        shutil.rmtree(lane.checkpoint(paths), ignore_errors=True)
+
+
+def settle(request: ReplayRequest, views: Views) -> bool:
+    """Finish what a rebuild that was killed may have left half done; True if there was something.
+
+    Raises:
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    return settle_checkpoint(
+        request.paths,
+        request.endpoints.postgres,
+        connect_seconds=request.connect_seconds,
+        observe=views.step,
+    )
 
 
 def run(request: ReplayRequest, lane: Lane, *, stop: StopFlag, views: Views) -> Detected:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from fraudctl.clock import StopFlag
 from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.lane import REDO
 from fraudctl.database.dump import content_hash
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import RefusedError
-from fraudctl.operations.replay import LANE, ReplayRequest, Views, alone, clear, refuse_running, run
+from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, refuse_running, run
 from fraudctl.runtime import rewind
 from fraudctl.runtime.progress import Progress
 
@@ -67,14 +68,14 @@ def replay_last(request: ReplayRequest, batches: int, *, stop: StopFlag, views: 
             )
         views.step(Progress("replay", "note", f"batches {held[-batches]} to {held[-1]} once more"))
         clear(paths)
-        shutil.copytree(live, LANE.checkpoint(paths))
+        shutil.copytree(live, REDO.checkpoint(paths))
         before = _replays(postgres, request.connect_seconds)
         hash_before = content_hash(postgres, connect_seconds=request.connect_seconds)
         landed: dict[int, tuple[int, int]] = {}
         watched = replace(
             views, batch=lambda batch: landed.update({batch.batch_id: (batch.windows, batch.read)})
         )
-        detected = run(request, replace(LANE, redo_batches=batches), stop=stop, views=watched)
+        detected = run(request, replace(REDO, redo_batches=batches), stop=stop, views=watched)
         hash_after = content_hash(postgres, connect_seconds=request.connect_seconds)
         after = _replays(postgres, request.connect_seconds)
         clear(paths)

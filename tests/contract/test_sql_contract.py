@@ -35,6 +35,10 @@ def test_statement_prepares(stack: Stack, file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert ";" not in uncommented(text), "one statement a file"
     with psycopg.connect(stack.postgres, options="-c search_path=fraud") as connection:
+        if "fraud_shadow." in text:  # made anew for each replay, from the live tables
+            connection.execute("CREATE SCHEMA fraud_shadow")
+            for table in ("fraud_metrics", "dead_letters"):
+                connection.execute(f"CREATE TABLE fraud_shadow.{table} (LIKE {table})")
         if uncommented(text).startswith("COPY"):
             with connection.cursor() as cursor, cursor.copy(text):
                 pass

@@ -1,6 +1,23 @@
 """What a replay found, as text."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from fraudctl.operations.replay import Views
 from fraudctl.operations.replay_last import LastBatches
+from fraudctl.operations.replay_range import RangeReplay
+from fraudctl.operations.replay_rebuild import Rebuild
+from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
+from fraudctl.recount.windows import Totals
+from fraudctl.runtime.progress import Observe
+from fraudctl.ui.text.detect import BatchView
+
+
+@contextmanager
+def views(step: Observe) -> Iterator[Views]:
+    """Batches as the detector's own view shows them."""
+    with BatchView() as view:
+        yield Views(step, view.show)
 
 
 def last_batches(result: LastBatches) -> str:
@@ -19,3 +36,79 @@ def last_batches(result: LastBatches) -> str:
         f"{result.seconds:.1f} s, {'no row has changed' if same else 'rows have changed'}",
     ]
     return "\n".join(lines)
+
+
+def range_replay(result: RangeReplay, limit: int) -> str:
+    """What was read, how it differs from the live rows, and what was done about it."""
+    lines = [
+        f"windows    {result.range_from} to {result.range_to}",
+        f"rules      {result.rules or 'those in force'}",
+        *(
+            f"partition  {number}: offsets {start:,} to {end:,}"
+            for number, (start, end) in result.offsets.items()
+        ),
+        f"flagged    live {result.flagged_live:,}, replayed {result.flagged_replayed:,}"
+        " (sums over windows that overlap)",
+        "",
+        *_limited([_window(row) for row in result.differences], limit),
+    ]
+    if result.applied:
+        verdict = f"APPLIED: {result.rows_changed:,} rows changed, in one transaction"
+    elif result.differences:
+        verdict = (
+            f"DIFFERENT: {len(result.differences):,} of {result.windows_compared:,} rows; nothing was changed"
+        )
+    else:
+        verdict = f"SAME: all {result.windows_compared:,} rows agree with the replay"
+    return "\n".join([*lines, f"{verdict} ({result.records:,} offsets in {result.seconds:.1f} s)"])
+
+
+def rebuild(result: Rebuild, limit: int) -> str:
+    """How the recomputed state differs from the live one, and whether it has taken its place."""
+    if result.resumed:
+        return (
+            "APPLIED: a rebuild was killed after its rows were in place; now its checkpoint is, too.\n"
+            "`fraudctl detect` goes on from it."
+        )
+    rows = [_window(row) for row in result.window_differences]
+    lines = _limited(rows + [_letter(letter) for letter in result.dead_letter_differences], limit)
+    if result.unread:
+        lines.append(f"note: {result.unread:,} offsets were read that the detector had not come to")
+    compared = f"{result.windows_compared:,} rows and {result.dead_letters_compared:,} dead letters"
+    if result.applied:
+        verdict = f"APPLIED: {result.differences:,} differences among {compared} are settled"
+    elif result.differences:
+        verdict = f"DIFFERENT: {result.differences:,} of {compared}; nothing was changed"
+    else:
+        verdict = f"SAME: {compared} agree with the rebuild"
+    return "\n".join([*lines, f"{verdict} ({result.records:,} offsets in {result.seconds:.1f} s)"])
+
+
+def _limited(lines: Sequence[str], limit: int) -> list[str]:
+    shown = list(lines[:limit])
+    if len(lines) > limit:
+        shown.append(f"… and {len(lines) - limit:,} more: --limit N shows more, --json shows all")
+    return shown
+
+
+def _window(row: WindowDifference) -> str:
+    place = f"{row.kind:<8} fraud_metrics {row.window_start} to {row.window_end} {row.category}:"
+    if row.expected is not None and row.stored is not None:
+        pairs = (
+            f"{name} {getattr(row.stored, name)} -> {getattr(row.expected, name)}" for name in row.columns
+        )
+        return f"{place} {'; '.join(pairs)}"
+    return f"{place} {_totals(row.stored)} -> {_totals(row.expected)}"
+
+
+def _totals(totals: Totals | None) -> str:
+    if totals is None:
+        return "no row"
+    return "(" + ", ".join(f"{name} {getattr(totals, name)}" for name in COLUMNS) + ")"
+
+
+def _letter(letter: DeadLetterDifference) -> str:
+    return (
+        f"{letter.kind:<8} dead_letters {letter.topic} partition {letter.partition} offset {letter.offset}: "
+        f"{letter.stored or 'no row'} -> {letter.expected or 'no row'}"
+    )

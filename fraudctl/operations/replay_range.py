@@ -1,0 +1,186 @@
+"""Run the detector over a range of time once more, into the shadow, and compare it with what has landed.
+
+The live detector may go on meanwhile: the replay has a schema, a checkpoint and a lease of its own, and stops
+where the ledger ended when it began. `apply` then puts the windows that lie wholly inside the range in the
+place of the live ones, in one transaction.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fraudctl.broker import topics
+from fraudctl.clock import StopFlag, utc_now
+from fraudctl.config.job import fingerprint
+from fraudctl.config.lane import REPLAY
+from fraudctl.database.shadow import Shadow, endpoint_of
+from fraudctl.database.snapshot import Snapshot, read_snapshot
+from fraudctl.errors import RefusedError
+from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, run, settle
+from fraudctl.operations.replay_span import Arrivals, Held, LogSpan, Range, arrivals, log_span, widened
+from fraudctl.recount.compare import WindowDifference, compare_windows
+from fraudctl.recount.instants import instant_text
+from fraudctl.recount.ledger import Ledger
+from fraudctl.recount.windows import Totals, WindowKey
+from fraudctl.rules.model import parse_rules
+from fraudctl.runtime.progress import Progress
+
+Windows = dict[WindowKey, Totals]
+
+
+@dataclass(frozen=True)
+class RangeRequest:
+    """`rules` names the rules file, if it is not the one of the settings."""
+
+    replay: ReplayRequest
+    begin: datetime
+    finish: datetime
+    rules: str | None = None
+    apply: bool = False
+
+
+@dataclass(frozen=True)
+class RangeReplay:
+    """In each difference `expected` is the replay's value, and `stored` the one that had landed.
+
+    `range_from` and `range_to` are what was asked for, widened to whole slides.
+    """
+
+    range_from: str
+    range_to: str
+    rules: str | None
+    offsets: dict[int, tuple[int, int]]
+    records: int
+    windows_replayed: int
+    windows_compared: int
+    differences: tuple[WindowDifference, ...]
+    flagged_live: int
+    flagged_replayed: int
+    applied: bool
+    rows_changed: int
+    seconds: float
+
+
+def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> RangeReplay:
+    """Recompute the windows of a range and compare; with `apply`, put them in place.
+
+    Raises:
+        RefusedError: log or ledger do not cover the range, or the replay may not be applied.
+        UsageError: no window fits into the range.
+        FraudctlError: as `detect` does.
+    """
+    began = time.monotonic()
+    replay = request.replay
+    parse_rules(replay.rules_document)
+    span = widened(request.begin, request.finish, replay.settings.windows)
+    with alone(replay.paths):
+        settle(replay, views)
+        before = read_snapshot(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
+        refuse_foreign(replay, before)
+        if request.apply:
+            _refuse_other_settings(request, before)
+        needed = arrivals(span, replay.settings.lateness)
+        part = log_span(needed, _held(replay, needed), Ledger(before.batches).ranges)
+        _tell(views, span, part)
+        shadow = Shadow(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
+        clear(replay.paths)
+        shadow.create()
+        if part.records:
+            lane = replace(REPLAY, starting_offsets=part.starts, ending_offsets=part.ends)
+            run(replay, lane, stop=stop, views=views)
+        after = read_snapshot(endpoint_of(replay.endpoints.postgres), connect_seconds=replay.connect_seconds)
+        live, replayed = _inside(before.metrics, span), _inside(after.metrics, span)
+        changed = 0
+        if request.apply:
+            unless = None if part.closed else len(before.batches)
+            changed = shadow.swap_windows(span.begin_us, span.finish_us, unless_grown_beyond=unless)
+        shadow.drop()
+        clear(replay.paths)
+    return RangeReplay(
+        range_from=instant_text(span.begin_us),
+        range_to=instant_text(span.finish_us),
+        rules=request.rules,
+        offsets={number: (start, part.ends[number]) for number, start in part.starts.items()},
+        records=part.records,
+        windows_replayed=len(replayed),
+        windows_compared=len(live.keys() | replayed.keys()),
+        differences=tuple(compare_windows(replayed, live)),
+        flagged_live=sum(totals.flagged_count for totals in live.values()),
+        flagged_replayed=sum(totals.flagged_count for totals in replayed.values()),
+        applied=request.apply,
+        rows_changed=changed,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def refuse_foreign(replay: ReplayRequest, landed: Snapshot) -> None:
+    """
+    Raises:
+        RefusedError: what has landed came from another log than the present one.
+    """
+    topic = replay.settings.kafka.topic
+    present = topics.identity(
+        replay.endpoints.bootstrap_servers, topic, timeout_seconds=replay.connect_seconds
+    )
+    now = (present.cluster_id, topic, present.topic_id)
+    for batch in landed.batches:
+        was = (batch.cluster_id, batch.topic, batch.topic_id)
+        if was != now:
+            raise RefusedError(
+                "what has landed was read from another log than the present one, and cannot be replayed",
+                detail="cluster, topic and topic id in the ledger: {}, {}, {}\nnow: {}, {}, {}".format(
+                    *was, *now
+                ),
+                hint="set kafka.topic and the servers to the log that was read, if it still exists",
+            )
+
+
+def _refuse_other_settings(request: RangeRequest, landed: Snapshot) -> None:
+    settings = request.replay.settings
+    own = fingerprint(
+        topic=settings.kafka.topic,
+        events=settings.events,
+        windows=settings.windows,
+        lateness=settings.lateness,
+        rules_document=request.replay.rules_document,
+    )
+    if {batch.fingerprint for batch in landed.batches} != {own}:
+        what = f"the rules of {request.rules} are" if request.rules else "the present settings are"
+        raise RefusedError(
+            f"{what} not those that the windows were counted with: applying a part would mix the two",
+            detail="the ledger says which settings are in force; a recount would disagree with every row",
+            hint="look at the difference without --apply; to change everything, set rules.file and run "
+            "`fraudctl replay --rebuild --apply`",
+        )
+
+
+def _held(replay: ReplayRequest, needed: Arrivals) -> Held:
+    servers, topic = replay.endpoints.bootstrap_servers, replay.settings.kafka.topic
+    seconds = replay.connect_seconds
+
+    def at(instant_ms: int) -> dict[int, int | None]:
+        return topics.offsets_at(servers, topic, instant_ms, timeout_seconds=seconds)
+
+    ordered = replay.settings.kafka.timestamp_type == "LogAppendTime"
+    return Held(
+        log=topics.end_offsets(servers, topic, timeout_seconds=seconds),
+        at_warm_up=at(needed.warm_up_ms),
+        at_first=at(needed.first_ms),
+        after_last=at(needed.last_ms + 1) if ordered else None,
+        now_ms=int(utc_now().timestamp() * 1000),
+    )
+
+
+def _tell(views: Views, span: Range, part: LogSpan) -> None:
+    views.step(
+        Progress(
+            "replay",
+            "note",
+            f"windows from {instant_text(span.begin_us)} to {instant_text(span.finish_us)}, "
+            f"{part.records:,} offsets to read",
+        )
+    )
+
+
+def _inside(windows: Windows, span: Range) -> Windows:
+    return {key: totals for key, totals in windows.items() if span.holds(key.start_us, key.end_us)}

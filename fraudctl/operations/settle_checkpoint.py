@@ -1,0 +1,56 @@
+"""Move the checkpoint of a rebuild to the live one's place, also when the rebuild was killed half-way.
+
+A rebuild first puts its rows in the place of the live ones, in one transaction, and then its checkpoint. The
+ledger decides: once its newest row names the query of the rebuild's checkpoint, that checkpoint is the one
+that belongs to the tables, and it is moved, by whoever looks next. Before that it is worth nothing.
+"""
+
+import json
+from pathlib import Path
+
+from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.lane import REPLAY
+from fraudctl.config.paths import StackPaths
+from fraudctl.database import continuation
+from fraudctl.database.connection import connect
+from fraudctl.runtime.progress import Observe, Progress
+
+
+def settle_checkpoint(
+    paths: StackPaths, postgres: PostgresEndpoint, *, connect_seconds: float, observe: Observe
+) -> bool:
+    """Move the rebuilt checkpoint if, and only if, the ledger has become the rebuild's; True if it was moved.
+
+    The old checkpoint is kept beside it. Twice is once, and a kill between the two moves does no harm.
+
+    Raises:
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    rebuilt, live = REPLAY.checkpoint(paths), paths.checkpoint
+    query_id = _query_id(rebuilt)
+    if query_id is None or query_id == _query_id(live):
+        return False
+    with connect(postgres, application="fraudctl replay", timeout_seconds=connect_seconds) as connection:
+        landed = continuation.newest(connection)
+    if landed is None or landed.query_id != query_id:
+        return False
+    if live.exists():
+        live.rename(_free_name(live))
+    rebuilt.rename(live)
+    observe(Progress("checkpoint", "note", "the rebuilt one is in place"))
+    return True
+
+
+def _query_id(checkpoint: Path) -> str | None:
+    """Whose checkpoint it is; None where it cannot be told (the live one may be damaged)."""
+    try:
+        return str(json.loads((checkpoint / "metadata").read_text(encoding="utf-8"))["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _free_name(live: Path) -> Path:
+    number = 1
+    while (name := live.with_name(f"{live.name}.before-rebuild-{number}")).exists():
+        number += 1
+    return name
