@@ -14,13 +14,18 @@ _DAMAGE = re.compile(
     r"|Log file was malformed"
 )
 _FILE = re.compile(r"(?:file:/*)?(/[^\s,;'\"]*/(?:metadata|(?:offsets|commits|sources|state)/[^\s,;:'\"]+))")
-_FRAME = re.compile(r"^\s*(?:at |\.\.\. \d+ more|Driver stacktrace)")
+_FRAME = re.compile(
+    r"^\s*(?:at |\.\.\. \d+ more|Driver stacktrace|File \"|return_value = |raise |\^+$|py4j\.)"
+    r"|.*Traceback \(most recent call last\)"
+)
 
 
 def explained(error: StreamingQueryException) -> FraudctlError:
     """The failure that the user is told about."""
     text = str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _FRAME.match(line)]
+    # The reason comes last, behind every wrapper: what names it goes first.
+    lines = sorted(lines, key=lambda line: not _DATA_LOSS.search(line))
     brief = "\n".join(dict.fromkeys(line[:500] for line in lines[:4]))
     if _DATA_LOSS.search(text):
         return RefusedError(
