@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 
 from tests.conftest import NewStack
 from tests.e2e import scenario
@@ -28,6 +29,16 @@ def fingerprint(stack: Stack) -> str:
     """Every landed row with every column, also when it was written: equal means that no row was touched."""
     rows: list[Any] = [scenario.execute(stack, table) for table in _TABLES]
     return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def landings(database: str) -> int:
+    """How often a batch has been landed so far, repetitions included."""
+    with psycopg.connect(database) as connection:
+        row = connection.execute(
+            "SELECT count(*) + coalesce(sum(replays), 0) FROM fraud.batch_ledger"
+        ).fetchone()
+    assert row
+    return int(row[0])
 
 
 def elsewhere(new_stack: NewStack, stack: Stack, **settings: str) -> Stack:

@@ -6,21 +6,30 @@ import random
 import pytest
 
 from fraudctl.clock import Deadline
+from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import scenario
+from tests.e2e import faults, scenario
 
 pytestmark = pytest.mark.services
 
 SEED = 20_261_124
+BAR = [
+    pytest.mark.slow,
+    pytest.mark.bar(3, "kill -9 at random moments", target="diff 0, all that was sent has landed"),
+]
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_the_numbers_stay_exact(new_stack: NewStack, kills: int) -> None:
+RANDOM_KILLS = 10 if faults.KILLS == 1 else 5 * faults.KILLS // 2
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(RANDOM_KILLS, marks=BAR)])
+def test_killed_at_random_moments_the_numbers_stay_exact(new_stack: NewStack, kills: int, bar: Bar) -> None:
     """Intent: no kill loses or doubles anything. Steps: produce without pause; start, kill, start again.
 
     Every other kill falls somewhere into a batch's work, the rest into start-up or idle time; the moments
     are drawn from a seed. Observables: verify agrees with every row, all that was sent has landed.
     """
+    print(f"seed {SEED}")
     moments = random.Random(SEED)
     stack = new_stack({"FRAUDCTL_SPARK__TRIGGER_SECONDS": "0"})
     stack.up()
@@ -49,3 +58,4 @@ def test_killed_at_random_moments_the_numbers_stay_exact(new_stack: NewStack, ki
     assert caught_up["batches"] >= 1
     letters = scenario.execute(stack, "SELECT count(*) FROM fraud.dead_letters")[0][0]
     assert scenario.counted(stack) == produced["acknowledged"] - letters
+    bar(f"{kills}/{kills} diff 0, {produced['acknowledged']:,} of {produced['sent']:,} landed")
