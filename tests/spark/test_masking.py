@@ -1,5 +1,6 @@
 """What is kept of a refused message holds no card number, however it is written and wherever it is cut."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from fraudctl.detector.transforms import intake, mask_card_numbers
+from fraudctl.events.card_numbers import mask
 from tests.spark.streams import records
 
 pytestmark = pytest.mark.spark
@@ -59,3 +61,18 @@ def test_a_number_is_masked_before_it_is_cut(spark: SparkSession, tmp_path: Path
     (row,) = intake(checked, kept).collect()
     assert bytes(row.payload) == b"4111 11** **** 1111, and more"[:kept]
     assert row.payload_bytes == len(value)
+
+
+def test_spark_and_the_explanations_mask_alike(spark: SparkSession) -> None:
+    """Two ways to do it, one for rows and one for words: random digits, blanks, hyphens and letters."""
+    chance = random.Random(20_261_124)
+    texts = ["".join(chance.choices("0123456789012345678901234567 -x", k=60)) for _ in range(3_000)]
+    frame = spark.createDataFrame(
+        [(number, bytearray(text.encode())) for number, text in enumerate(texts)], "n int, p binary"
+    )
+    found = {
+        row.n: bytes(row.p) for row in frame.select("n", mask_card_numbers(F.col("p")).alias("p")).collect()
+    }
+    expected = [mask(text).encode() for text in texts]
+    assert [found[number] for number in range(len(texts))] == expected
+    assert sum(b"*" in each for each in expected) > 1_000

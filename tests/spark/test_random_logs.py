@@ -37,7 +37,7 @@ SEEDS = st.integers(0, 2**32)
 FEW = settings(
     max_examples=3, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
-SLOW = settings(FEW, max_examples=12)
+SLOW = settings(FEW, max_examples=8)
 
 Row = tuple[bytes | None, int, int, int]
 
@@ -150,9 +150,7 @@ def test_windows_refusals_and_conflicts_of_random_logs(spark: SparkSession, seed
 
 
 @pytest.mark.slow
-@pytest.mark.bar(
-    14, "recount and Spark on 12 random logs, copies and conflicts", target="diff 0 on every log"
-)
+@pytest.mark.bar(14, "recount and Spark on 8 random logs, copies and conflicts", target="diff 0 on every log")
 @SLOW
 @given(seed=SEEDS)
 def test_many_random_logs(spark: SparkSession, seed: int) -> None:
