@@ -96,11 +96,14 @@ def command(
                     config_file=options.pop("config"),
                 )
                 code = function(session, **options)
-            except FraudctlError as error:
+            except BrokenPipeError:
+                raise  # whoever read our output has left, as `| head` does: typer ends quietly
+            except (FraudctlError, OSError) as caught:
+                error = caught if isinstance(caught, FraudctlError) else failure.of_system(caught)
                 failure.show(error)
-                if wants_json:
+                if wants_json and isinstance(caught, FraudctlError):
                     console.write(failure.as_json(error))
-                raise typer.Exit(int(error.exit_code)) from error
+                raise typer.Exit(int(error.exit_code)) from caught
             if isinstance(code, int) and code:
                 raise typer.Exit(int(code))
 

@@ -9,7 +9,7 @@ import typer
 from fraudctl.cli.command import Json, Session, command
 from fraudctl.cli.signals import graceful
 from fraudctl.config.paths import stack_paths
-from fraudctl.errors import ExitCode
+from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
 from fraudctl.ui.text.progress import ProgressView
@@ -37,6 +37,8 @@ def demo(
     from fraudctl.operations import demo as operation
     from fraudctl.ui.text import demo as text
 
+    if picture and not picture.expanduser().absolute().parent.is_dir():
+        raise UsageError(f"there is no folder for {picture}", hint="make it first, or choose another place")
     settings = session.load(profile="demo").settings
     paths = session.paths
     if paths.stack == "default":

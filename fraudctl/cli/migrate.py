@@ -32,7 +32,7 @@ def migrate(
     settings = session.settings()
     report = operation.migrate(
         operation.MigrateRequest(
-            endpoints(settings, session.paths).postgres,
+            endpoints(settings, session.paths, need=("postgres",)).postgres,
             mode,
             settings.timeouts.connect_seconds,
             settings.timeouts.up_seconds,

@@ -33,7 +33,7 @@ def produce(
     from fraudctl.ui.text import produce as text
 
     settings = session.settings()
-    where = endpoints(settings, session.paths).bootstrap_servers
+    where = endpoints(settings, session.paths, need=("kafka",)).bootstrap_servers
     request = operation.ProduceRequest(settings, where, rate, count, duration, seed)
     with graceful() as stop, text.ProduceView() as view:
         result = operation.produce(request, stop=stop, observe=view.show)

@@ -28,7 +28,7 @@ def env(request: EnvRequest) -> EnvReport:
     Raises:
         ConfigError: the database's password cannot be read: the stack has never been up.
     """
-    endpoints = stack.endpoints(request.settings, request.paths)
+    endpoints = stack.endpoints(request.settings, request.paths, need=())
     postgres = endpoints.postgres
     line = _pgpass(postgres)
     file = make_folder(request.paths.secrets, mode=0o700) / "pgpass"

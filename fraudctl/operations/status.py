@@ -105,7 +105,7 @@ def status(request: StatusRequest) -> StatusReport:
     """
     settings, paths = request.settings, request.paths
     profile, reason = stack.choose_profile(settings)
-    endpoints = stack.endpoints(settings, paths)
+    endpoints = stack.addresses(settings, paths)
     seconds = settings.timeouts.connect_seconds
     own = profile == "local"
     broker = _kafka(endpoints, paths, settings, own)

@@ -175,11 +175,23 @@ def _java_and_jars(
 
 
 def _ports(request: UpRequest, running: Mapping[str, ProcessRecord], old: StackState | None) -> Ports:
-    """A running service keeps its ports; others get those of the settings, or any with --any-port."""
+    """A stack keeps its ports, so that clients find it again; new ones come from the settings.
+
+    With --any-port, one that is in use is gone round.
+    """
+    kafka_settings, postgres_settings = request.settings.kafka, request.settings.postgres
+    asked = Ports(kafka_settings.port, kafka_settings.controller_port, postgres_settings.port)
+    if running and old is None:
+        raise RefusedError(
+            f"{' and '.join(sorted(running))} of this stack run, but the stack's state is gone",
+            detail=f"{request.paths.state_file} is missing: nobody knows at which ports",
+            hint="stop them with `fraudctl down`, then run `fraudctl up`",
+        )
+    base = old.ports if old is not None and old.configured == asked else asked
     wanted = {
-        "kafka.port": request.settings.kafka.port,
-        "kafka.controller_port": request.settings.kafka.controller_port,
-        "postgres.port": request.settings.postgres.port,
+        "kafka.port": base.kafka,
+        "kafka.controller_port": base.controller,
+        "postgres.port": base.postgres,
     }
     if old is not None:
         if "kafka" in running:

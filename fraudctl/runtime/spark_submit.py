@@ -62,7 +62,8 @@ def build(
         scratch: folder for Spark's temporary files.
     """
     java = " ".join(
-        [
+        _quoted(option)
+        for option in [
             "-Duser.timezone=UTC",
             f"-Dlog4j2.configurationFile={log4j_file.as_uri()}",
             # Nothing is left in the system's temporary folder, not even when the driver is killed.
@@ -112,6 +113,12 @@ def build(
         "TZ": "UTC",
     }
     return SparkSubmit(tuple(argv), environment)
+
+
+def _quoted(option: str) -> str:
+    """One of several options in a string that Spark's launcher splits at blanks, as a shell would."""
+    escaped = option.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"' if any(character in option for character in " \t'\"\\") else option
 
 
 def child_environment(submit: SparkSubmit, inherited: Mapping[str, str]) -> dict[str, str]:

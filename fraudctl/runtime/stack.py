@@ -11,13 +11,16 @@ from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.errors import ConfigError, RefusedError
+from fraudctl.errors import ConfigError, RefusedError, UnreachableError
 from fraudctl.runtime.files import is_locked, locked, make_folder, write_whole
 from fraudctl.runtime.ports import LOOPBACK
+from fraudctl.runtime.processes import is_alive, read_record
 from fraudctl.runtime.progress import Observe, Progress, silent
+from fraudctl.runtime.services import kafka as kafka_service
 from fraudctl.runtime.services import postgres as postgres_service
 
 Profile = Literal["local", "external"]
+ServiceName = Literal["kafka", "postgres"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class StackState:
     profile: Profile
     reason: str
     ports: Ports
+    # What the settings asked for; `ports` differs when --any-port went round a port in use.
+    configured: Ports
     database: str
     user: str
     password_file: str
@@ -56,7 +61,8 @@ def read_state(paths: StackPaths) -> StackState | None:
     """
     try:
         document = json.loads(paths.state_file.read_text(encoding="utf-8"))
-        return StackState(**{**document, "ports": Ports(**document["ports"])})
+        ports = {name: Ports(**document[name]) for name in ("ports", "configured")}
+        return StackState(**{**document, **ports})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -105,30 +111,53 @@ def planned_state(settings: Settings, paths: StackPaths, ports: Ports | None = N
         profile=profile,
         reason=reason,
         ports=ports or wanted,
+        configured=wanted,
         database=settings.postgres.database,
         user=settings.postgres.user,
         password_file=str(postgres_service.password_file(paths, settings.postgres)),
     )
 
 
-def endpoints(settings: Settings, paths: StackPaths) -> Endpoints:
-    """Where clients find the broker and the database of this stack, running or not.
+def endpoints(
+    settings: Settings, paths: StackPaths, *, need: tuple[ServiceName, ...] = ("kafka", "postgres")
+) -> Endpoints:
+    """Where clients find the broker and the database of this stack.
+
+    Args:
+        need: services that must be running. With the stack's own one down, whatever else answers at its
+            port is somebody else's: no client may talk to it by mistake.
 
     Raises:
+        UnreachableError: a service of the stack's own that is needed does not run.
         ConfigError: the profile is external, and the settings do not say where its services are.
         RefusedError: the stack's state cannot be read.
     """
     if choose_profile(settings)[0] == "external":
-        return _external(settings)
-    state = read_state(paths) or planned_state(settings, paths)
+        return _external(settings, need)
+    state = read_state(paths)
+    remedy = "start it with `fraudctl up`" + ("" if paths.stack == "default" else f" --stack {paths.stack}")
+    if state is None:
+        raise UnreachableError(f"stack {paths.stack!r} is not up", detail=f"in {paths.home}", hint=remedy)
+    records = {"kafka": kafka_service.record_file(paths), "postgres": postgres_service.record_file(paths)}
+    for name in need:
+        if not is_alive(read_record(records[name])):
+            raise UnreachableError(f"{name} of stack {paths.stack!r} does not run", hint=remedy)
     return state.endpoints
 
 
-def _external(settings: Settings) -> Endpoints:
-    for key, value in (
-        ("kafka.bootstrap_servers", settings.kafka.bootstrap_servers),
-        ("postgres.password_file", settings.postgres.password_file),
-    ):
+def addresses(settings: Settings, paths: StackPaths) -> Endpoints:
+    """The same to look at: also of a stack that is down, or was never up."""
+    if choose_profile(settings)[0] == "external":
+        return _external(settings, ())
+    return (read_state(paths) or planned_state(settings, paths)).endpoints
+
+
+def _external(settings: Settings, need: tuple[ServiceName, ...]) -> Endpoints:
+    wanted = {
+        "kafka": ("kafka.bootstrap_servers", settings.kafka.bootstrap_servers),
+        "postgres": ("postgres.password_file", settings.postgres.password_file),
+    }
+    for key, value in (wanted[name] for name in need or wanted):
         if not value:
             raise ConfigError(
                 f"the profile external needs {key}",

@@ -1,5 +1,6 @@
 """Two consoles: data goes to stdout, talk goes to stderr. Colour and live drawing only on a terminal."""
 
+import errno
 import sys
 from functools import cache
 
@@ -25,5 +26,7 @@ def say(text: str) -> None:
 
 def write(text: str) -> None:
     """One piece of data on stdout, byte for byte, with a newline."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

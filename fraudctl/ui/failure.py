@@ -5,7 +5,7 @@ import re
 
 from rich.text import Text
 
-from fraudctl.errors import FraudctlError
+from fraudctl.errors import FraudctlError, RefusedError
 from fraudctl.ui.console import talk
 
 _SECRETS = (
@@ -29,6 +29,15 @@ def show(error: FraudctlError) -> None:
         console.print(Text(f"  {line}"), soft_wrap=True)
     if error.hint:
         console.print(Text("hint: ", style="bold cyan") + Text(masked(error.hint)), soft_wrap=True)
+
+
+def of_system(error: OSError) -> FraudctlError:
+    """What the operating system refused: a file that may not be touched, a full disk, a closed output."""
+    place = str(error.filename) if error.filename is not None else "the output of this command"
+    return RefusedError(
+        f"{error.strerror or error} ({place})",
+        hint="check permissions and free space there; --home and FRAUDCTL_CACHE_DIR choose other folders",
+    )
 
 
 def as_json(error: FraudctlError) -> str:

@@ -23,11 +23,12 @@ def listening() -> set[tuple[int, int | None]]:
 
 
 def demo_leaves_nothing(stack: Stack, environ: dict[str, str]) -> None:
-    home, scratch = stack.home / "user", stack.home / "tmp"
-    for folder in (home, scratch):
+    # Blanks and letters beyond ASCII: a user's folders are not named for the convenience of programs.
+    home, scratch, state = stack.home / "my user", stack.home / "tmp", stack.home / "stâte of it"
+    for folder in (home, scratch, state):
         folder.mkdir()
     picture = stack.home / "demo.svg"
-    env = {"HOME": str(home), "TMPDIR": str(scratch), **environ}
+    env = {"HOME": str(home), "TMPDIR": str(scratch), "FRAUDCTL_HOME": str(state), **environ}
     before = listening()
     done = stack.run("demo", "--seed", "11", "--picture", str(picture), "--json", env=env, check=False)
     assert done.returncode == 0, done.stderr
@@ -41,7 +42,7 @@ def demo_leaves_nothing(stack: Stack, environ: dict[str, str]) -> None:
     assert not {port for port, pid in listening() - before if pid is None or not psutil.pid_exists(pid)}
     assert not list(scratch.iterdir())
     assert not [file for file in home.rglob("*") if file.is_file() and ".cache" not in file.parts]
-    assert not list((stack.home / "stacks").iterdir())
+    assert not list((state / "stacks").iterdir())
 
 
 def test_demo(new_stack: NewStack) -> None:

@@ -1,5 +1,9 @@
 """Wrong input and broken surroundings: one clear error, a hint, the documented exit code, no traceback."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import NewStack
@@ -28,16 +32,18 @@ def refused(stack: Stack, code: int, *arguments: str, says: str, **options: obje
         (2, ["up", "--stack", "No Such Name"], "hint: use up to 32"),
         (2, ["detekt"], "detekt"),
         (3, ["config", "show", "--config", "/nowhere/at/all.yaml"], "/nowhere/at/all.yaml"),
-        (4, ["produce", "--rate", "5", "--count", "5"], "hint: "),
-        (4, ["verify-idempotency"], "hint: "),
-        (4, ["migrate"], "hint: "),
+        (4, ["produce", "--rate", "5", "--count", "5"], "hint: start it with `fraudctl up`"),
+        (4, ["verify-idempotency"], "hint: start it with `fraudctl up`"),
+        (4, ["migrate"], "hint: start it with `fraudctl up`"),
+        (4, ["env"], "hint: start it with `fraudctl up`"),
+        (2, ["demo", "--picture", "/nowhere/at/all.svg"], "hint: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_nothing_runs_and_the_request_is_wrong(
     new_stack: NewStack, code: int, arguments: list[str], says: str
 ) -> None:
-    stack = new_stack({"FRAUDCTL_POSTGRES__PASSWORD_FILE": __file__})
+    stack = new_stack()
     message = refused(stack, code, *arguments, says=says)
     assert "rror" in message
 
@@ -114,3 +120,50 @@ def test_a_checkpoint_that_does_not_belong_is_refused(new_stack: NewStack) -> No
     away.rename(checkpoint)
     (checkpoint / "metadata").write_text("{", encoding="utf-8")
     refused(stack, 3, "detect", says="damaged")
+
+
+@pytest.mark.services
+def test_no_client_talks_to_a_service_of_somebody_else(new_stack: NewStack, stack: Stack) -> None:
+    """Another stack's broker answers at the port that the settings name: it must get nothing."""
+    port = stack.kafka.rpartition(":")[2]
+    mine = new_stack({"FRAUDCTL_KAFKA__PORT": port})
+    refused(mine, 4, "produce", "--rate", "5", "--count", "5", says="is not up")
+    refused(mine, 3, "up", says="held by")
+    refused(mine, 4, "produce", "--rate", "5", "--count", "5", says="is not up")
+
+
+@pytest.mark.services
+def test_a_stack_keeps_its_ports(new_stack: NewStack, stack: Stack) -> None:
+    """--any-port goes round a port in use once; from then on the stack is found at the same place."""
+    mine = new_stack({"FRAUDCTL_KAFKA__PORT": stack.kafka.rpartition(":")[2]})
+    mine.up("--any-port")
+    where = mine.kafka
+    assert where != stack.kafka
+    scenario.kill_recorded(mine.root / "run" / "kafka.process.json")
+    mine.up()
+    assert mine.kafka == where
+    mine.run("down")
+    mine.up("--any-port")
+    assert mine.kafka == where
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_folders_of_somebody_else_are_refused_without_a_traceback(new_stack: NewStack) -> None:
+    stack = new_stack()
+    stack.home.chmod(0o700)
+    for command in ("up", "down", "status"):
+        done = stack.run(command, check=False, user=65534, cwd=Path("/"))
+        assert done.returncode in (3, 4), done.stderr
+        assert "Traceback" not in done.stderr
+        assert "error: " in done.stderr
+
+
+def test_a_full_disk_behind_the_output_is_named(new_stack: NewStack) -> None:
+    stack = new_stack()
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [*stack.command, "config", "show"], env=stack.env, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 3
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
