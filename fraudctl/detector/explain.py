@@ -14,19 +14,17 @@ _DAMAGE = re.compile(
     r"|Log file was malformed"
 )
 _FILE = re.compile(r"(?:file:/*)?(/[^\s,;'\"]*/(?:metadata|(?:offsets|commits|sources|state)/[^\s,;:'\"]+))")
-_FRAME = re.compile(
-    r"^\s*(?:at |\.\.\. \d+ more|Driver stacktrace|File \"|return_value = |raise |\^+$|py4j\.)"
-    r"|.*Traceback \(most recent call last\)"
+# What was thrown, wherever it stands in the text, apart from the messengers that only hand it on.
+_THROWN = re.compile(r"(?:[\w$]+\.)+[\w$]*(?:Exception|Error): (.+)")
+_MESSENGERS = re.compile(
+    r"Python Proxy|STREAM_FAILED|FOREACH_BATCH_USER_FUNCTION_ERROR|An error occurred while calling"
 )
 
 
 def explained(error: StreamingQueryException) -> FraudctlError:
     """The failure that the user is told about."""
     text = str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not _FRAME.match(line)]
-    # The reason comes last, behind every wrapper: what names it goes first.
-    lines = sorted(lines, key=lambda line: not _DATA_LOSS.search(line))
-    brief = "\n".join(dict.fromkeys(line[:500] for line in lines[:4]))
+    brief = _brief(text)
     if _DATA_LOSS.search(text):
         return RefusedError(
             "records that were not read yet are gone from the topic",
@@ -51,3 +49,9 @@ def _damaged(text: str, brief: str) -> FraudctlError:
         detail=brief,
         hint=f"restore the checkpoint whole, or {REBUILD}; nothing was changed in the database",
     )
+
+
+def _brief(text: str) -> str:
+    """The causes in one line each, without the frames of any trace."""
+    thrown = [found[0].strip()[:500] for found in _THROWN.finditer(text) if not _MESSENGERS.search(found[0])]
+    return "\n".join(list(dict.fromkeys(thrown))[:3]) or text.splitlines()[0][:500]
