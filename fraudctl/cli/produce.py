@@ -1,5 +1,6 @@
 """fraudctl produce: a steady stream of simulated transactions."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -33,8 +34,10 @@ def produce(
     from fraudctl.ui.text import produce as text
 
     settings = session.settings()
-    where = endpoints(settings, session.paths, need=("kafka",)).bootstrap_servers
-    request = operation.ProduceRequest(settings, where, rate, count, duration, seed)
+    request = operation.ProduceRequest(settings, "", rate, count, duration, seed)
+    operation.refuse_nonsense(request)
+    where = endpoints(settings, session.paths, need=("kafka",))
+    request = replace(request, bootstrap_servers=where.bootstrap_servers)
     with graceful() as stop, text.ProduceView() as view:
         result = operation.produce(request, stop=stop, observe=view.show)
     console.write(to_json.dumps(result) if as_json else text.summary(result))

@@ -81,7 +81,7 @@ def produce(request: ProduceRequest, *, stop: StopFlag, observe: Observe) -> Pro
         UnreachableError: no broker answers.
         RefusedError: the topic does not exist.
     """
-    _refuse_nonsense(request)
+    refuse_nonsense(request)
     settings = request.settings
     connect_seconds = settings.timeouts.connect_seconds
     topics.probe(request.bootstrap_servers, timeout_seconds=connect_seconds)
@@ -140,7 +140,12 @@ def produce_messages(
         return watch.settled()
 
 
-def _refuse_nonsense(request: ProduceRequest) -> None:
+def refuse_nonsense(request: ProduceRequest) -> None:
+    """Needs no broker, so it can be asked before one is looked for.
+
+    Raises:
+        UsageError: rate, count, duration or seed has no meaning.
+    """
     if not 0 < request.rate <= HIGHEST_RATE:
         raise UsageError(
             f"the rate must be above 0 and at most {HIGHEST_RATE:,.0f} events per second, "

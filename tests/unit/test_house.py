@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from fraudctl.ui.failure import of_system
+
 ROOT = Path(__file__).parents[2]
 REGISTRIES = "|".join(
     re.escape(host)
@@ -54,3 +56,10 @@ def test_sql_lives_in_sql() -> None:
     )
     found = [file.name for file in (ROOT / "fraudctl").rglob("*.py") if pattern.search(file.read_text())]
     assert not found
+
+
+def test_what_the_system_refuses_is_named_with_its_place() -> None:
+    error = of_system(PermissionError(13, "Permission denied", "/var/lib/fraudctl/lock"))
+    assert error.exit_code == 3
+    assert "Permission denied" in error.message
+    assert "/var/lib/fraudctl/lock" in error.message

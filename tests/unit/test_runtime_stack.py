@@ -50,15 +50,20 @@ def test_auto_is_local_and_says_why() -> None:
         stack.choose_profile(settings(profile="docker"))
 
 
-def test_endpoints_come_from_the_settings_until_there_is_a_state(paths: StackPaths) -> None:
+def test_endpoints_are_those_of_the_state_and_its_services_must_run(paths: StackPaths) -> None:
     chosen = settings(kafka__port=1111, postgres__port=2222)
-    assert stack.endpoints(chosen, paths).bootstrap_servers == "127.0.0.1:1111"
+    assert stack.addresses(chosen, paths).bootstrap_servers == "127.0.0.1:1111"
+    with pytest.raises(UnreachableError, match="is not up"):
+        stack.endpoints(chosen, paths)
     make_folder(paths.run)
     state = stack.planned_state(chosen, paths, Ports(3333, 4444, 5555))
     assert stack.write_state(paths, state) is True
     assert stack.write_state(paths, state) is False
     assert stack.read_state(paths) == state
-    found = stack.endpoints(chosen, paths)
+    with pytest.raises(UnreachableError, match="kafka of stack 'default' does not run"):
+        stack.endpoints(chosen, paths)
+    found = stack.endpoints(chosen, paths, need=())
+    assert found == stack.addresses(chosen, paths)
     assert found.bootstrap_servers == "127.0.0.1:3333"
     assert (found.postgres.host, found.postgres.port) == ("127.0.0.1", 5555)
     assert found.postgres.password_file == paths.secrets / "postgres.password"
