@@ -34,7 +34,10 @@ def detect(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the spark-submit line only.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Submit the detector to Spark and follow its micro-batches; Ctrl-C finishes the running batch."""
+    """Run the streaming detector on Spark.
+
+    Follows its micro-batches; Ctrl-C finishes the running one and stops.
+    """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations import detect as operation
     from fraudctl.ui.text import detect as text
