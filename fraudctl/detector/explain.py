@@ -52,6 +52,6 @@ def _damaged(text: str, brief: str) -> FraudctlError:
 
 
 def _brief(text: str) -> str:
-    """The causes in one line each, without the frames of any trace."""
+    """The causes in one line each, the first cause first, without the frames of any trace."""
     thrown = [found[0].strip()[:500] for found in _THROWN.finditer(text) if not _MESSENGERS.search(found[0])]
-    return "\n".join(list(dict.fromkeys(thrown))[:3]) or text.splitlines()[0][:500]
+    return "\n".join(list(dict.fromkeys(reversed(thrown)))[:3]) or text.splitlines()[0][:500]
