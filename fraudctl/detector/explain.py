@@ -11,7 +11,7 @@ _SILENT_BROKER = re.compile(r"TimeoutException|DisconnectException|No resolvable
 _DAMAGE = re.compile(
     r"CANNOT_LOAD_STATE_STORE|CANNOT_READ_(?:DELTA|SNAPSHOT|STREAMING_STATE)|STATE_STORE_\w+|ChecksumException"
     r"|Checksum error|[Ii]ncomplete log file|MISSING_METADATA_FILE|[Bb]atch \d+ doesn't exist|MalformedLog"
-    r"|Log file was malformed"
+    r"|Log file was malformed|OPERATOR_NOT_MATCH_IN_STATE_METADATA|EOFException"
 )
 _FILE = re.compile(r"(?:file:/*)?(/[^\s,;'\"]*/(?:metadata|(?:offsets|commits|sources|state)/[^\s,;:'\"]+))")
 # What was thrown, wherever it stands in the text, apart from the messengers that only hand it on.
@@ -38,7 +38,10 @@ def explained(error: StreamingQueryException) -> FraudctlError:
             "the broker does not answer any more", detail=brief, hint="look at `fraudctl status`"
         )
     return DataError(
-        "the streaming query failed", detail=brief, hint="`fraudctl logs detector` has the trace"
+        "the streaming query failed",
+        detail=brief,
+        hint="`fraudctl logs detector` has the trace; "
+        f"if it speaks of the checkpoint, restore that, or {REBUILD}",
     )
 
 
