@@ -123,7 +123,7 @@ def detect(
         if not alive:
             break
         caught_up = False
-        if request.until_caught_up and seen.batches and next_look.expired:
+        if request.until_caught_up and seen.started and next_look.expired:
             caught_up = complete() and _caught_up(plan, seen)
             next_look = Deadline(_LOOK_SECONDS)
         if ending is None and (stop.is_set or caught_up):
@@ -298,15 +298,17 @@ def _take(line: dict[str, Any], seen: _Seen, on_batch: Callable[[Batch], None]) 
 
 
 def _caught_up(plan: DetectorPlan, seen: _Seen) -> bool:
-    """The newest landed batch ends where the topic ends."""
+    """The newest landed batch, of this run or of the one before it, ends where the topic ends."""
     ends = plan.job.ending_offsets
     if ends is None:
         held = topics.end_offsets(
             plan.job.bootstrap_servers, plan.job.topic, timeout_seconds=plan.job.connect_seconds
         )
         ends = {partition: high for partition, (_low, high) in held.items()}
-    landed = seen.batches[-1].end_offsets if seen.batches else {}
-    return all(landed.get(str(partition), 0) >= end for partition, end in ends.items())
+    landed = plan.landed_ends
+    if seen.batches:
+        landed = {int(partition): end for partition, end in seen.batches[-1].end_offsets.items()}
+    return all(landed.get(partition, 0) >= end for partition, end in ends.items())
 
 
 def _raise_outcome(plan: DetectorPlan, record: processes.ProcessRecord) -> None:

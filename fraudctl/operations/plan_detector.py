@@ -31,6 +31,7 @@ class DetectorPlan:
     scratch: Path
     submit: spark_submit.SparkSubmit
     environment: dict[str, str]
+    landed_ends: dict[int, int]  # of the newest batch in the ledger: partition to one past the last offset
 
 
 def plan_detector(
@@ -90,7 +91,8 @@ def plan_detector(
         log4j_file=assets.configs() / "log4j2-detector.properties",
         scratch=scratch,
     )
-    return DetectorPlan(job, job_file, scratch, submit, spark_submit.child_environment(submit, environ))
+    environment = spark_submit.child_environment(submit, environ)
+    return DetectorPlan(job, job_file, scratch, submit, environment, landed.ends if landed else {})
 
 
 def _job(
