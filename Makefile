@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-slow prove lock wheel clean
+.PHONY: help setup demo lint test test-slow kill-matrix prove lock wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -43,6 +43,10 @@ prove: $(READY)  ## Every reliability bar, and one table of their figures (also 
 	@rm -rf build/bars
 	@FRAUDCTL_BARS=build/bars $(BIN)/pytest -m bar $(ARGS); tests=$$?; \
 	  $(BIN)/python -m tests.bars build/bars build/bars.json && exit $$tests
+
+kill-matrix: $(READY)  ## 20 kills at each failpoint, 50 at random moments, 30 zombies (hours)
+	FRAUDCTL_KILLS=20 $(BIN)/pytest -s -m "slow and bar" tests/e2e/test_kill_matrix.py tests/e2e/test_kill.py \
+	  tests/e2e/test_zombie.py $(ARGS)
 
 lock: $(READY)  ## Resolve the Python packages anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

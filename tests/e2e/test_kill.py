@@ -15,6 +15,7 @@ pytestmark = pytest.mark.services
 SEED = 20_261_124
 BAR = [
     pytest.mark.slow,
+    pytest.mark.timeout(900 * faults.KILLS),
     pytest.mark.bar(3, "kill -9 at random moments", target="diff 0, all that was sent has landed"),
 ]
 

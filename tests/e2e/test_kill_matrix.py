@@ -52,6 +52,7 @@ def test_killed_inside_the_merge_and_right_after_the_commit(new_stack: NewStack)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900 * faults.KILLS)
 @pytest.mark.bar(3, "kill -9 at every failpoint", target="diff 0 every time; back to processing <= 30 s p95")
 def test_killed_at_every_failpoint(new_stack: NewStack, bar: Bar) -> None:
     bar(killed_at(new_stack, list(FAILPOINTS) * faults.KILLS))

@@ -20,6 +20,7 @@ def caught_up(stack: Stack, records: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_second_machine_is_refused_then_takes_over(new_stack: NewStack) -> None:
     """Observables: the refusal names the holder; a checkpoint that does not belong fences nobody; the first
     one, idle by then, ends with exit 7 by itself; its checkpoint, an older copy now, is refused.
@@ -97,6 +98,7 @@ def newest_epoch(stack: Stack) -> int:
     return int(scenario.execute(stack, "SELECT coalesce(max(epoch), 0) FROM fraud.batch_ledger")[0][0])
 
 
+@pytest.mark.slow
 def test_two_starts_at_once_in_one_stack(new_stack: NewStack) -> None:
     stack = new_stack()
     stack.up()
@@ -104,6 +106,7 @@ def test_two_starts_at_once_in_one_stack(new_stack: NewStack) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600 + 300 * faults.KILLS)
 @pytest.mark.bar(17, "two starts in the same second", target="exactly one writes, the other exits 3")
 def test_two_starts_at_once_on_two_machines(new_stack: NewStack, bar: Bar) -> None:
     stack = new_stack()

@@ -46,6 +46,7 @@ def test_a_zombie_that_wakes_up_inside_its_merge_changes_nothing(new_stack: NewS
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900 + 300 * faults.KILLS)
 @pytest.mark.bar(
     5, "zombie: SIGSTOP, a successor finishes, SIGCONT", target="0 rows changed, exit 7, every time"
 )
