@@ -34,14 +34,14 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 test: lint  ## Everything but the slow suites; ARGS="-k windows" narrows it down
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest -m "not slow and not fault" $(ARGS)
 
 test-slow: $(READY)  ## The slow suites only: kills at random moments, wheels, other users
-	$(BIN)/pytest -m slow $(ARGS)
+	$(BIN)/pytest -m "slow and not fault" $(ARGS)
 
 prove: $(READY)  ## Every reliability bar, and one table of their figures (also build/bars.json)
 	@rm -rf build/bars
-	@FRAUDCTL_BARS=build/bars $(BIN)/pytest -m bar $(ARGS); tests=$$?; \
+	@FRAUDCTL_BARS=build/bars $(BIN)/pytest -m "fault or bar" $(ARGS); tests=$$?; \
 	  $(BIN)/python -m tests.bars build/bars build/bars.json && exit $$tests
 
 kill-matrix: $(READY)  ## 20 kills at each failpoint, 50 at random moments, 30 zombies (hours)

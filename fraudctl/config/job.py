@@ -47,6 +47,11 @@ class DetectorJob(Section):
     redo_batches: int = 0  # run so many finished batches of the checkpoint again, and nothing else
 
     @property
+    def checkpoint_location(self) -> str:
+        """For Hadoop's Path, which takes a percent sign literally: a URI with nothing encoded."""
+        return f"file://{self.checkpoint}"
+
+    @property
     def fingerprint(self) -> str:
         """What decides a number in this job."""
         return fingerprint(

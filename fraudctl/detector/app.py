@@ -94,7 +94,7 @@ def _run(job: DetectorJob, landing: Landing, heartbeat: Heartbeat, stopping: "_A
     spark = SparkSession.builder.appName("fraudctl detector").getOrCreate()
     try:
         progress = ProgressLog(job)
-        checkpoint = Checkpoint(spark, job.checkpoint.as_uri(), job.topic, job.ending_offsets)
+        checkpoint = Checkpoint(spark, job.checkpoint_location, job.topic, job.ending_offsets)
         sink = Sink(checkpoint, landing, progress.landed)
         for _again in rewound(job.checkpoint, job.redo_batches) if job.redo_batches else (None,):
             query = _start(spark, job, sink)
@@ -127,7 +127,7 @@ def _start(spark: SparkSession, job: DetectorJob, sink: Sink) -> StreamingQuery:
     return (
         writer.queryName("fraudctl")
         .outputMode("update")
-        .option("checkpointLocation", job.checkpoint.as_uri())
+        .option("checkpointLocation", job.checkpoint_location)
         .foreachBatch(sink)
         .start()
     )

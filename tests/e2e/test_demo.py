@@ -40,6 +40,7 @@ def demo_leaves_nothing(stack: Stack, environ: dict[str, str]) -> None:
     assert "Retail" in picture.read_text(encoding="utf-8")
     assert not scenario.leftovers(stack.home)
     assert not {port for port, pid in listening() - before if pid is None or not psutil.pid_exists(pid)}
+    assert sorted(stack.home.iterdir()) == sorted([home, scratch, state, picture])
     assert not list(scratch.iterdir())
     assert not [file for file in home.rglob("*") if file.is_file() and ".cache" not in file.parts]
     assert not list((state / "stacks").iterdir())

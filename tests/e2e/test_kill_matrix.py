@@ -12,7 +12,7 @@ from tests.bars import Bar
 from tests.conftest import NewStack
 from tests.e2e import faults, scenario
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.fault]
 
 SEED = 20_261_124
 

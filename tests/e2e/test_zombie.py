@@ -6,7 +6,7 @@ from tests.bars import Bar
 from tests.conftest import NewStack
 from tests.e2e import faults, scenario
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.fault]
 
 # Short, so that the database soon ends the transaction that a zombie stands still in.
 LEASE = "3"
