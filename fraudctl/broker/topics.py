@@ -1,5 +1,6 @@
 """Topics: create with explicit settings, compare, identify, and say which offsets they hold."""
 
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -154,9 +155,42 @@ def identity(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> T
     admin = _Admin(bootstrap_servers, timeout_seconds)
     cluster = admin.ask(lambda seconds: {"": admin.client.describe_cluster(request_timeout=seconds)})[""]
     described = _described(admin, topic)
-    # Kafka's own tools print the id in the URL-safe alphabet; librdkafka gives the other one.
-    topic_id = str(described.topic_id).replace("+", "-").replace("/", "_")
-    return TopicIdentity(str(cluster.cluster_id), topic_id, len(described.partitions))
+    return TopicIdentity(str(cluster.cluster_id), _topic_id(described), len(described.partitions))
+
+
+class TopicGuard:
+    """Keeps asking whether a topic is still the one it was: ids are never used twice.
+
+    A source that compares nothing but offsets reads on, from the wrong topic, once the new one has grown.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic: str, topic_id: str) -> None:
+        self._admin = _Admin(bootstrap_servers, 0.0)
+        self._topic = topic
+        self._topic_id = topic_id
+        self._lock = threading.Lock()
+
+    def check(self, *, timeout_seconds: float) -> None:
+        """Return if the topic is the same.
+
+        Raises:
+            RefusedError: it was created again, or does not exist any more.
+            UnreachableError: no broker answered in time.
+        """
+        with self._lock:
+            self._admin.deadline = Deadline(timeout_seconds)
+            present = _topic_id(_described(self._admin, self._topic))
+        if present != self._topic_id:
+            raise RefusedError(
+                f"the topic {self._topic!r} was created again while it was being read",
+                detail=f"its id was {self._topic_id}, now it is {present}; nothing of the new one has landed",
+                hint="what was not read of the old one is lost; begin anew: `fraudctl down --volumes`",
+            )
+
+
+def _topic_id(described: TopicDescription) -> str:
+    """Kafka's own tools print the id in the URL-safe alphabet; librdkafka gives the other one."""
+    return str(described.topic_id).replace("+", "-").replace("/", "_")
 
 
 def end_offsets(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> dict[int, tuple[int, int]]:

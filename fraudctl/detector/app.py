@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
+from fraudctl.broker.topics import TopicGuard
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.job import DetectorJob
@@ -38,6 +39,10 @@ from fraudctl.runtime import whereabouts
 from fraudctl.runtime.rewind import rewound
 
 _POLL_SECONDS = 0.2
+_LOOK_SECONDS = 10.0
+# How long a broker may be silent: before a batch that was read lands, and when it is only asked in passing.
+_BROKER_SECONDS = 60.0
+_ANSWER_SECONDS = 2.0
 
 
 def main(job_file: Path) -> int:
@@ -95,12 +100,15 @@ def _run(job: DetectorJob, landing: Landing, heartbeat: Heartbeat, stopping: "_A
     try:
         progress = ProgressLog(job)
         checkpoint = Checkpoint(spark, job.checkpoint_location, job.topic, job.ending_offsets)
-        sink = Sink(checkpoint, landing, progress.landed)
+        guard = TopicGuard(job.bootstrap_servers, job.topic, job.topic_id)
+        sink = Sink(
+            checkpoint, landing, progress.landed, lambda: guard.check(timeout_seconds=_BROKER_SECONDS)
+        )
         for _again in rewound(job.checkpoint, job.redo_batches) if job.redo_batches else (None,):
             query = _start(spark, job, sink)
             progress.started(str(query.id), landing.epoch)
             stopping.after(job.run_seconds)
-            _watch(query, sink, progress, job, stopping, heartbeat)
+            _watch(query, sink, progress, job, stopping, heartbeat, guard)
     finally:
         if heartbeat.lost is None:  # else leave at once: a batch may be at work, and its end changes nothing
             spark.stop()
@@ -165,11 +173,16 @@ def _watch(
     job: DetectorJob,
     stopping: "_Asked",
     heartbeat: Heartbeat,
+    guard: TopicGuard,
 ) -> None:
+    next_look = Deadline(_LOOK_SECONDS)
     try:
         while not query.awaitTermination(_POLL_SECONDS):  # type: ignore[arg-type] # takes fractions
             progress.publish(query)
             heartbeat.check()
+            if next_look.expired:
+                _look_at_topic(guard)
+                next_look = Deadline(_LOOK_SECONDS)
             if stopping() and not sink.stopping.is_set():
                 sink.stopping.set()
                 _finish(query, sink, progress, job)
@@ -180,6 +193,15 @@ def _watch(
         raise failure if isinstance(failure, FraudctlError) else explained(error) from error
     finally:
         progress.publish(query)
+
+
+def _look_at_topic(guard: TopicGuard) -> None:
+    """Also between batches: a topic that was created again and is shorter now plans no batch, for ever."""
+    try:
+        guard.check(timeout_seconds=_ANSWER_SECONDS)
+    except UnreachableError as error:
+        # Not known is not another: Spark waits for the broker too, and says so when it gives up.
+        print(f"topic: {error.message}: {error.detail}", file=sys.stderr, flush=True)  # noqa: T201 - the log
 
 
 def _finish(query: StreamingQuery, sink: Sink, progress: ProgressLog, job: DetectorJob) -> None:

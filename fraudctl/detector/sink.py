@@ -21,15 +21,21 @@ class StopRequestedError(Exception):
 class Sink:
     """Called by Spark once a micro-batch, on a thread of its own.
 
+    `same_source` is asked after a batch was read and before it lands, and raises if the topic is another one.
     `failure` keeps the first exception, because Spark hands it on only as text.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, landing: Landing, report: Callable[[MicroBatch, Landed], None]
+        self,
+        checkpoint: Checkpoint,
+        landing: Landing,
+        report: Callable[[MicroBatch, Landed], None],
+        same_source: Callable[[], None],
     ) -> None:
         self._checkpoint = checkpoint
         self._landing = landing
         self._report = report
+        self._same_source = same_source
         self.stopping = threading.Event()
         self.idle = threading.Event()
         self.idle.set()
@@ -44,6 +50,8 @@ class Sink:
             # Consume everything first: returning without it would leave state stores uncommitted.
             rows = summarise(frame).collect()
             failpoints.reach("batch_consumed")
+            # Read from the right topic: ids do not come back, so what was read before now is of this one.
+            self._same_source()
             batch = self._micro_batch(rows, batch_id)
             self._report(batch, self._landing.land(batch))
         except Exception as error:

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from fraudctl.broker.topics import end_offsets, ensure_topic, identity, probe
+from fraudctl.broker.topics import TopicGuard, end_offsets, ensure_topic, identity, probe
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.load import load
@@ -120,6 +120,25 @@ def test_a_topic_made_again_is_another_one(servers: str, kafka: KafkaSettings) -
         assert not deadline.expired
     assert second.topic_id != first.topic_id
     assert (second.cluster_id, second.partitions) == (first.cluster_id, first.partitions)
+
+
+def test_a_guard_notices_that_the_topic_is_gone_or_another_one(servers: str, kafka: KafkaSettings) -> None:
+    ensure_topic(servers, kafka, timeout_seconds=SECONDS)
+    guard = TopicGuard(servers, kafka.topic, identity(servers, kafka.topic, timeout_seconds=SECONDS).topic_id)
+    guard.check(timeout_seconds=SECONDS)
+    delete(servers, kafka.topic)
+    deadline = Deadline(SECONDS)
+    with pytest.raises(RefusedError, match="does not exist"):
+        while not deadline.expired:
+            guard.check(timeout_seconds=SECONDS)
+    ensure_topic(servers, kafka, timeout_seconds=SECONDS)
+    with pytest.raises(RefusedError, match="created again"):
+        guard.check(timeout_seconds=SECONDS)
+
+
+def test_a_guard_that_hears_nothing_says_so() -> None:
+    with pytest.raises(UnreachableError):
+        TopicGuard(f"127.0.0.1:{free_port()}", "any", "id").check(timeout_seconds=0.5)
 
 
 def test_a_missing_topic_is_named_with_its_remedy(servers: str, kafka: KafkaSettings) -> None:
