@@ -6,6 +6,7 @@ from pathlib import Path
 from signal import SIGTERM, Signals
 
 from fraudctl.clock import Deadline
+from fraudctl.config.lane import REPLAY
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
@@ -48,6 +49,9 @@ def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
     deadline = Deadline(request.settings.timeouts.down_seconds)
     with stack.changing(paths, deadline):
         stopped = {"detector": _stop_detector(request, observe)}
+        replay = _stop(REPLAY.record(paths), deadline, None, "replay", observe)
+        if replay != "was not running":
+            stopped["replay"] = replay
         for service in (kafka, postgres):
             record = service.record_file(paths)
             stopped[service.NAME] = _stop(record, deadline, service.STOP_SIGNAL, service.NAME, observe)

@@ -43,17 +43,21 @@ class Views:
 
 
 @contextmanager
-def alone(paths: StackPaths) -> Iterator[None]:
-    """Keep every other replay of the stack out; what a killed one left running is ended first.
+def alone(request: ReplayRequest, views: Views) -> Iterator[bool]:
+    """Keep every other replay of the stack out, and mend what a killed one may have left.
+
+    Its process is ended; a rebuild whose rows are in place gets its checkpoint in place, too: then True.
 
     Raises:
         NotReadyError: another replay is at work.
+        UnreachableError, ConfigError: there is no connection to be had.
     """
+    paths = request.paths
     with locked(paths.run / "replaying.lock", Deadline(0), purpose="replaying"):
         orphan = processes.read_record(REPLAY.record(paths))
         if orphan is not None:
             processes.stop(orphan, grace_seconds=5)
-        yield
+        yield settle(request, views)
 
 
 def refuse_running(paths: StackPaths, why: str) -> None:
@@ -76,7 +80,7 @@ def clear(paths: StackPaths) -> None:
 
 
 def settle(request: ReplayRequest, views: Views) -> bool:
-    """Finish what a rebuild that was killed may have left half done; True if there was something.
+    """Put a rebuild's checkpoint in place if its rows are; True if there was something to do.
 
     Raises:
         UnreachableError, ConfigError: there is no connection to be had.

@@ -58,7 +58,7 @@ def replay_last(request: ReplayRequest, batches: int, *, stop: StopFlag, views: 
     began = time.monotonic()
     paths, postgres = request.paths, request.endpoints.postgres
     refuse_running(paths, "its batches can be run again only while it stands still")
-    with alone(paths):
+    with alone(request, views):
         live = paths.checkpoint
         held = rewind.finished(live)
         if len(held) < batches:

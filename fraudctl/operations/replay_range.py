@@ -16,7 +16,7 @@ from fraudctl.config.lane import REPLAY
 from fraudctl.database.shadow import Shadow, endpoint_of
 from fraudctl.database.snapshot import Snapshot, read_snapshot
 from fraudctl.errors import RefusedError
-from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, run, settle
+from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, run
 from fraudctl.operations.replay_span import Arrivals, Held, LogSpan, Range, arrivals, log_span, widened
 from fraudctl.recount.compare import WindowDifference, compare_windows
 from fraudctl.recount.instants import instant_text
@@ -73,8 +73,7 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
     replay = request.replay
     parse_rules(replay.rules_document)
     span = widened(request.begin, request.finish, replay.settings.windows)
-    with alone(replay.paths):
-        settle(replay, views)
+    with alone(replay, views):
         before = read_snapshot(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
         refuse_foreign(replay, before)
         if request.apply:

@@ -73,8 +73,8 @@ def rebuild(request: RebuildRequest, *, stop: StopFlag, views: Views) -> Rebuild
     parse_rules(replay.rules_document)
     if request.apply:
         refuse_running(replay.paths, "a rebuild cannot take its place meanwhile")
-    with alone(replay.paths):
-        if settle(replay, views) and request.apply:
+    with alone(replay, views) as mended:
+        if mended and request.apply:
             return Rebuild(0, 0, 0, (), 0, (), True, True, round(time.monotonic() - began, 1))
         if request.apply:
             _claim(replay, views)

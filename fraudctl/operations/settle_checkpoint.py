@@ -8,12 +8,17 @@ that belongs to the tables, and it is moved, by whoever looks next. Before that 
 import json
 from pathlib import Path
 
+from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.lane import REPLAY
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation
 from fraudctl.database.connection import connect
+from fraudctl.runtime.files import locked
 from fraudctl.runtime.progress import Observe, Progress
+
+# Two names are changed: it takes no time.
+_LOCK_SECONDS = 30.0
 
 
 def settle_checkpoint(
@@ -25,18 +30,22 @@ def settle_checkpoint(
 
     Raises:
         UnreachableError, ConfigError: there is no connection to be had.
+        NotReadyError: somebody else has been moving it all the time.
     """
     rebuilt, live = REPLAY.checkpoint(paths), paths.checkpoint
-    query_id = _query_id(rebuilt)
-    if query_id is None or query_id == _query_id(live):
+    if not rebuilt.exists():
         return False
-    with connect(postgres, application="fraudctl replay", timeout_seconds=connect_seconds) as connection:
-        landed = continuation.newest(connection)
-    if landed is None or landed.query_id != query_id:
-        return False
-    if live.exists():
-        live.rename(_free_name(live))
-    rebuilt.rename(live)
+    with locked(paths.run / "checkpoint.lock", Deadline(_LOCK_SECONDS), purpose="moving a checkpoint"):
+        query_id = _query_id(rebuilt)
+        if query_id is None or query_id == _query_id(live):
+            return False
+        with connect(postgres, application="fraudctl replay", timeout_seconds=connect_seconds) as connection:
+            landed = continuation.newest(connection)
+        if landed is None or landed.query_id != query_id:
+            return False
+        if live.exists():
+            live.rename(_free_name(live))
+        rebuilt.rename(live)
     observe(Progress("checkpoint", "note", "the rebuilt one is in place"))
     return True
 
