@@ -90,7 +90,13 @@ def migrate(
     scripts = read_folder(folder or assets.sql() / "migrations")
     deadline = Deadline(lock_wait_seconds)
     applied: list[Migration] = []
-    with connect(endpoint, application=_APPLICATION, timeout_seconds=connect_seconds) as connection:
+    with connect(
+        endpoint,
+        application=_APPLICATION,
+        timeout_seconds=connect_seconds,
+        # Migrations name their schema; what they do not name must not depend on one that they create.
+        options={"search_path": "public"},
+    ) as connection:
         while (migration := _apply_next(connection, scripts, deadline)) is not None:
             applied.append(migration)
             observe(migration)
