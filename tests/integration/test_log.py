@@ -39,7 +39,9 @@ def own_topic(servers: str) -> Iterator[str]:
 
 def make_topic(servers: str) -> Iterator[str]:
     name = f"test-{uuid4().hex[:12]}"
-    kafka = load(flags={"kafka.topic": name, "kafka.timestamp_type": "CreateTime"}).settings.kafka
+    kafka = load(
+        flags={"kafka.topic": name, "kafka.timestamp_type": "CreateTime", "kafka.retention_hours": 1_000_000}
+    ).settings.kafka
     ensure_topic(servers, kafka, timeout_seconds=SECONDS)
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 5, "enable.idempotence": True})
     for partition, count in COUNTS.items():

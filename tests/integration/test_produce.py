@@ -81,7 +81,7 @@ def environment(home: Path, servers: str, topic: str) -> dict[str, str]:
     return clean | {
         "FRAUDCTL_HOME": str(home),
         "FRAUDCTL_PROFILE": "local",
-        "FRAUDCTL_KAFKA__PORT": servers.rpartition(":")[2],
+        "FRAUDCTL_KAFKA__BOOTSTRAP_SERVERS": servers,
         "FRAUDCTL_KAFKA__TOPIC": topic,
         "FRAUDCTL_TIMEOUTS__CONNECT_SECONDS": "2",
     }
