@@ -80,7 +80,7 @@ def environment(home: Path, servers: str, topic: str) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FRAUDCTL_")}
     return clean | {
         "FRAUDCTL_HOME": str(home),
-        "FRAUDCTL_PROFILE": "local",
+        "FRAUDCTL_PROFILE": "external",
         "FRAUDCTL_KAFKA__BOOTSTRAP_SERVERS": servers,
         "FRAUDCTL_KAFKA__TOPIC": topic,
         "FRAUDCTL_TIMEOUTS__CONNECT_SECONDS": "2",
