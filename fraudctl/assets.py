@@ -1,4 +1,4 @@
-"""Where configs/ and sql/ lie: beside the package in a checkout, inside it in an installed wheel."""
+"""Where compose/, configs/ and sql/ lie: beside the package in a checkout, inside it in an installed wheel."""
 
 from functools import cache
 from pathlib import Path
@@ -8,9 +8,14 @@ PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def root() -> Path:
-    """The folder that holds `configs/` and `sql/`."""
+    """The folder that holds `compose/`, `configs/` and `sql/`."""
     installed = PACKAGE / "_assets"
     return installed if installed.is_dir() else PACKAGE.parent
+
+
+def compose_file() -> Path:
+    """What is known about containers; its relative paths start in its own folder."""
+    return root() / "compose" / "compose.yaml"
 
 
 def configs() -> Path:
