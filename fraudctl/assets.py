@@ -1,4 +1,4 @@
-"""Where compose/, configs/ and sql/ lie: beside the package in a checkout, inside it in an installed wheel."""
+"""Where compose/, configs/ and sql/ lie: beside the package in a checkout, inside it in a wheel."""
 
 from functools import cache
 from pathlib import Path
