@@ -11,6 +11,9 @@ Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+# A name as `docker pull` takes it: registry, path, tag, digest.
+Image = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
+Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
 CATEGORY_MAX_CHARACTERS = 64
 
 
@@ -38,6 +41,20 @@ class PostgresSettings(Section):
     database: Name
     user: Name
     password_file: str
+
+
+class DockerSettings(Section):
+    """Names and sizes of containers; compose/compose.yaml takes each as FRAUDCTL_DOCKER__NAME."""
+
+    kafka_image: Image
+    postgres_image: Image
+    grafana_image: Image
+    kafka_memory: Memory
+    postgres_memory: Memory
+    grafana_memory: Memory
+    grafana_port: Port
+    profiles: tuple[Literal["grafana"], ...]
+    pull_seconds: PositiveSeconds
 
 
 class EventsSettings(Section):
@@ -144,6 +161,7 @@ class Settings(BaseSettings):
     profile: Literal["auto", "local", "docker", "external"]
     kafka: KafkaSettings
     postgres: PostgresSettings
+    docker: DockerSettings
     events: EventsSettings
     windows: WindowsSettings
     lateness: LatenessSettings

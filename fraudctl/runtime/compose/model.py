@@ -1,0 +1,115 @@
+"""What compose.yaml says, as plain values: the subset of the Compose specification that fraudctl runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port of a container, published on one address of this machine."""
+
+    address: str
+    published: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A named volume, or a folder of this machine (then `source` is its absolute path)."""
+
+    kind: Literal["volume", "bind"]
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Healthcheck:
+    """A command inside the container; all times in seconds."""
+
+    test: tuple[str, ...]
+    interval: float
+    timeout: float
+    retries: int
+    start_period: float
+
+
+@dataclass(frozen=True)
+class Need:
+    """Another service, and the state it must have reached before this one is started."""
+
+    service: str
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Logging:
+    driver: str
+    options: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One container. None leaves it to the image; `profiles` empty: it belongs to every stack."""
+
+    name: str
+    image: str
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    user: str | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    ports: tuple[Port, ...] = ()
+    healthcheck: Healthcheck | None = None
+    needs: tuple[Need, ...] = ()
+    profiles: tuple[str, ...] = ()
+    isolated: bool = False
+    read_only: bool = False
+    tmpfs: tuple[tuple[str, str], ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    memory_bytes: int | None = None
+    shm_bytes: int | None = None
+    pids_limit: int | None = None
+    stop_seconds: float = 10.0
+    logging: Logging | None = None
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Files that hold passwords: the service that makes them, and where they lie in its container."""
+
+    service: str
+    folder: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ComposeFile:
+    file: Path
+    name: str
+    services: tuple[Service, ...]
+    volumes: tuple[str, ...]
+    secrets: Secrets | None = None
+
+    def service(self, name: str) -> Service:
+        return next(service for service in self.services if service.name == name)
+
+    def chosen(self, profiles: frozenset[str]) -> tuple[Service, ...]:
+        """The services without a profile, and those of `profiles`, each after everything it needs."""
+        wanted = [each for each in self.services if not each.profiles or profiles & set(each.profiles)]
+        ordered: list[Service] = []
+        while len(ordered) < len(wanted):
+            placed = {each.name for each in ordered}
+            ordered.append(
+                next(
+                    each
+                    for each in wanted
+                    if each.name not in placed and all(need.service in placed for need in each.needs)
+                )
+            )
+        return tuple(ordered)

@@ -1,0 +1,84 @@
+"""Names and labels: by them fraudctl and `docker compose` alike recognise what belongs to a stack."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from fraudctl import __version__
+from fraudctl.runtime.compose.model import Service
+
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+VOLUME = "com.docker.compose.volume"
+NETWORK = "com.docker.compose.network"
+ONE_OFF = "com.docker.compose.oneoff"
+# Ours alone: Compose computes its own hash in a way that is nobody's business but its own.
+CONFIG_HASH = "fraudctl.config-hash"
+# Which folder of this machine holds the stack's secrets and state.
+FOLDER = "fraudctl.folder"
+
+DEFAULT_NETWORK = "default"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One stack on one engine. `folder` is its place on this machine."""
+
+    project: str
+    folder: str
+    file: Path
+
+    def container(self, service: str) -> str:
+        return f"{self.project}-{service}-1"
+
+    def volume(self, volume: str) -> str:
+        return f"{self.project}_{volume}"
+
+    @property
+    def network(self) -> str:
+        return f"{self.project}_{DEFAULT_NETWORK}"
+
+    def container_labels(self, service: Service, config_hash: str, image_id: str) -> dict[str, str]:
+        """What `docker compose ls`, `ps`, `logs` and `down` look at, and our own two."""
+        needs = ",".join(f"{need.service}:{need.condition}:false" for need in service.needs)
+        return {
+            PROJECT: self.project,
+            SERVICE: service.name,
+            ONE_OFF: "False",
+            "com.docker.compose.config-hash": config_hash,
+            "com.docker.compose.container-number": "1",
+            "com.docker.compose.depends_on": needs,
+            "com.docker.compose.image": image_id,
+            "com.docker.compose.project.config_files": str(self.file),
+            "com.docker.compose.project.working_dir": str(self.file.parent),
+            "com.docker.compose.version": f"fraudctl-{__version__}",
+            CONFIG_HASH: config_hash,
+            FOLDER: self.folder,
+        }
+
+    def volume_labels(self, volume: str) -> dict[str, str]:
+        return self._owned() | {VOLUME: volume}
+
+    def network_labels(self) -> dict[str, str]:
+        return self._owned() | {NETWORK: DEFAULT_NETWORK}
+
+    def _owned(self) -> dict[str, str]:
+        return {
+            PROJECT: self.project,
+            "com.docker.compose.version": f"fraudctl-{__version__}",
+            FOLDER: self.folder,
+        }
+
+
+def project_name(name: str, stack: str) -> str:
+    """The default stack is the project that `docker compose` makes of the file; others add their name."""
+    return name if stack == "default" else f"{name}-{stack}"
+
+
+def cluster_id(project: str) -> str:
+    """Kafka's id of the stack's cluster: always the same, so that nothing is lost with the state's file."""
+    digest = hashlib.sha256(project.encode()).digest()[:16]
+    text = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    # Kafka's tools take a leading hyphen for an option.
+    return text.replace("-", "A", 1) if text.startswith("-") else text
