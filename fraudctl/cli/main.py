@@ -17,6 +17,7 @@ from fraudctl.cli import (  # noqa: F401 - registers its commands
     migrate,
     produce,
     replay,
+    simulate,
     status,
     up,
     verify,

@@ -1,0 +1,256 @@
+"""Write a simulation's events and labels to files, or only count and digest them. No service is needed."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+
+from fraudctl.config.model import Settings
+from fraudctl.errors import UsageError
+from fraudctl.events.codec import rfc3339
+from fraudctl.simulator.arrivals import FATES
+from fraudctl.simulator.batch import GENUINE, Batch
+from fraudctl.simulator.disorder import Network
+from fraudctl.simulator.draws import Ints
+from fraudctl.simulator.labels import Labels, encode_label
+from fraudctl.simulator.preset import HabitsPreset, Preset, parse_preset
+from fraudctl.simulator.simulation import Simulation
+from fraudctl.simulator.wire import Wire
+from fraudctl.simulator.yardstick import Yardstick, yardstick
+
+HIGHEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class SimulateRequest:
+    """`preset` is the name, `document` what it says, `changes` what the command line says instead.
+
+    Without `out` and `labels` nothing is written; the digests are the same.
+    """
+
+    settings: Settings
+    preset: str
+    document: Mapping[str, object]
+    changes: Mapping[str, object]
+    seed: int
+    count: int | None = None
+    faults: bool = False
+    out: Path | None = None
+    labels: Path | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Which day of how many has just been made, and how many messages there are by now."""
+
+    day: int
+    days: int
+    messages: int
+
+
+Observe = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One run. `digest` is the SHA-256 of the event lines, `labels_digest` of the label lines.
+
+    `messages` counts lines, also second copies and spoiled ones; `faults` and `fates` come with faults only.
+    """
+
+    preset: str
+    seed: int
+    difficulty: float | None
+    transactions: int
+    messages: int
+    fraud: int
+    fraud_rate: float
+    by_scenario: dict[str, int]
+    cards: int
+    first: str
+    last: str
+    bytes: int
+    digest: str
+    labels: int
+    labels_digest: str
+    faults: dict[str, int]
+    fates: dict[str, int]
+    yardstick: Yardstick
+    seconds: float
+    out: Path | None
+    labels_file: Path | None
+
+
+def read_request(request: SimulateRequest) -> Preset:
+    """The preset that the request asks for.
+
+    Raises:
+        UsageError: seed or count has no meaning.
+        ConfigError: the preset is not valid.
+    """
+    if not 0 <= request.seed <= HIGHEST_SEED:
+        raise UsageError(f"the seed must be from 0 to {HIGHEST_SEED}, not {request.seed}")
+    if request.count is not None and request.count < 1:
+        raise UsageError(f"the count must be at least 1, not {request.count}")
+    return parse_preset(request.document, request.changes)
+
+
+def simulate(request: SimulateRequest, *, observe: Observe) -> Simulated:
+    """Run the preset to its end, or to `count` messages.
+
+    Raises:
+        UsageError: seed or count has no meaning.
+        ConfigError: the preset is not valid.
+        OSError: a file cannot be written; an older file of that name is then still whole.
+    """
+    preset = read_request(request)
+    began = time.monotonic()
+    simulation = Simulation(preset, request.settings.producer, request.settings.events, request.seed)
+    wire = Wire(simulation.names)
+    labels = Labels(simulation.names, preset.label_delay_hours, request.seed)
+    account = _Account()
+    network: Network | None = None
+    if request.faults:
+        network = Network(preset.faults, request.settings.lateness, preset.start_ms, request.seed)
+    with ExitStack() as files:
+        events_out = files.enter_context(_Output(request.out))
+        labels_out = files.enter_context(_Output(request.labels))
+        for day, (batch, lines) in enumerate(_parts(request, simulation, network, wire, account)):
+            for piece in lines:
+                events_out.write(piece)
+            for _, label in labels.of(batch):
+                labels_out.write(encode_label(label) + b"\n")
+                account.labels += 1
+            observe(Progress(min(day + 1, preset.days), preset.days, account.messages))
+    amounts, scenarios = account.amounts(), account.scenarios()
+    frauds = int((scenarios != GENUINE).sum())
+    names = simulation.names.scenarios
+    by_scenario = np.bincount(scenarios, minlength=len(names)).tolist()
+    return Simulated(
+        preset=request.preset,
+        seed=request.seed,
+        difficulty=preset.difficulty if isinstance(preset, HabitsPreset) else None,
+        transactions=len(amounts),
+        messages=account.messages,
+        fraud=frauds,
+        fraud_rate=round(frauds / max(1, len(scenarios)), 6),
+        by_scenario=dict(zip(names[1:], by_scenario[1:], strict=True)),
+        cards=account.cards,
+        first=rfc3339(account.first_ms) if scenarios.size else "",
+        last=rfc3339(account.last_ms) if scenarios.size else "",
+        bytes=events_out.bytes,
+        digest=events_out.digest,
+        labels=account.labels,
+        labels_digest=labels_out.digest,
+        faults=network.faults if network else {},
+        fates=dict(zip(FATES, account.fates.tolist(), strict=True)) if network else {},
+        yardstick=yardstick(amounts, scenarios != GENUINE),
+        seconds=round(time.monotonic() - began, 3),
+        out=request.out,
+        labels_file=request.labels,
+    )
+
+
+def _parts(
+    request: SimulateRequest, simulation: Simulation, network: Network | None, wire: Wire, account: "_Account"
+) -> Iterator[tuple[Batch, Iterator[bytes]]]:
+    """Day by day the transactions (each once) and their lines (all of them), up to the count."""
+    left = request.count
+    if network is None:
+        for batch in simulation.days():
+            part = batch if left is None else batch.take(slice(0, left))
+            account.add(part, len(part))
+            yield part, wire.lines(part)
+            left = None if left is None else left - len(part)
+            if left == 0:
+                return
+        return
+    for deliveries in network.carry(simulation.days()):
+        sent = deliveries if left is None else deliveries.take(slice(0, left))
+        once = sent.batch.take(~sent.again)
+        account.add(once, len(sent))
+        account.judge(sent.fates(request.settings.lateness))
+        yield once, (value + b"\n" for value in sent.values(wire))
+        left = None if left is None else left - len(sent)
+        if left == 0:
+            return
+
+
+class _Account:
+    """What the result says, added up part by part."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.labels = 0
+        self.first_ms = 2**62
+        self.last_ms = 0
+        self.fates = np.zeros(len(FATES), dtype=np.int64)
+        self._cards = np.zeros(0, dtype=np.int64)
+        self._amounts: list[Ints] = []
+        self._scenarios: list[Ints] = []
+
+    def add(self, transactions: Batch, messages: int) -> None:
+        self.messages += messages
+        if len(transactions):
+            self.first_ms = min(self.first_ms, int(transactions.time_ms.min()))
+            self.last_ms = max(self.last_ms, int(transactions.time_ms.max()))
+        self._cards = np.union1d(self._cards, transactions.card)
+        self._amounts.append(transactions.amount_minor)
+        self._scenarios.append(transactions.scenario)
+
+    def judge(self, fates: Ints) -> None:
+        self.fates += np.bincount(fates, minlength=len(FATES))
+
+    @property
+    def cards(self) -> int:
+        return len(self._cards)
+
+    def amounts(self) -> Ints:
+        return np.concatenate(self._amounts)
+
+    def scenarios(self) -> Ints:
+        return np.concatenate(self._scenarios)
+
+
+class _Output:
+    """Bytes on their way into a file, or nowhere; the file appears when it is complete."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._partial = file.with_name(f".{file.name}.partial") if file else None
+        self._stream: IO[bytes] | None = None
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+
+    def __enter__(self) -> "_Output":
+        if self._partial:
+            self._stream = self._partial.open("wb")
+        return self
+
+    def write(self, piece: bytes) -> None:
+        self._hash.update(piece)
+        self.bytes += len(piece)
+        if self._stream:
+            self._stream.write(piece)
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is None or self._partial is None or self._file is None:
+            return
+        try:
+            self._stream.close()
+            if kind is None:
+                self._partial.replace(self._file)
+        finally:
+            self._partial.unlink(missing_ok=True)

@@ -1,0 +1,213 @@
+"""What a network and bad clocks make of a simulation, for whole columns, every fault counted exactly.
+
+Fates follow from the definitions, not from intentions: a message is late if its arrival is more than
+`late_seconds` after its event time, whatever it was that held it up.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fraudctl.config.model import LatenessSettings
+from fraudctl.simulator.arrivals import CLEAR_MS, FATES, MINUTE_MS, ORDINARY_DELAY_MS, Fate
+from fraudctl.simulator.batch import DAY_MS, Batch, joined
+from fraudctl.simulator.draws import Draws, Ints, sorted_places
+from fraudctl.simulator.malformed import SHAPES
+from fraudctl.simulator.wire import Wire
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Times = Annotated[int, Field(ge=0, le=1000)]
+_SHARES = ("duplicates", "out_of_order", "late", "future", "clock_skew", "malformed")
+_INTACT = -1
+
+
+class Disorder(BaseModel):
+    """Shares of the transactions with one fault each, and what happens to the flow so many times a day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Sent twice.
+    duplicates: Share = 0.0
+    # Overtaken by others, and still in time.
+    out_of_order: Share = 0.0
+    # Held up for longer than is allowed.
+    late: Share = 0.0
+    # From a clock that is ahead by more than is allowed.
+    future: Share = 0.0
+    # From a clock that is wrong, to either side, within what is allowed.
+    clock_skew: Share = 0.0
+    # Bytes that are no transaction.
+    malformed: Share = 0.0
+    # Nothing arrives, and then everything at once.
+    pauses_per_day: Times = 0
+    pause_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    # What would take `burst_factor` times as long happens within `burst_seconds`; after it, a lull.
+    bursts_per_day: Times = 0
+    burst_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    burst_factor: Annotated[int, Field(ge=2, le=1000)] = 10
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Disorder":
+        if sum(getattr(self, name) for name in _SHARES) > 1:
+            raise ValueError("the shares of all faults together exceed the whole")
+        if self.pauses_per_day * self.pause_seconds * 1000 > DAY_MS:
+            raise ValueError("the pauses are longer than the day")
+        if self.bursts_per_day * self.burst_seconds * self.burst_factor * 1000 > DAY_MS:
+            raise ValueError("the bursts take more traffic than a day has")
+        return self
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """Messages in order of arrival. `again` marks second copies, `shape` how a malformed one is spoiled."""
+
+    batch: Batch
+    arrival_ms: Ints
+    again: npt.NDArray[np.bool_]
+    shape: Ints
+
+    def __len__(self) -> int:
+        return len(self.arrival_ms)
+
+    def take(self, places: "Ints | npt.NDArray[np.bool_] | slice") -> "Deliveries":
+        return Deliveries(
+            self.batch.take(places), self.arrival_ms[places], self.again[places], self.shape[places]
+        )
+
+    def fates(self, lateness: LatenessSettings) -> Ints:
+        """What becomes of each, as places in `FATES`."""
+        lag = self.arrival_ms - self.batch.time_ms
+        conditions: list[tuple[Fate, npt.NDArray[np.bool_]]] = [
+            ("malformed", self.shape != _INTACT),
+            ("late", lag > lateness.late_seconds * 1000),
+            ("future", -lag > lateness.future_seconds * 1000),
+            ("duplicate", self.again),
+        ]
+        return np.select(
+            [holds for _, holds in conditions],
+            [FATES.index(fate) for fate, _ in conditions],
+            FATES.index("counted"),
+        )
+
+    def values(self, wire: Wire) -> list[bytes]:
+        """The records' values."""
+        values = wire.values(self.batch)
+        for place in np.flatnonzero(self.shape != _INTACT):
+            values[place] = SHAPES[self.shape[place]][1](wire.transaction(self.batch, int(place)))
+        return values
+
+
+class Network:
+    """Carries the days of one simulation. `faults` counts what it did, once all days have been taken."""
+
+    def __init__(self, disorder: Disorder, lateness: LatenessSettings, start_ms: int, seed: int) -> None:
+        self._disorder = disorder
+        self._late_ms = lateness.late_seconds * 1000
+        self._future_ms = lateness.future_seconds * 1000
+        self._start_ms = start_ms
+        self._seed = seed
+        self._due = dict.fromkeys(_SHARES, 0.0)
+        self._shapes = 0
+        self.faults = dict.fromkeys((*_SHARES, "held_back", "in_bursts"), 0)
+
+    def carry(self, days: Iterable[Batch]) -> Iterator[Deliveries]:
+        """What arrives day by day, and at last what is still on its way after the last day."""
+        waiting: Deliveries | None = None
+        for day, batch in enumerate(days):
+            sent = self._sent(batch, day)
+            waiting = sent if waiting is None else _joined(waiting, sent)
+            waiting = waiting.take(sorted_places(waiting.arrival_ms - self._start_ms))
+            # Nothing of tomorrow can arrive before tomorrow.
+            ready = int(np.searchsorted(waiting.arrival_ms, self._midnight(day + 1)))
+            yield waiting.take(slice(0, ready))
+            waiting = waiting.take(slice(ready, None))
+        if waiting is not None:
+            yield waiting
+
+    def _midnight(self, day: int) -> int:
+        return self._start_ms + day * DAY_MS
+
+    def _sent(self, batch: Batch, day: int) -> Deliveries:
+        draws = Draws(self._seed, "network", day)
+        batch = self._in_bursts(batch, day, draws)
+        count = len(batch)
+        kinds = self._kinds(count, draws)
+        delay = draws.below(min(ORDINARY_DELAY_MS, self._late_ms // 4), count)
+        shift = np.zeros(count, dtype=np.int64)
+        chance = draws.uniform(count)
+
+        def spread(kind: str, low_ms: float, high_ms: float) -> Ints:
+            return (low_ms + chance[kinds[kind]] * (high_ms - low_ms)).astype(np.int64)
+
+        late, future = self._late_ms, self._future_ms
+        delay[kinds["out_of_order"]] = spread("out_of_order", 0.1 * late, 0.7 * late)
+        delay[kinds["late"]] = spread("late", late + CLEAR_MS, late + CLEAR_MS + 10 * MINUTE_MS)
+        shift[kinds["future"]] = spread("future", future + CLEAR_MS, future + CLEAR_MS + 5 * MINUTE_MS)
+        shift[kinds["clock_skew"]] = spread("clock_skew", -0.8 * late, 0.8 * future)
+        # The clock says when; a message from one that is ahead arrives before it says it was sent.
+        delay[kinds["future"]] = 0
+        arrival = batch.time_ms + delay
+        shape = np.full(count, _INTACT, dtype=np.int64)
+        spoiled = kinds["malformed"]
+        shape[spoiled] = (self._shapes + np.arange(len(spoiled))) % len(SHAPES)
+        self._shapes += len(spoiled)
+        batch = batch.at(batch.time_ms + shift)
+        twice = kinds["duplicates"]
+        once = Deliveries(batch, arrival, np.zeros(count, dtype=np.bool_), shape)
+        copies = once.take(twice)
+        later = copies.arrival_ms + 1 + spread("duplicates", 0.0, 0.4 * late)
+        copies = Deliveries(copies.batch, later, ~copies.again, copies.shape)
+        return self._held_back(_joined(once, copies), day, draws)
+
+    def _kinds(self, count: int, draws: Draws) -> dict[str, Ints]:
+        """Which rows get which fault: so many of each that the shares hold over all days together."""
+        order = draws.order(count)
+        kinds, at = {}, 0
+        for name in _SHARES:
+            self._due[name] += count * getattr(self._disorder, name)
+            number = min(int(self._due[name]), count - at)
+            self._due[name] -= number
+            self.faults[name] += number
+            kinds[name] = np.sort(order[at : at + number])
+            at += number
+        return kinds
+
+    def _in_bursts(self, batch: Batch, day: int, draws: Draws) -> Batch:
+        """Squeeze the traffic after certain moments; the order of events stays as it is."""
+        factor = self._disorder.burst_factor
+        length = self._disorder.burst_seconds * 1000 * factor
+        time = batch.time_ms.copy()
+        for begin in self._moments(self._disorder.bursts_per_day, length, day, draws):
+            inside = (batch.time_ms >= begin) & (batch.time_ms < begin + length)
+            time[inside] = begin + (batch.time_ms[inside] - begin) // factor
+            self.faults["in_bursts"] += int(inside.sum())
+        return batch.at(time)
+
+    def _held_back(self, sent: Deliveries, day: int, draws: Draws) -> Deliveries:
+        """Whatever would arrive during a pause arrives at its end."""
+        length = self._disorder.pause_seconds * 1000
+        arrival = sent.arrival_ms.copy()
+        for begin in self._moments(self._disorder.pauses_per_day, length, day, draws):
+            inside = (sent.arrival_ms >= begin) & (sent.arrival_ms < begin + length)
+            arrival[inside] = begin + length
+            self.faults["held_back"] += int(inside.sum())
+        return Deliveries(sent.batch, arrival, sent.again, sent.shape)
+
+    def _moments(self, times: int, length_ms: int, day: int, draws: Draws) -> Iterator[int]:
+        """Random moments, one in each of `times` equal parts of the day, each `length_ms` before its end."""
+        for number, chance in enumerate(draws.uniform(times).tolist()):
+            part = DAY_MS // times
+            yield self._midnight(day) + number * part + int(chance * (part - length_ms))
+
+
+def _joined(first: Deliveries, second: Deliveries) -> Deliveries:
+    return Deliveries(
+        joined([first.batch, second.batch]),
+        np.concatenate([first.arrival_ms, second.arrival_ms]),
+        np.concatenate([first.again, second.again]),
+        np.concatenate([first.shape, second.shape]),
+    )

@@ -1,0 +1,65 @@
+"""What becomes known of each fraud, and when: the lines of the topic `transactions.labels`.
+
+Only fraud is ever reported, as with chargebacks; a transaction that nobody complains about has no label.
+"""
+
+import msgspec
+import numpy as np
+
+from fraudctl.events.codec import rfc3339
+from fraudctl.simulator.batch import Batch, Names
+from fraudctl.simulator.draws import Draws
+from fraudctl.simulator.wire import transaction_ids
+
+HOUR_MS = 3_600_000
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One fraud; `reported_at` is when its label may be known, and not before."""
+
+    schema_version: int = 1
+    transaction_id: str
+    event_time: str
+    card_id: str
+    scenario: str
+    reported_at: str
+
+
+class Labels:
+    """Labels of one simulation, batch after batch; how the batches are cut does not matter."""
+
+    def __init__(self, names: Names, delay_hours: tuple[float, float], seed: int) -> None:
+        self._names = names
+        self._delay_ms = (delay_hours[0] * HOUR_MS, delay_hours[1] * HOUR_MS)
+        self._draws = Draws(seed, "labels")
+
+    def of(self, batch: Batch) -> list[tuple[int, Label]]:
+        """The labels of this batch's fraud, each with the moment of its report in ms since 1970."""
+        fraud = batch.take(np.flatnonzero(batch.fraud))
+        delay = self._draws.between(*self._delay_ms, len(fraud)).astype(np.int64)
+        names = self._names
+        return [
+            (
+                reported,
+                Label(
+                    transaction_id=transaction_id,
+                    event_time=rfc3339(time),
+                    card_id=names.cards[card],
+                    scenario=names.scenarios[scenario],
+                    reported_at=rfc3339(reported),
+                ),
+            )
+            for transaction_id, time, card, scenario, reported in zip(
+                transaction_ids(fraud),
+                fraud.time_ms.tolist(),
+                fraud.card.tolist(),
+                fraud.scenario.tolist(),
+                (fraud.time_ms + delay).tolist(),
+                strict=True,
+            )
+        ]
+
+
+def encode_label(label: Label) -> bytes:
+    """One JSON object, without a newline."""
+    return msgspec.json.encode(label)

@@ -1,0 +1,109 @@
+"""Presets as data: what a simulation is made of. configs/scenarios/*.yaml hold them."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from fraudctl.errors import ConfigError
+from fraudctl.simulator.disorder import Disorder
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+ScenarioName = Literal[
+    "amount_outlier",
+    "card_testing",
+    "velocity_burst",
+    "account_takeover",
+    "impossible_travel",
+    "compromised_merchant",
+    "bust_out",
+]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Preset(_Closed):
+    """What every preset says."""
+
+    description: Annotated[str, Field(min_length=1, max_length=300)]
+    # The first day, in UTC; only the calendar matters (which weekday it is).
+    start: Annotated[date, Field(ge=date(2000, 1, 1), le=date(2090, 1, 1))]
+    days: Annotated[int, Field(ge=1, le=3660)]
+    # How long after the transaction the cardholder's complaint is known, from and to.
+    label_delay_hours: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=8760)]]
+    faults: Disorder = Disorder()
+
+    @model_validator(mode="after")
+    def _from_to(self) -> "_Preset":
+        if self.label_delay_hours[0] > self.label_delay_hours[1]:
+            raise ValueError("label_delay_hours must go from the shorter to the longer")
+        return self
+
+    @property
+    def start_ms(self) -> int:
+        """Midnight of the first day, in ms since 1970."""
+        return int(datetime.combine(self.start, time(), UTC).timestamp()) * 1000
+
+
+class HabitsPreset(_Preset):
+    """Cards with habits, and seven kinds of fraud that depart from them."""
+
+    model: Literal["habits"]
+    cards: Annotated[int, Field(ge=1, le=10_000_000)]
+    merchants: Annotated[int, Field(ge=1, le=1_000_000)]
+    transactions_per_card_day: Annotated[float, Field(gt=0, le=100)]
+    # The share of transactions that are fraud.
+    fraud_rate: Annotated[float, Field(ge=0, le=0.5)]
+    # 0 = any threshold on the amount finds it, 1 = its amounts are the card's own.
+    difficulty: Share
+    # Shares of the fraudulent transactions, by their weight.
+    mix: dict[ScenarioName, Annotated[float, Field(ge=0)]]
+
+    @model_validator(mode="after")
+    def _some_scenario(self) -> "HabitsPreset":
+        if self.fraud_rate > 0 and sum(self.mix.values()) <= 0:
+            raise ValueError("mix: at least one scenario must have a weight above zero")
+        return self
+
+
+class HandbookPreset(_Preset):
+    """The simulator published with the Fraud Detection Handbook."""
+
+    model: Literal["handbook"]
+    customers: Annotated[int, Field(ge=1, le=1_000_000)]
+    terminals: Annotated[int, Field(ge=1, le=1_000_000)]
+    # A customer uses the terminals nearer than this, on a map of 100 by 100.
+    radius: Annotated[float, Field(gt=0, le=150)]
+
+
+Preset = HabitsPreset | HandbookPreset
+_PRESETS: TypeAdapter[Preset] = TypeAdapter(Annotated[Preset, Field(discriminator="model")])
+
+
+def parse_preset(document: Mapping[str, object], changes: Mapping[str, object]) -> Preset:
+    """Give a preset's document its meaning; `changes` replace what it says (those that are not None).
+
+    Raises:
+        ConfigError: something is not as it must be; the detail names each place.
+    """
+    given: dict[str, Any] = {
+        **document,
+        **{key: value for key, value in changes.items() if value is not None},
+    }
+    try:
+        return _PRESETS.validate_python(given)
+    except ValidationError as error:
+        models = ("habits.", "handbook.")
+        lines = []
+        for problem in error.errors(include_url=False):
+            place = ".".join(str(part) for part in problem["loc"])
+            for model in models:
+                place = place.removeprefix(model)
+            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}".removeprefix(": "))
+        raise ConfigError(
+            "the preset is not valid", detail="\n".join(lines), hint="compare it with configs/scenarios"
+        ) from error
