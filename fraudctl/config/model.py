@@ -1,5 +1,6 @@
 """Settings, typed and frozen. Values live in configs/*.yaml; this page says what is allowed."""
 
+import shlex
 import unicodedata
 from typing import Annotated, Literal
 
@@ -118,7 +119,14 @@ class SparkSettings(Section):
     max_offsets_per_trigger: Positive
     state_store: Literal["memory", "rocksdb"]
     fast_checkpoint: bool
+    java_options: str
     stop_grace_seconds: PositiveSeconds
+
+    @field_validator("java_options")
+    @classmethod
+    def _splits(cls, options: str) -> str:
+        shlex.split(options)  # raises ValueError for a quotation that does not end
+        return options
 
 
 class LandingSettings(Section):

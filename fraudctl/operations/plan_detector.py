@@ -1,5 +1,6 @@
 """Everything that is settled before the detector starts: services asked, jars there, job and command line."""
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def plan_detector(
         ivy_home=jars.ivy_home(paths),
         ivy_settings=assets.configs() / "ivysettings.xml",
         java_home=java.home,
-        java_options=java.options,
+        java_options=[*java.options, *shlex.split(settings.spark.java_options)],
         local_fs_jars=local_fs,
         log4j_file=assets.configs() / "log4j2-detector.properties",
         scratch=scratch,

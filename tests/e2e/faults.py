@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import signal
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from tests.conftest import NewStack
 from tests.e2e import scenario
 from tests.stacks import Stack
 
-# How often the tests of kills and zombies repeat what they do; `make kill-matrix` sets it higher. Taken out
-# of the environment: commands that tests start refuse variables that are no settings.
-KILLS = int(os.environ.pop("FRAUDCTL_KILLS", "1"))
+# `make kill-matrix` sets it: every failpoint, and more of everything. Taken out of the environment: commands
+# that tests start refuse variables that are no settings.
+WHOLE_MATRIX = bool(os.environ.pop("FRAUDCTL_WHOLE_MATRIX", ""))
 
 _TABLES = (
     "SELECT * FROM fraud.fraud_metrics ORDER BY window_start, window_end, category",
@@ -39,6 +40,12 @@ def landings(database: str) -> int:
         ).fetchone()
     assert row
     return int(row[0])
+
+
+def spread(seconds: list[float]) -> str:
+    """Median and 95th percentile (by linear interpolation) of some durations, in seconds."""
+    p95 = statistics.quantiles(seconds, n=20, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
+    return f"p50 {statistics.median(seconds):.1f} s, p95 {p95:.1f} s"
 
 
 def elsewhere(new_stack: NewStack, stack: Stack, **settings: str) -> Stack:

@@ -37,7 +37,7 @@ def event(name: str, event_time: str) -> bytes:
 
 
 def at(moment: datetime) -> str:
-    return rfc3339(round(moment.timestamp() * 1000))
+    return rfc3339(int(moment.timestamp() * 1000))  # never later than the moment itself
 
 
 def hostile(number: int, now: datetime) -> dict[bytes, str]:

@@ -15,12 +15,13 @@ pytestmark = pytest.mark.services
 SEED = 20_261_124
 BAR = [
     pytest.mark.slow,
-    pytest.mark.timeout(900 * faults.KILLS),
+    pytest.mark.fault,
+    pytest.mark.timeout(7_200 if faults.WHOLE_MATRIX else 1_800),
     pytest.mark.bar(3, "kill -9 at random moments", target="diff 0, all that was sent has landed"),
 ]
 
 
-RANDOM_KILLS = 10 if faults.KILLS == 1 else 5 * faults.KILLS // 2
+RANDOM_KILLS = 50 if faults.WHOLE_MATRIX else 20
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(RANDOM_KILLS, marks=BAR)])
