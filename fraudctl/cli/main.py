@@ -12,6 +12,7 @@ from fraudctl.cli import (  # noqa: F401 - registers its commands
     detect,
     doctor,
     down,
+    drill,
     env,
     logs,
     migrate,

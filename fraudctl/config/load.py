@@ -20,6 +20,8 @@ ENV_PREFIX = "FRAUDCTL_"
 ENV_NOT_SETTINGS = frozenset(
     {"FRAUDCTL_HOME", "FRAUDCTL_STACK", "FRAUDCTL_CACHE_DIR", "FRAUDCTL_CONFIG", failpoints.VARIABLE}
 )
+# Settings of one command each; how services run is another question.
+_OWN_PROFILES = frozenset({"demo", "drill"})
 
 Tree = dict[str, Any]
 
@@ -54,7 +56,7 @@ def load(
     layers.append(("environment", environment))
     layers.append(("flag", _nest(flags or {})))
     if profile:
-        layers.append(("flag --profile", {} if profile == "demo" else {"profile": profile}))
+        layers.append(("flag --profile", {} if profile in _OWN_PROFILES else {"profile": profile}))
     known = set(_leaf_keys(Settings))
     merged: Tree = {}
     origins: dict[str, str] = {}

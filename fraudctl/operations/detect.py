@@ -42,6 +42,10 @@ _ERRORS: dict[int, type[FraudctlError]] = {
 }
 
 
+class DetectorKilledError(UnreachableError):
+    """The detector left no outcome behind: it was killed, or never came as far as that."""
+
+
 @dataclass(frozen=True)
 class DetectRequest:
     settings: Settings
@@ -318,7 +322,7 @@ def _raise_outcome(plan: DetectorPlan, record: processes.ProcessRecord) -> None:
         if outcome.get("process") == record.pid:
             break
     else:
-        raise UnreachableError(
+        raise DetectorKilledError(
             "the detector ended without a word: it was killed, or spark-submit itself failed",
             detail="\n".join(tail(log, 5)),
             hint=f"nothing is lost, run `fraudctl detect` again; the whole log is {log}",

@@ -116,6 +116,19 @@ def is_alive(record: ProcessRecord | None) -> bool:
     return record is not None and start_of(record.pid) == record.started
 
 
+def is_halted(record: ProcessRecord) -> bool:
+    """True while the recorded process is stopped by a signal (SIGSTOP, Ctrl-Z)."""
+    try:
+        return is_alive(record) and psutil.Process(record.pid).status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wake(record: ProcessRecord) -> None:
+    """Let a halted process group go on."""
+    _signal_group(record, signal.SIGCONT)
+
+
 def age_seconds(record: ProcessRecord) -> float:
     """How long ago the recorded process started; 0 when it is gone."""
     try:
@@ -156,7 +169,7 @@ def start_of(pid: int) -> str | None:
     """When the process of this pid started, in a form that never changes; None if it is gone or a zombie."""
     child = _children.get(pid)
     if child is not None and child.poll() is not None:
-        del _children[pid]
+        _children.pop(pid, None)  # another thread may have seen the same
         return None
     try:
         process = psutil.Process(pid)

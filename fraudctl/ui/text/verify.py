@@ -27,7 +27,7 @@ def progress() -> Iterator[Observer]:
 
 def verification(result: Verification, limit: int) -> str:
     """The whole report; of the differences at most `limit` lines are shown."""
-    return "\n".join([*_read(result), "", *_fates(result), "", *_differences(result, limit), verdict(result)])
+    return "\n".join([*_read(result), "", *_fates(result), "", *differences(result, limit), verdict(result)])
 
 
 def verdict(result: Verification) -> str:
@@ -74,7 +74,8 @@ def _fates(result: Verification) -> Iterator[str]:
         )
 
 
-def _differences(result: Verification, limit: int) -> Iterator[str]:
+def differences(result: Verification, limit: int) -> Iterator[str]:
+    """Every difference by name, at most `limit` of them, and a blank line; nothing if there is none."""
     lines = [_finding(finding) for finding in result.ledger_findings]
     lines += [_window(row) for row in result.window_differences]
     lines += [_letter(letter) for letter in result.dead_letter_differences]

@@ -1,0 +1,136 @@
+"""A drill on a terminal: cycles in a table that grows, a line a cycle otherwise; and the verdict."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from fraudctl.config.paths import StackPaths
+from fraudctl.operations.drill import DrillResult, remains
+from fraudctl.operations.drilling.plan import Cycle
+from fraudctl.operations.drilling.rig import CycleReport
+from fraudctl.operations.produce import Progress as Traffic
+from fraudctl.ui.console import say, talk
+from fraudctl.ui.text import verify as verify_text
+
+_SHOWN_DIFFERENCES = 20
+_COLUMNS = ("cycle", "fault", "place", "outcome", "back after")
+
+
+class DrillView:
+    """Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=talk(), auto_refresh=False, transient=True) if talk().is_terminal else None
+        self._context: AbstractContextManager[object] = self._live or nullcontext()
+        self._plan: tuple[Cycle, ...] = ()
+        self._reports: list[CycleReport] = []
+
+    def __enter__(self) -> "DrillView":
+        self._context.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._context.__exit__(None, None, None)
+
+    def planned(self, seed: int, plan: tuple[Cycle, ...]) -> None:
+        """Say what will happen; with the seed it can be made to happen again."""
+        self._plan = plan
+        say(f"seed {seed}, {len(plan)} cycles:")
+        for number, cycle in enumerate(plan, start=1):
+            say(f"  {number}. {cycle.fault} at {cycle.where}")
+
+    def now(self, what: str, traffic: Traffic | None) -> None:
+        if self._live:
+            self._live.update(Group(self._drawn(), Text(state(what, traffic), style="dim")), refresh=True)
+
+    def cycle(self, report: CycleReport) -> None:
+        self._reports.append(report)
+        if self._live:
+            self._live.update(self._drawn(), refresh=True)
+        else:
+            say(line(len(self._reports), len(self._plan), report))
+
+    def _drawn(self) -> Table:
+        table = _table(self._reports)
+        table.caption = "Ctrl-C: end after this cycle, and verify"
+        if len(self._reports) < len(self._plan):
+            cycle = self._plan[len(self._reports)]
+            table.add_row(str(len(self._reports) + 1), cycle.fault, cycle.where, "…", "", style="dim")
+        return table
+
+
+def state(what: str, traffic: Traffic | None) -> str:
+    """What is waited for, and how the load stands."""
+    if traffic is None:
+        return what
+    account = traffic.deliveries
+    return (
+        f"{what}; load {traffic.rate:,.0f}/s, sent {account.sent:,}, acknowledged {account.acknowledged:,}"
+        + (f", waiting for Kafka: {traffic.trouble}" if traffic.trouble else "")
+    )
+
+
+def line(number: int, cycles: int, report: CycleReport) -> str:
+    """One finished cycle in one line."""
+    return (
+        f"cycle {number} of {cycles}: {report.fault} at {report.place}: {report.outcome}, "
+        f"back after {report.back_seconds:.1f} s" + ("" if report.as_promised else ", NOT AS PROMISED")
+    )
+
+
+def summary(result: DrillResult) -> RenderableType:
+    """The cycles, the account and the verdict; every difference by name."""
+    lines = []
+    if len(result.cycles) < result.cycles_planned:
+        lines.append(f"stopped early: {len(result.cycles)} of {result.cycles_planned} cycles")
+    if result.back_p95_seconds is not None:
+        lines.append(f"back to processing: p95 {result.back_p95_seconds:.1f} s")
+    lines.append(
+        f"sent {result.sent:,}, acknowledged {result.acknowledged:,}, read {result.events_read:,} "
+        f"= {result.counted:,} counted + {result.duplicate:,} duplicate + {result.rejected:,} rejected"
+    )
+    lines += verify_text.differences(result.verification, _SHOWN_DIFFERENCES)
+    verdict = Text(_verdict(result), style="bold green" if result.passed else "bold red")
+    return Group(_table(result.cycles), Text("\n".join(lines)), verdict)
+
+
+def _table(reports: Iterable[CycleReport]) -> Table:
+    table = Table(title="drill", title_justify="left")
+    for name in _COLUMNS:
+        table.add_column(name, justify="right" if name in ("cycle", "back after") else "left")
+    for number, report in enumerate(reports, start=1):
+        back = f"{report.back_seconds:.1f} s"
+        outcome = report.outcome + ("" if report.as_promised else ": NOT AS PROMISED")
+        style = "" if report.as_promised else "bold red"
+        table.add_row(str(number), report.fault, report.place, outcome, back, style=style)
+    return table
+
+
+def _verdict(result: DrillResult) -> str:
+    if result.passed:
+        return (
+            f"PASS: {len(result.cycles)} faults, {result.rows_compared:,} window rows against a recount: "
+            f"0 differences, seed {result.seed}"
+        )
+    return (
+        f"FAIL ({result.verdict}): {result.rows_compared:,} window rows against a recount: "
+        f"{result.differences} differences, seed {result.seed}"
+    )
+
+
+def next_steps(result: DrillResult, paths: StackPaths) -> str:
+    """What is left, and what to type now."""
+    option = "" if paths.stack == "default" else f" --stack {paths.stack}"
+    if result.kept is None:
+        return "Nothing is left running."
+    if result.passed:
+        return f"The stack still runs. End it with: fraudctl down{option} --volumes --yes"
+    return (
+        f"{remains(paths, result.seed)}\n"
+        f"Look at it with: fraudctl up{option}; fraudctl verify-idempotency{option}\n"
+        f"Remove it with: fraudctl down{option} --volumes --yes"
+    )
