@@ -1,8 +1,10 @@
 """Ports on 127.0.0.1: is one free, and if not, who holds it."""
 
 import errno
+import secrets
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -10,6 +12,8 @@ from fraudctl.errors import RefusedError
 
 LOOPBACK = "127.0.0.1"
 _SHOWN_CHARACTERS = 160
+_LASTING = range(20_000, 32_000)
+_NEAR_ENDS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,31 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: frozenset[int] = frozenset()) -> int:
-    """A port that nobody listens on, and that is not in `taken`."""
+    """A port that nobody listens on, and that is not in `taken`.
+
+    If possible none that the kernel gives to the near end of a connection: while a service is away, any
+    client could be given its port, even one that tries to reach that service and then reaches itself, and
+    the service could not come back to its place.
+    """
+    near_ends = _near_ends()
+    lasting = [port for port in _LASTING if port not in near_ends and port not in taken]
+    while lasting:
+        port = lasting.pop(secrets.randbelow(len(lasting)))
+        if is_free(port):
+            return port
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind((LOOPBACK, 0))
             port = int(probe.getsockname()[1])
         if port not in taken:
             return port
+
+
+def _near_ends() -> range:
+    if not _NEAR_ENDS.is_file():
+        return range(49_152, 65_536)  # what is set aside for that by IANA
+    low, high = _NEAR_ENDS.read_text(encoding="ascii").split()
+    return range(int(low), int(high) + 1)
 
 
 def holder(port: int) -> Holder:

@@ -26,7 +26,25 @@ def test_a_free_port_is_free() -> None:
     require_free(port, service="kafka", setting="kafka.port")
 
 
+def test_a_free_port_is_not_one_that_a_connection_could_be_given() -> None:
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", free_port()))
+        server.listen()
+        client.connect(server.getsockname())
+        assert client.getsockname()[1] in ports._near_ends()
+    assert not {free_port() for _ in range(20)} & set(ports._near_ends())
+
+
 def test_a_free_port_avoids_what_is_planned_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = (free_port(), free_port())
+    monkeypatch.setattr(ports, "_LASTING", two)
+    assert free_port(frozenset({two[0]})) == two[1]
+
+
+def test_a_free_port_is_found_where_every_port_may_be_given_to_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ports, "_near_ends", lambda: range(1024, 65_536))
     first, second = free_port(), free_port()
     offered = iter([first, second])
 
