@@ -122,6 +122,7 @@ def new_stack(
         ports.append(free_port(frozenset(ports)))
     kept |= {
         "FRAUDCTL_HOME": str(home),
+        "FRAUDCTL_PROFILE": "local",
         "FRAUDCTL_KAFKA__PORT": str(ports[0]),
         "FRAUDCTL_KAFKA__CONTROLLER_PORT": str(ports[1]),
         "FRAUDCTL_POSTGRES__PORT": str(ports[2]),

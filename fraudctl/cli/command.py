@@ -40,7 +40,11 @@ Stack = Annotated[
 ]
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", help="How services run: local. Also FRAUDCTL_PROFILE.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--profile",
+        help="How services run: local, docker, external. Also FRAUDCTL_PROFILE.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Config = Annotated[
     Path | None,

@@ -1,5 +1,6 @@
 """fraudctl down: stop the stack."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -31,7 +32,8 @@ def down(
         console.say("nothing was done")
         return ExitCode.ANSWER_IS_NO
     with ProgressView() as progress:
-        report = operation(DownRequest(session.settings(), session.paths, volumes), observe=progress.show)
+        request = DownRequest(session.settings(), session.paths, volumes, dict(os.environ))
+        report = operation(request, observe=progress.show)
     console.write(to_json.dumps(report) if as_json else text.report(report))
     return ExitCode.DONE
 

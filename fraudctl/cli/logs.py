@@ -1,13 +1,13 @@
 """fraudctl logs: what the services wrote."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from fraudctl.cli.command import Session, command
 from fraudctl.cli.signals import graceful
-from fraudctl.operations.logs import LogLine, LogsRequest, Service
-from fraudctl.operations.logs import logs as operation
+from fraudctl.runtime.log_files import Service
 from fraudctl.ui import console
 
 
@@ -19,9 +19,13 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Print the last lines of the services' logs."""
+    from fraudctl.operations.logs import LogLine, LogsRequest
+    from fraudctl.operations.logs import logs as operation
+
+    request = LogsRequest(session.settings(), session.paths, service, lines, follow, dict(os.environ))
 
     def show(line: LogLine) -> None:
         console.write(line.text if service else f"{line.service:<8} | {line.text}")
 
     with graceful() as stop:
-        operation(LogsRequest(session.paths, service, lines, follow), stop=stop, on_line=show)
+        operation(request, stop=stop, on_line=show)

@@ -1,5 +1,7 @@
 """fraudctl status: how the stack is."""
 
+import os
+
 from fraudctl.cli.command import Json, Session, command
 from fraudctl.errors import ExitCode
 from fraudctl.ui import as_json as to_json
@@ -17,6 +19,6 @@ def status(session: Session, as_json: Json = False) -> int:
     from fraudctl.operations.status import status as operation
     from fraudctl.ui.text import status as text
 
-    report = operation(StatusRequest(session.settings(), session.paths))
+    report = operation(StatusRequest(session.settings(), session.paths, dict(os.environ)))
     console.write(to_json.dumps(report) if as_json else text.report(report))
     return ExitCode.DONE if report.healthy else ExitCode.ANSWER_IS_NO

@@ -1,9 +1,9 @@
 """Stop everything that runs in a stack; keep its data unless told otherwise."""
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from signal import SIGTERM, Signals
 
 from fraudctl.clock import Deadline
 from fraudctl.config.lane import REPLAY
@@ -12,19 +12,20 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.operations import detect
 from fraudctl.runtime import stack
+from fraudctl.runtime.local import stop_recorded
 from fraudctl.runtime.processes import is_alive, read_record
-from fraudctl.runtime.processes import stop as stop_process
 from fraudctl.runtime.progress import Observe, Progress, silent
-from fraudctl.runtime.services import kafka, postgres
+from fraudctl.runtime.stack import Profile
 
 
 @dataclass(frozen=True)
 class DownRequest:
-    """`volumes` removes the stack's folder: data, logs, secrets and state."""
+    """`volumes` removes the stack's folder (data, logs, secrets and state) and its containers' volumes."""
 
     settings: Settings
     paths: StackPaths
     volumes: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,37 @@ def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
         NotReadyError: another command was changing the stack all the time, or a process outlived KILL.
         RefusedError: a process belongs to another user.
     """
-    paths = request.paths
-    if not paths.root.is_dir():
+    settings, paths = request.settings, request.paths
+    existed = paths.root.is_dir()
+    profiles = _profiles(request)
+    if "docker" not in profiles and not existed:
         return DownReport(dict.fromkeys(("detector", "kafka", "postgres"), "was not running"), None, None)
-    deadline = Deadline(request.settings.timeouts.down_seconds)
+    drivers = [stack.driver_of(profile, settings, paths, request.environ) for profile in profiles]
+    deadline = Deadline(settings.timeouts.down_seconds)
     with stack.changing(paths, deadline):
         stopped = {"detector": _stop_detector(request, observe)}
-        replay = _stop(REPLAY.record(paths), deadline, None, "replay", observe)
+        replay = stop_recorded(REPLAY.record(paths), deadline, None, "replay", observe)
         if replay != "was not running":
             stopped["replay"] = replay
-        for service in (kafka, postgres):
-            record = service.record_file(paths)
-            stopped[service.NAME] = _stop(record, deadline, service.STOP_SIGNAL, service.NAME, observe)
-        removed = _remove(paths.root) if request.volumes else None
+        for driver in drivers:
+            stopped |= driver.stop(deadline, observe, volumes=request.volumes)
+        # The lock's folder is nothing to keep, if there was no stack.
+        removed = _remove(paths.root) if request.volumes or not existed else None
     return DownReport(stopped, removed, None if removed else paths.root)
+
+
+def _profiles(request: DownRequest) -> list[Profile]:
+    """What is to be stopped: the chosen profile's services, and those of the last `up` if they are others."""
+    settings, paths = request.settings, request.paths
+    try:
+        state = stack.read_state(paths)
+        chosen = stack.choose_profile(settings, paths)[0]
+    except RefusedError:
+        # Whoever mends a damaged state must be able to stop everything first.
+        state, chosen = None, "docker" if settings.profile == "docker" else "local"
+    # A stack with external services has none of its own, unless some are left from before.
+    first: Profile = "local" if chosen == "external" else chosen
+    return list(dict.fromkeys([first, *([state.profile] if state is not None else [])]))
 
 
 def _stop_detector(request: DownRequest, observe: Observe) -> str:
@@ -68,22 +86,8 @@ def _stop_detector(request: DownRequest, observe: Observe) -> str:
         observe(Progress("detector", "begun", "finishing its batch"))
         asked = detect.stop_detached(request.paths, request.settings.spark.stop_grace_seconds)
     # A part of its process group may have outlived the rest.
-    rest = _stop(file, Deadline(5.0), None, "detector", observe)
+    rest = stop_recorded(file, Deadline(5.0), None, "detector", observe)
     return "stopped" if asked and rest == "was not running" else rest
-
-
-def _stop(file: Path, deadline: Deadline, first: Signals | None, name: str, observe: Observe) -> str:
-    record = read_record(file)
-    if record is None:
-        return "was not running"
-    if is_alive(record):
-        observe(Progress(name, "begun", "stopping"))
-    # Something is always left for the process to end by itself, whatever the others have used up.
-    how = stop_process(record, max(5.0, deadline.remaining()), first or SIGTERM)
-    file.unlink(missing_ok=True)
-    if how != "was not running":
-        observe(Progress(name, "done", how))
-    return how
 
 
 def _remove(folder: Path) -> Path:

@@ -1,7 +1,7 @@
-"""Ask every part of a stack how it is: by its process record, and by a client's own question."""
+"""Ask every part of a stack how it is: by whatever runs it, and by a client's own question."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,9 +13,9 @@ from fraudctl.database import creation, migrations
 from fraudctl.errors import FraudctlError
 from fraudctl.operations import detect
 from fraudctl.runtime import stack
-from fraudctl.runtime.processes import ProcessRecord, age_seconds, is_alive, read_record
+from fraudctl.runtime.driver import Look, ServiceName
+from fraudctl.runtime.processes import is_alive, read_record
 from fraudctl.runtime.readiness import Probe, is_ready
-from fraudctl.runtime.services import kafka, postgres
 
 T = TypeVar("T")
 State = Literal["running", "starting", "unhealthy", "stopped"]
@@ -23,8 +23,11 @@ State = Literal["running", "starting", "unhealthy", "stopped"]
 
 @dataclass(frozen=True)
 class StatusRequest:
+    """`environ` tells where an engine is, for a stack that `docker compose` has started."""
+
     settings: Settings
     paths: StackPaths
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class KafkaStatus:
     state: State
     bootstrap_servers: str
     pid: int | None
+    container: str | None
     log: Path | None
     problem: str
 
@@ -48,7 +52,16 @@ class PostgresStatus:
     user: str
     password_file: Path
     pid: int | None
+    container: str | None
     log: Path | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class GrafanaStatus:
+    state: State
+    url: str
+    container: str | None
     problem: str
 
 
@@ -64,6 +77,7 @@ class Services:
     kafka: KafkaStatus
     postgres: PostgresStatus
     detector: DetectorStatus
+    grafana: GrafanaStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,7 @@ class MigrationsStatus:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """`healthy`: both services answer, the topic exists and no migration is pending.
+    """`healthy`: broker and database (and Grafana, if chosen) answer, the topic exists, nothing is pending.
 
     The detector runs only when asked to; it has no part in that verdict.
     """
@@ -104,54 +118,58 @@ def status(request: StatusRequest) -> StatusReport:
         RefusedError: the stack's own files cannot be read.
     """
     settings, paths = request.settings, request.paths
-    profile, reason = stack.choose_profile(settings)
-    endpoints = stack.addresses(settings, paths)
+    profile, reason = stack.choose_profile(settings, paths, request.environ)
+    endpoints = stack.addresses(settings, paths, profile)
     seconds = settings.timeouts.connect_seconds
-    own = profile == "local"
-    broker = _kafka(endpoints, paths, settings, own)
-    database = _postgres(endpoints, paths, settings, own)
+    looks: Mapping[ServiceName, Look] = {}
+    if profile != "external":
+        looks = stack.driver_of(profile, settings, paths, request.environ).look()
+    broker = _kafka(endpoints, settings, looks.get("kafka"))
+    database = _postgres(endpoints, settings, looks.get("postgres"))
+    board = _grafana(settings, paths, looks.get("grafana"))
     topic = _topic(endpoints, settings.kafka.topic, seconds, broker.state)
     schema = _migrations(endpoints, seconds, database.state)
     healthy = (
         broker.state == "running"
         and database.state == "running"
+        and (board is None or board.state == "running")
         and topic.exists
         and not schema.pending
         and not schema.problem
     )
-    return StatusReport(profile, reason, healthy, Services(broker, database, _detector(paths)), topic, schema)
+    services = Services(broker, database, _detector(paths), board)
+    return StatusReport(profile, reason, healthy, services, topic, schema)
 
 
-def _state(record: ProcessRecord | None, own: bool, probe: Probe, settings: Settings) -> tuple[State, str]:
-    """What is not ours to start is judged by its answer alone."""
-    if own and not is_alive(record):
-        return "stopped", ""
+def _state(look: Look | None, probe: Probe, settings: Settings) -> tuple[State, str]:
+    """What is not ours to start has no look, and is judged by its answer alone."""
+    if look is not None and not look.running:
+        return "stopped", look.problem
     ready, problem = is_ready(probe, settings.timeouts.connect_seconds)
     if ready:
         return "running", ""
-    young = own and record is not None and age_seconds(record) < settings.timeouts.up_seconds
+    age = look.age_seconds if look is not None else None
+    young = age is not None and age < settings.timeouts.up_seconds
     return "starting" if young else "unhealthy", problem
 
 
-def _kafka(endpoints: Endpoints, paths: StackPaths, settings: Settings, own: bool) -> KafkaStatus:
+def _kafka(endpoints: Endpoints, settings: Settings, look: Look | None) -> KafkaStatus:
     def probe(seconds: float) -> None:
         topics.probe(endpoints.bootstrap_servers, timeout_seconds=seconds)
 
-    record = read_record(kafka.record_file(paths))
-    state, problem = _state(record, own, probe, settings)
-    pid, log = _whereabouts(record, kafka.log_file(paths), own, state)
-    return KafkaStatus(state, endpoints.bootstrap_servers, pid, log, problem)
+    state, problem = _state(look, probe, settings)
+    place = look or Look(True)
+    return KafkaStatus(state, endpoints.bootstrap_servers, place.pid, place.container, place.log, problem)
 
 
-def _postgres(endpoints: Endpoints, paths: StackPaths, settings: Settings, own: bool) -> PostgresStatus:
+def _postgres(endpoints: Endpoints, settings: Settings, look: Look | None) -> PostgresStatus:
     endpoint = endpoints.postgres
 
     def probe(seconds: float) -> None:
         creation.probe_server(endpoint, timeout_seconds=seconds)
 
-    record = read_record(postgres.record_file(paths))
-    state, problem = _state(record, own, probe, settings)
-    pid, log = _whereabouts(record, postgres.log_file(paths), own, state)
+    state, problem = _state(look, probe, settings)
+    place = look or Look(True)
     return PostgresStatus(
         state=state,
         dsn=endpoint.dsn(),
@@ -160,18 +178,23 @@ def _postgres(endpoints: Endpoints, paths: StackPaths, settings: Settings, own: 
         database=endpoint.database,
         user=endpoint.user,
         password_file=endpoint.password_file,
-        pid=pid,
-        log=log,
+        pid=place.pid,
+        container=place.container,
+        log=place.log,
         problem=problem,
     )
 
 
-def _whereabouts(
-    record: ProcessRecord | None, log: Path, own: bool, state: State
-) -> tuple[int | None, Path | None]:
-    if not own:
-        return None, None
-    return (record.pid if record is not None and state != "stopped" else None), log
+def _grafana(settings: Settings, paths: StackPaths, look: Look | None) -> GrafanaStatus | None:
+    """Its runtime's own healthcheck is believed: there is no client of it here."""
+    if look is None:
+        return None
+    known = stack.read_state(paths)
+    port = known.ports.grafana if known is not None else settings.docker.grafana_port
+    state: State = "unhealthy" if look.problem else "running"
+    return GrafanaStatus(
+        state if look.running else "stopped", f"http://127.0.0.1:{port}", look.container, look.problem
+    )
 
 
 def _detector(paths: StackPaths) -> DetectorStatus:

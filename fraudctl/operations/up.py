@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,26 +14,18 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.database import creation, migrations
 from fraudctl.errors import NotReadyError, RefusedError
 from fraudctl.runtime import stack
+from fraudctl.runtime.driver import Driver, Probes
 from fraudctl.runtime.files import make_folder
-from fraudctl.runtime.jars import SET_NAMES, SetName, ensure_jars
-from fraudctl.runtime.java import Java, find_java
-from fraudctl.runtime.ports import free_port, is_free, require_free
-from fraudctl.runtime.processes import ProcessRecord, is_alive, read_record
-from fraudctl.runtime.processes import stop as stop_process
+from fraudctl.runtime.local import DOWNLOAD_SECONDS
 from fraudctl.runtime.progress import Observe, Progress
-from fraudctl.runtime.readiness import wait_ready
-from fraudctl.runtime.services import kafka, postgres
-from fraudctl.runtime.stack import Ports, StackState
+from fraudctl.runtime.stack import StackState
 
 MINIMUM_FREE_BYTES = 500_000_000
-# A first download of about 110 MB has its own time, whatever timeouts.up_seconds says.
-DOWNLOAD_SECONDS = 900.0
-_UNDO_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class UpRequest:
-    """`environ` tells where Java is, and how downloads leave this machine."""
+    """`environ` tells where Java and Docker are, and how downloads leave this machine."""
 
     settings: Settings
     paths: StackPaths
@@ -45,22 +36,33 @@ class UpRequest:
 @dataclass(frozen=True)
 class KafkaUp:
     bootstrap_servers: str
-    pid: int
-    log: Path
+    pid: int | None
+    container: str | None
+    log: Path | None
 
 
 @dataclass(frozen=True)
 class PostgresUp:
     dsn: str
-    pid: int
-    log: Path
+    pid: int | None
+    container: str | None
+    log: Path | None
     password_file: Path
+
+
+@dataclass(frozen=True)
+class GrafanaUp:
+    url: str
+    user: str
+    password_file: Path
+    container: str | None
 
 
 @dataclass(frozen=True)
 class ServicesUp:
     kafka: KafkaUp
     postgres: PostgresUp
+    grafana: GrafanaUp | None
 
 
 @dataclass(frozen=True)
@@ -76,22 +78,24 @@ class UpReport:
     changed: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class UpPlan:
+    """What `up` would do to the services; database, schema and topic come after them."""
+
+    profile: str
+    reason: str
+    steps: tuple[str, ...]
+
+
 @dataclass
 class _Run:
-    """What one `up` shares between its two threads. Appending to a list is atomic."""
+    """What the steps of one `up` share."""
 
     request: UpRequest
-    observe: Observe
-    deadline: Deadline
+    driver: Driver
     state: StackState
-    # Set when the user asks to stop, and when the other service has failed.
-    stop: StopFlag = field(default_factory=StopFlag)
-    started: list[ProcessRecord] = field(default_factory=list)
+    deadline: Deadline
     changed: list[str] = field(default_factory=list)
-
-    @property
-    def paths(self) -> StackPaths:
-        return self.request.paths
 
     @property
     def settings(self) -> Settings:
@@ -111,37 +115,46 @@ def up(
     On failure (or when `stop` is set) whatever this run started is stopped again; data and logs stay.
 
     Raises:
-        RefusedError: nothing to start under this profile, a port is taken, or there is no room.
-        UnreachableError, DataError: the jars cannot be had, or are not the locked ones.
+        RefusedError: nothing to start under this profile, a port or a name is taken, or there is no room.
+        UnreachableError, DataError: no engine answers, or jars or images cannot be had.
         NotReadyError: a service ended or was not ready in time.
     """
-    if stack.choose_profile(request.settings)[0] == "external":
-        raise RefusedError(
-            "there is nothing to start: the profile external uses services that run elsewhere",
-            hint="run `fraudctl migrate`, then `fraudctl status`",
-        )
     settings, paths = request.settings, request.paths
+    profile, reason = stack.choose_profile(settings, paths, request.environ)
+    driver = stack.driver_of(profile, settings, paths, request.environ)
     make_folder(paths.root)
     _refuse_without_room(paths.root, room)
     # Whoever is before us may be downloading.
     turn = Deadline(settings.timeouts.up_seconds + DOWNLOAD_SECONDS)
     with stack.changing(paths, turn, stop, observe):
-        running = _running(paths)
-        # Before the download: who has to change a port should not have to wait for it.
-        state = stack.planned_state(settings, paths, _ports(request, running, stack.read_state(paths)))
-        java: Java | None = None
-        jars: dict[SetName, tuple[Path, ...]] = {}
-        if "kafka" not in running:
-            java, jars = _java_and_jars(request, observe, stop)
-        run = _Run(request, observe, Deadline(settings.timeouts.up_seconds), state)
+        old = stack.read_state(paths)
+        _refuse_other_profile(old, driver, request)
+        state = driver.plan(old, reason, any_port=request.any_port)
+        driver.fetch(observe, stop)
+        run = _Run(request, driver, state, Deadline(settings.timeouts.up_seconds))
         try:
             if stack.write_state(paths, state):
                 observe(Progress("stack", "note", f"profile {state.profile} ({state.reason})"))
-            _start_services(run, running, java, jars.get("broker", ()), stop)
+            driver.start(_probes(state), run.deadline, observe, stop)
             return _furnish(run)
         except BaseException:
-            _undo(run)
+            driver.undo(observe)
             raise
+
+
+def plan(request: UpRequest) -> UpPlan:
+    """What `up` would do, and nothing done.
+
+    Raises:
+        RefusedError, UnreachableError: as `up` raises them before it begins.
+    """
+    settings, paths = request.settings, request.paths
+    profile, reason = stack.choose_profile(settings, paths, request.environ)
+    driver = stack.driver_of(profile, settings, paths, request.environ)
+    old = stack.read_state(paths)
+    _refuse_other_profile(old, driver, request)
+    driver.plan(old, reason, any_port=request.any_port)
+    return UpPlan(profile, reason, driver.steps())
 
 
 def _refuse_without_room(folder: Path, room: Callable[[Path], int]) -> None:
@@ -155,125 +168,27 @@ def _refuse_without_room(folder: Path, room: Callable[[Path], int]) -> None:
         )
 
 
-def _running(paths: StackPaths) -> dict[str, ProcessRecord]:
-    records = {
-        "kafka": read_record(kafka.record_file(paths)),
-        "postgres": read_record(postgres.record_file(paths)),
-    }
-    return {name: record for name, record in records.items() if record is not None and is_alive(record)}
-
-
-def _java_and_jars(
-    request: UpRequest, observe: Observe, stop: StopFlag
-) -> tuple[Java, dict[SetName, tuple[Path, ...]]]:
-    java = find_java(request.paths, request.environ, observe)
-    observe(Progress("java", "done", f"{java.version} from {java.source}"))
-    deadline = Deadline(DOWNLOAD_SECONDS)
-    # The detector's sets are fetched as well: once `up` has succeeded, nothing needs the network any more.
-    jars = {name: ensure_jars(name, java, request.paths, deadline, observe, stop=stop) for name in SET_NAMES}
-    return java, jars
-
-
-def _ports(request: UpRequest, running: Mapping[str, ProcessRecord], old: StackState | None) -> Ports:
-    """A stack keeps its ports, so that clients find it again; new ones come from the settings.
-
-    With --any-port, one that is in use is gone round.
-    """
-    kafka_settings, postgres_settings = request.settings.kafka, request.settings.postgres
-    asked = Ports(kafka_settings.port, kafka_settings.controller_port, postgres_settings.port)
-    if running and old is None:
+def _refuse_other_profile(old: StackState | None, driver: Driver, request: UpRequest) -> None:
+    """Two brokers of one stack, each with half of the log, would be worse than a refusal."""
+    if old is None or old.profile == driver.profile:
+        return
+    before = stack.driver_of(old.profile, request.settings, request.paths, request.environ)
+    running = [name for name, found in before.look().items() if found.running]
+    if running:
         raise RefusedError(
-            f"{' and '.join(sorted(running))} of this stack run, but the stack's state is gone",
-            detail=f"{request.paths.state_file} is missing: nobody knows at which ports",
-            hint="stop them with `fraudctl down`, then run `fraudctl up`",
+            f"this stack runs under the profile {old.profile}, not {driver.profile}",
+            detail=f"{' and '.join(running)} of it run",
+            hint=f"stop it with `fraudctl down --profile {old.profile}`, or choose another name with --stack",
         )
-    base = old.ports if old is not None and old.configured == asked else asked
-    wanted = {
-        "kafka.port": base.kafka,
-        "kafka.controller_port": base.controller,
-        "postgres.port": base.postgres,
+
+
+def _probes(state: StackState) -> Probes:
+    """Whether clients get an answer; each is given the seconds it may take."""
+    endpoints = state.endpoints
+    return {
+        "kafka": lambda seconds: topics.probe(endpoints.bootstrap_servers, timeout_seconds=seconds),
+        "postgres": lambda seconds: creation.probe_server(endpoints.postgres, timeout_seconds=seconds),
     }
-    if old is not None:
-        if "kafka" in running:
-            wanted |= {"kafka.port": old.ports.kafka, "kafka.controller_port": old.ports.controller}
-        if "postgres" in running:
-            wanted["postgres.port"] = old.ports.postgres
-    chosen: dict[str, int] = {}
-    for setting, port in wanted.items():
-        service = setting.partition(".")[0]
-        if service not in running:
-            if request.any_port and (not is_free(port) or port in chosen.values()):
-                port = free_port(frozenset(wanted.values()) | frozenset(chosen.values()))
-            require_free(port, service=service, setting=setting)
-        if port in chosen.values():
-            raise RefusedError(f"{setting} is {port}, which another service of the stack has already")
-        chosen[setting] = port
-    return Ports(chosen["kafka.port"], chosen["kafka.controller_port"], chosen["postgres.port"])
-
-
-def _start_services(
-    run: _Run, running: Mapping[str, ProcessRecord], java: Java | None, jars: tuple[Path, ...], stop: StopFlag
-) -> None:
-    """Both at the same time; as soon as one fails or the user has had enough, neither is waited for."""
-    with ThreadPoolExecutor(2, thread_name_prefix="up") as pool:
-        try:
-            left: set[Future[None]] = {
-                pool.submit(_start_postgres, run, running.get("postgres")),
-                pool.submit(_start_kafka, run, running.get("kafka"), java, jars),
-            }
-            while left:
-                done, left = wait(left, timeout=0.1, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                if stop.is_set:
-                    raise KeyboardInterrupt
-        finally:
-            run.stop.set()
-    # From here on only this thread is left.
-    run.stop = stop
-
-
-def _start_postgres(run: _Run, record: ProcessRecord | None) -> None:
-    endpoint = run.state.endpoints.postgres
-    if record is None:
-        run.observe(Progress("postgres", "begun", "starting"))
-        if postgres.prepare(run.paths, run.settings.postgres, run.deadline, run.stop):
-            run.changed.append("postgres initialised")
-        record = postgres.start(run.paths, run.deadline, port=endpoint.port)
-        run.started.append(record)
-        run.changed.append("postgres started")
-
-    def probe(seconds: float) -> None:
-        creation.probe_server(endpoint, timeout_seconds=seconds)
-
-    wait_ready(record, probe, run.deadline, postgres.log_file(run.paths), run.stop)
-    run.observe(Progress("postgres", "done", f"ready at {endpoint.host}:{endpoint.port}"))
-
-
-def _start_kafka(run: _Run, record: ProcessRecord | None, java: Java | None, jars: tuple[Path, ...]) -> None:
-    servers = run.state.endpoints.bootstrap_servers
-    if record is None:
-        assert java is not None
-        run.observe(Progress("kafka", "begun", "starting"))
-        if kafka.prepare(run.paths, java, jars, run.deadline, run.stop):
-            run.changed.append("kafka formatted")
-        ports = run.state.ports
-        record = kafka.start(
-            run.paths,
-            java,
-            jars,
-            run.settings.kafka,
-            port=ports.kafka,
-            controller_port=ports.controller,
-        )
-        run.started.append(record)
-        run.changed.append("kafka started")
-
-    def probe(seconds: float) -> None:
-        topics.probe(servers, timeout_seconds=seconds)
-
-    wait_ready(record, probe, run.deadline, kafka.log_file(run.paths), run.stop)
-    run.observe(Progress("kafka", "done", f"ready at {servers}"))
 
 
 def _furnish(run: _Run) -> UpReport:
@@ -298,35 +213,35 @@ def _furnish(run: _Run) -> UpReport:
     return _report(run, endpoints, topic, len(migrated.applied) + len(migrated.already))
 
 
+def _grafana(run: _Run, container: str | None) -> GrafanaUp:
+    return GrafanaUp(
+        url=f"http://127.0.0.1:{run.state.ports.grafana}",
+        user="admin",
+        password_file=run.request.paths.secrets / "grafana.password",
+        container=container,
+    )
+
+
 def _report(run: _Run, endpoints: Endpoints, topic: TopicReport, schema_version: int) -> UpReport:
-    running = _running(run.paths)
-    if len(running) < 2:
+    found = run.driver.look()
+    if not all(look.running for look in found.values()):
         raise NotReadyError(
             "a service ended right after it had been ready", hint="look at `fraudctl logs`, then try again"
         )
+    kafka, postgres, grafana = found["kafka"], found["postgres"], found.get("grafana")
+    password_file = endpoints.postgres.password_file
     return UpReport(
         profile=run.state.profile,
         reason=run.state.reason,
         services=ServicesUp(
-            KafkaUp(endpoints.bootstrap_servers, running["kafka"].pid, kafka.log_file(run.paths)),
+            KafkaUp(endpoints.bootstrap_servers, kafka.pid, kafka.container, kafka.log),
             PostgresUp(
-                endpoints.postgres.dsn(),
-                running["postgres"].pid,
-                postgres.log_file(run.paths),
-                endpoints.postgres.password_file,
+                endpoints.postgres.dsn(), postgres.pid, postgres.container, postgres.log, password_file
             ),
+            _grafana(run, grafana.container) if grafana else None,
         ),
         endpoints=endpoints,
         topic=topic,
         schema_version=schema_version,
-        changed=tuple(run.changed),
+        changed=(*run.driver.changed, *run.changed),
     )
-
-
-def _undo(run: _Run) -> None:
-    for record in run.started:
-        first = postgres.STOP_SIGNAL if record.name == postgres.NAME else kafka.STOP_SIGNAL
-        stop_process(record, _UNDO_GRACE_SECONDS, first)
-        run.observe(Progress(record.name, "done", "stopped again"))
-    if run.started:
-        run.observe(Progress("stack", "note", f"data and logs are kept in {run.paths.root}"))

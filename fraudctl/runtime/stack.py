@@ -1,121 +1,97 @@
 """One named stack: which profile it runs under, at which addresses, and who may change it just now."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import ConfigError, RefusedError, UnreachableError
-from fraudctl.runtime.files import is_locked, locked, make_folder, write_whole
-from fraudctl.runtime.ports import LOOPBACK
-from fraudctl.runtime.processes import is_alive, read_record
+from fraudctl.runtime.driver import Driver, ServiceName
+from fraudctl.runtime.files import is_locked, locked
+from fraudctl.runtime.local import LocalDriver
 from fraudctl.runtime.progress import Observe, Progress, silent
-from fraudctl.runtime.services import kafka as kafka_service
-from fraudctl.runtime.services import postgres as postgres_service
+from fraudctl.runtime.state import (
+    Ports,
+    Profile,
+    StackState,
+    planned_state,
+    read_state,
+    write_state,
+)
 
-Profile = Literal["local", "external"]
-ServiceName = Literal["kafka", "postgres"]
-
-
-@dataclass(frozen=True)
-class Ports:
-    kafka: int
-    controller: int
-    postgres: int
-
-
-@dataclass(frozen=True)
-class StackState:
-    """What `up` decided, so that later commands agree with it."""
-
-    profile: Profile
-    reason: str
-    ports: Ports
-    # What the settings asked for; `ports` differs when --any-port went round a port in use.
-    configured: Ports
-    database: str
-    user: str
-    password_file: str
-
-    @property
-    def endpoints(self) -> Endpoints:
-        return Endpoints(
-            bootstrap_servers=f"{LOOPBACK}:{self.ports.kafka}",
-            postgres=PostgresEndpoint(
-                LOOPBACK, self.ports.postgres, self.database, self.user, Path(self.password_file)
-            ),
-        )
+__all__ = [
+    "Ports",
+    "Profile",
+    "StackState",
+    "addresses",
+    "being_changed",
+    "changing",
+    "choose_profile",
+    "driver_of",
+    "endpoints",
+    "planned_state",
+    "read_state",
+    "write_state",
+]
 
 
-def read_state(paths: StackPaths) -> StackState | None:
-    """What the last `up` wrote; None before the first one.
-
-    Raises:
-        RefusedError: the file holds something else.
-    """
-    try:
-        document = json.loads(paths.state_file.read_text(encoding="utf-8"))
-        ports = {name: Ports(**document[name]) for name in ("ports", "configured")}
-        return StackState(**{**document, **ports})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RefusedError(
-            f"the stack's state {paths.state_file} cannot be read",
-            detail=str(error),
-            hint="stop the stack with `fraudctl down`, remove the file, and run `fraudctl up`",
-        ) from error
-
-
-def write_state(paths: StackPaths, state: StackState) -> bool:
-    """Write the state down; False if it was the same already."""
-    if read_state(paths) == state:
-        return False
-    make_folder(paths.run)
-    write_whole(paths.state_file, json.dumps(asdict(state), indent=2) + "\n", mode=0o644)
-    return True
-
-
-def choose_profile(settings: Settings) -> tuple[Profile, str]:
+def choose_profile(
+    settings: Settings, paths: StackPaths, environ: Mapping[str, str] | None = None
+) -> tuple[Profile, str]:
     """The profile in force, and why.
 
+    What the settings name comes first, then what the stack's first `up` chose. Only a new stack with the
+    profile `auto` looks for an engine, and only where `environ` is given.
+
     Raises:
-        RefusedError: the profile is not there yet.
+        RefusedError: the stack's state cannot be read.
     """
-    if settings.profile == "external":
-        return "external", "the settings name it"
-    if settings.profile == "docker":
-        raise RefusedError(
-            "the profile docker cannot run anything yet",
-            detail="this version starts its services as child processes only",
-            hint="use `--profile local`",
-        )
-    if settings.profile == "local":
-        return "local", "the settings name it"
+    if settings.profile != "auto":
+        return settings.profile, "the settings name it"
     if settings.kafka.bootstrap_servers:
         return "external", "kafka.bootstrap_servers names a broker"
-    return "local", "auto: this version starts services as child processes only, Docker is not supported yet"
+    state = read_state(paths)
+    if state is not None:
+        return state.profile, state.reason
+    if environ is None:
+        return "local", "auto: nobody has looked for Docker yet"
+    from fraudctl.runtime.docker.choice import docker_suits
+
+    suits, reason = docker_suits(settings, environ)
+    return ("docker" if suits else "local"), reason
 
 
-def planned_state(settings: Settings, paths: StackPaths, ports: Ports | None = None) -> StackState:
-    """The state of the stack's own services according to the settings (and other ports, if given)."""
-    profile, reason = choose_profile(settings)
-    wanted = Ports(settings.kafka.port, settings.kafka.controller_port, settings.postgres.port)
-    return StackState(
-        profile=profile,
-        reason=reason,
-        ports=ports or wanted,
-        configured=wanted,
-        database=settings.postgres.database,
-        user=settings.postgres.user,
-        password_file=str(postgres_service.password_file(paths, settings.postgres)),
-    )
+def driver_of(
+    profile: Profile, settings: Settings, paths: StackPaths, environ: Mapping[str, str] | None = None
+) -> Driver:
+    """Whoever runs the services of a stack under this profile.
+
+    A stack stays with the engine that it was first brought up on, unless `environ` names another one.
+
+    Raises:
+        UnreachableError: the engine does not answer.
+        RefusedError: the profile external runs nothing.
+    """
+    if profile == "local":
+        return LocalDriver(settings, paths, environ or {})
+    if profile == "external":
+        raise RefusedError(
+            "there is nothing to start or stop: the profile external uses services that run elsewhere",
+            hint="run `fraudctl migrate`, then `fraudctl status`",
+        )
+    from fraudctl.runtime.docker.address import EngineAddress, find_engine
+    from fraudctl.runtime.docker.driver import DockerDriver
+
+    state = read_state(paths)
+    given = environ or {}
+    if state is not None and state.engine and not (given.get("DOCKER_HOST") or given.get("DOCKER_CONTEXT")):
+        address = EngineAddress(state.engine, "the stack's state", state.engine_tls)
+    else:
+        address = find_engine(given)
+    return DockerDriver(settings, paths, address)
 
 
 def endpoints(
@@ -130,26 +106,35 @@ def endpoints(
     Raises:
         UnreachableError: a service of the stack's own that is needed does not run.
         ConfigError: the profile is external, and the settings do not say where its services are.
-        RefusedError: the stack's state cannot be read.
+        RefusedError: the stack's state cannot be read, or says that it runs under another profile.
     """
-    if choose_profile(settings)[0] == "external":
+    profile = choose_profile(settings, paths)[0]
+    if profile == "external":
         return _external(settings, need)
     state = read_state(paths)
     remedy = "start it with `fraudctl up`" + ("" if paths.stack == "default" else f" --stack {paths.stack}")
     if state is None:
         raise UnreachableError(f"stack {paths.stack!r} is not up", detail=f"in {paths.home}", hint=remedy)
-    records = {"kafka": kafka_service.record_file(paths), "postgres": postgres_service.record_file(paths)}
+    if state.profile != profile:
+        raise RefusedError(
+            f"stack {paths.stack!r} was brought up under the profile {state.profile}, not {profile}",
+            hint="leave --profile and FRAUDCTL_PROFILE away, or choose another stack with --stack",
+        )
+    looks = driver_of(state.profile, settings, paths).look() if need else {}
     for name in need:
-        if not is_alive(read_record(records[name])):
+        if name not in looks or not looks[name].running:
             raise UnreachableError(f"{name} of stack {paths.stack!r} does not run", hint=remedy)
     return state.endpoints
 
 
-def addresses(settings: Settings, paths: StackPaths) -> Endpoints:
+def addresses(settings: Settings, paths: StackPaths, profile: Profile) -> Endpoints:
     """The same to look at: also of a stack that is down, or was never up."""
-    if choose_profile(settings)[0] == "external":
+    if profile == "external":
         return _external(settings, ())
-    return (read_state(paths) or planned_state(settings, paths)).endpoints
+    state = read_state(paths)
+    if state is None or state.profile != profile:
+        state = planned_state(settings, paths, profile, "")
+    return state.endpoints
 
 
 def _external(settings: Settings, need: tuple[ServiceName, ...]) -> Endpoints:

@@ -41,29 +41,42 @@ def settings(**flags: object) -> Settings:
     return load(flags={name.replace("__", "."): value for name, value in flags.items()}).settings
 
 
-def test_auto_is_local_and_says_why() -> None:
-    profile, reason = stack.choose_profile(settings())
+def test_auto_is_local_without_an_engine_and_says_why(paths: StackPaths, tmp_path: Path) -> None:
+    nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
+    profile, reason = stack.choose_profile(settings(), paths, nowhere)
     assert profile == "local"
-    assert "not supported yet" in reason
-    assert stack.choose_profile(settings(kafka__bootstrap_servers="broker:9092"))[0] == "external"
-    with pytest.raises(RefusedError, match="docker"):
-        stack.choose_profile(settings(profile="docker"))
+    assert reason.startswith("auto: the Docker engine's socket is missing")
+    external = settings(kafka__bootstrap_servers="broker:9092")
+    assert stack.choose_profile(external, paths, nowhere)[0] == "external"
+
+
+@pytest.mark.parametrize("profile", ["local", "docker", "external"])
+def test_a_named_profile_is_taken_unasked(paths: StackPaths, profile: str) -> None:
+    assert stack.choose_profile(settings(profile=profile), paths) == (profile, "the settings name it")
+
+
+def test_auto_stays_with_what_the_first_up_chose(paths: StackPaths) -> None:
+    make_folder(paths.run)
+    stack.write_state(paths, stack.planned_state(settings(), paths, "docker", "auto: Docker answered"))
+    assert stack.choose_profile(settings(), paths) == ("docker", "auto: Docker answered")
+    with pytest.raises(RefusedError, match="brought up under the profile docker, not local"):
+        stack.endpoints(settings(profile="local"), paths)
 
 
 def test_endpoints_are_those_of_the_state_and_its_services_must_run(paths: StackPaths) -> None:
     chosen = settings(kafka__port=1111, postgres__port=2222)
-    assert stack.addresses(chosen, paths).bootstrap_servers == "127.0.0.1:1111"
+    assert stack.addresses(chosen, paths, "local").bootstrap_servers == "127.0.0.1:1111"
     with pytest.raises(UnreachableError, match="is not up"):
         stack.endpoints(chosen, paths)
     make_folder(paths.run)
-    state = stack.planned_state(chosen, paths, Ports(3333, 4444, 5555))
+    state = stack.planned_state(chosen, paths, "local", "", Ports(3333, 4444, 5555))
     assert stack.write_state(paths, state) is True
     assert stack.write_state(paths, state) is False
     assert stack.read_state(paths) == state
     with pytest.raises(UnreachableError, match="kafka of stack 'default' does not run"):
         stack.endpoints(chosen, paths)
     found = stack.endpoints(chosen, paths, need=())
-    assert found == stack.addresses(chosen, paths)
+    assert found == stack.addresses(chosen, paths, "local")
     assert found.bootstrap_servers == "127.0.0.1:3333"
     assert (found.postgres.host, found.postgres.port) == ("127.0.0.1", 5555)
     assert found.postgres.password_file == paths.secrets / "postgres.password"

@@ -1,6 +1,7 @@
 """The state of a stack as lines of text."""
 
 from fraudctl.operations.status import StatusReport
+from fraudctl.ui.text.places import place
 
 
 def report(result: StatusReport) -> str:
@@ -9,9 +10,14 @@ def report(result: StatusReport) -> str:
     topic, schema = result.topic, result.migrations
     pending = f"{len(schema.pending)} pending: {', '.join(schema.pending)}"
     rows = [
-        ("kafka", kafka.state, kafka.bootstrap_servers + _pid(kafka.pid), kafka.problem),
-        ("postgres", postgres.state, postgres.dsn + _pid(postgres.pid), postgres.problem),
-        ("detector", detector.state, _pid(detector.pid).strip(), ""),
+        ("kafka", kafka.state, kafka.bootstrap_servers + place(kafka.pid, kafka.container), kafka.problem),
+        (
+            "postgres",
+            postgres.state,
+            postgres.dsn + place(postgres.pid, postgres.container),
+            postgres.problem,
+        ),
+        ("detector", detector.state, place(detector.pid, None).strip(), ""),
         (
             "topic",
             "there" if topic.exists else "unknown" if kafka.state != "running" else "missing",
@@ -25,9 +31,8 @@ def report(result: StatusReport) -> str:
             schema.problem,
         ),
     ]
+    if grafana := result.services.grafana:
+        shown = grafana.url + place(None, grafana.container)
+        rows.insert(2, ("grafana", grafana.state, shown, grafana.problem))
     lines = [f"{name:<9} {state:<10} {text}{f'  ({why})' if why else ''}" for name, state, text, why in rows]
     return "\n".join([*(line.rstrip() for line in lines), f"profile   {result.profile} ({result.reason})"])
-
-
-def _pid(pid: int | None) -> str:
-    return f"  (pid {pid})" if pid else ""

@@ -1,6 +1,7 @@
 """What `up` did, and what to type next."""
 
-from fraudctl.operations.up import UpReport
+from fraudctl.operations.up import UpPlan, UpReport
+from fraudctl.ui.text.places import place
 
 NEXT = """\
 next:
@@ -10,16 +11,25 @@ next:
   eval "$(fraudctl env)"         let psql, kcat or a notebook connect"""
 
 
+def plan(result: UpPlan) -> str:
+    """One line a step, then the profile."""
+    steps = result.steps or ("nothing is to be done: all of it runs",)
+    return "\n".join([*steps, f"profile {result.profile} ({result.reason})"])
+
+
 def report(result: UpReport) -> str:
     """One line a service, then one about what has changed."""
     kafka, postgres = result.services.kafka, result.services.postgres
     lines = [
-        f"kafka     {kafka.bootstrap_servers}  (pid {kafka.pid})",
-        f"postgres  {postgres.dsn}  (pid {postgres.pid})",
+        f"kafka     {kafka.bootstrap_servers}{place(kafka.pid, kafka.container)}",
+        f"postgres  {postgres.dsn}{place(postgres.pid, postgres.container)}",
         f"topic     {result.topic.topic}, {result.topic.partitions} partitions, "
         f"{result.topic.settings['message.timestamp.type']}",
         f"schema    version {result.schema_version}",
     ]
+    if grafana := result.services.grafana:
+        where = f"user {grafana.user}, password in {grafana.password_file}"
+        lines.insert(2, f"grafana   {grafana.url}{place(None, grafana.container)}  {where}")
     lines += [f"note      topic {result.topic.topic}: {each}" for each in result.topic.differences]
     lines.append(f"changed   {', '.join(result.changed) or 'nothing: all of it was running'}")
     return "\n".join(lines)

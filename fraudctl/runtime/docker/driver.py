@@ -1,0 +1,238 @@
+"""The profile `docker`: the services of compose.yaml as containers."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fraudctl import assets
+from fraudctl.clock import Deadline, StopFlag
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths
+from fraudctl.errors import ConfigError, RefusedError
+from fraudctl.runtime.compose.model import ComposeFile
+from fraudctl.runtime.compose.read import load_compose
+from fraudctl.runtime.docker.address import EngineAddress
+from fraudctl.runtime.docker.engine import Engine
+from fraudctl.runtime.docker.execute import Execution
+from fraudctl.runtime.docker.identity import Identity, cluster_id, project_name
+from fraudctl.runtime.docker.look import look
+from fraudctl.runtime.docker.observed import Container, Observed
+from fraudctl.runtime.docker.plan import Plan, plan_down, plan_up
+from fraudctl.runtime.docker.secret_files import SecretFiles
+from fraudctl.runtime.driver import LogSource, Look, Probes, ServiceName
+from fraudctl.runtime.ports import free_port
+from fraudctl.runtime.progress import Observe, Progress
+from fraudctl.runtime.state import Ports, Profile, StackState, asked_ports, password_file, planned_state
+
+# What the broker needs beside its heap: threads, buffers, the class library.
+_KAFKA_OVERHEAD_MB = 256
+_UNITS_MB = {"m": 1, "g": 1024}
+
+
+class DockerDriver:
+    """A `Driver` over one engine."""
+
+    profile: Profile = "docker"
+
+    def __init__(self, settings: Settings, paths: StackPaths, address: EngineAddress) -> None:
+        """Raises UnreachableError if no engine answers there."""
+        self.changed: list[str] = []
+        self._settings = settings
+        self._paths = paths
+        self._address = address
+        self._engine = Engine(address)
+        self._file = load_compose(assets.compose_file(), self._variables(asked_ports(settings)))
+        project = project_name(self._file.name, paths.stack)
+        self._identity = Identity(project, str(paths.root), self._file.file)
+        self._plan = Plan(())
+        self._execution: Execution | None = None
+
+    @property
+    def _profiles(self) -> frozenset[str]:
+        return frozenset(self._settings.docker.profiles)
+
+    def services(self) -> tuple[ServiceName, ...]:
+        return ("kafka", "postgres", "grafana") if "grafana" in self._profiles else ("kafka", "postgres")
+
+    def look(self) -> Mapping[ServiceName, Look]:
+        self._secrets().gather()
+        containers = {each.service: each for each in self._observe().containers if self._is_mine(each)}
+        return {name: _look(containers.get(name)) for name in self.services()}
+
+    def plan(self, old: StackState | None, reason: str, *, any_port: bool) -> StackState:
+        self._refuse_too_little_memory()
+        asked = asked_ports(self._settings)
+        ports = old.ports if old is not None and old.configured == asked else asked
+        self._file = self._read(ports)
+        observed = self._observe()
+        if any_port:
+            ports = self._round(ports, observed)
+            self._file = self._read(ports)
+        self._plan = plan_up(self._file, self._profiles, self._identity, observed)
+        return planned_state(
+            self._settings,
+            self._paths,
+            "docker",
+            reason,
+            ports,
+            engine=self._address.host,
+            engine_tls=self._address.tls,
+        )
+
+    def steps(self) -> tuple[str, ...]:
+        return tuple(step.text for step in self._plan.steps)
+
+    def fetch(self, observe: Observe, stop: StopFlag) -> None:
+        docker = self._settings.docker
+        names = {
+            docker.kafka_image: "docker.kafka_image",
+            docker.postgres_image: "docker.postgres_image",
+            docker.grafana_image: "docker.grafana_image",
+        }
+        execution = self._execute(observe, stop, {})
+        execution.pull(self._plan, names, Deadline(docker.pull_seconds))
+
+    def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
+        self._execution = self._execute(observe, stop, probes)
+        self._execution.run(self._plan, deadline)
+
+    def undo(self, observe: Observe) -> None:
+        if self._execution is not None:
+            self._execution.undo()
+            observe(Progress("stack", "note", f"secrets and logs are kept in {self._paths.root}"))
+
+    def halt(self, service: ServiceName, deadline: Deadline, observe: Observe) -> str:
+        if not self.look().get(service, Look(False)).running:
+            return "was not running"
+        observe(Progress(service, "begun", "stopping"))
+        grace = min(self._file.service(service).stop_seconds, max(5.0, deadline.remaining()))
+        self._engine.stop(self._identity.container(service), grace)
+        observe(Progress(service, "done", "stopped"))
+        return "stopped"
+
+    def stop(self, deadline: Deadline, observe: Observe, *, volumes: bool) -> dict[str, str]:
+        observed = self._observe()
+        running = {
+            each.service for each in observed.containers if self._is_mine(each) and each.state == "running"
+        }
+        plan = plan_down(self._file, self._identity, observed, volumes=volumes)
+        execution = self._execute(observe, StopFlag(), {})
+        execution.run(plan, deadline)
+        names = dict.fromkeys([*self.services(), *sorted(running)])
+        return {name: "stopped" if name in running else "was not running" for name in names}
+
+    def log(self, service: ServiceName) -> LogSource:
+        return ContainerLog(self._engine, self._identity.container(service))
+
+    def execute(
+        self, service: ServiceName, argv: Sequence[str], on_output: Callable[[bytes, bool], None]
+    ) -> int:
+        if not self.look().get(service, Look(False)).running:
+            raise RefusedError(f"{service} does not run", hint="start it with `fraudctl up`")
+        return self._engine.run(self._identity.container(service), argv, on_output)
+
+    def _variables(self, ports: Ports) -> dict[str, str]:
+        """Every plain setting under the name that an environment variable would give it."""
+        found = {
+            f"FRAUDCTL_{section.upper()}__{key.upper()}": str(value)
+            for section, values in self._settings.model_dump(mode="json").items()
+            if isinstance(values, dict)
+            for key, value in values.items()
+            if isinstance(value, str | int | float)
+        }
+        return found | {
+            "FRAUDCTL_KAFKA__PORT": str(ports.kafka),
+            "FRAUDCTL_POSTGRES__PORT": str(ports.postgres),
+            "FRAUDCTL_DOCKER__GRAFANA_PORT": str(ports.grafana),
+        }
+
+    def _read(self, ports: Ports) -> ComposeFile:
+        variables = self._variables(ports) | {"KAFKA_CLUSTER_ID": cluster_id(self._identity.project)}
+        return load_compose(assets.compose_file(), variables)
+
+    def _observe(self) -> Observed:
+        services = self._file.chosen(self._profiles)
+        return look(
+            self._engine,
+            self._identity,
+            services=[each.name for each in services],
+            images=[each.image for each in services],
+            ports=[port.published for each in services for port in each.ports],
+        )
+
+    def _is_mine(self, container: Container) -> bool:
+        return container.project == self._identity.project and container.folder in (
+            None,
+            self._identity.folder,
+        )
+
+    def _round(self, ports: Ports, observed: Observed) -> Ports:
+        """Another port for each that is not to be had."""
+        wanted = {"kafka": ports.kafka, "postgres": ports.postgres, "grafana": ports.grafana}
+        for name, port in wanted.items():
+            if port in observed.ports and name in self.services():
+                wanted[name] = free_port(frozenset(wanted.values()))
+        return Ports(wanted["kafka"], ports.controller, wanted["postgres"], wanted["grafana"])
+
+    def _secrets(self) -> SecretFiles:
+        secrets = self._file.secrets
+        places = {name: self._paths.secrets / name for name in (secrets.files if secrets else ())}
+        if "postgres.password" in places:
+            places["postgres.password"] = password_file(self._settings, self._paths)
+        container = self._identity.container(secrets.service) if secrets else ""
+        return SecretFiles(self._engine, secrets, container, places)
+
+    def _execute(self, observe: Observe, stop: StopFlag, probes: Probes) -> Execution:
+        return Execution(
+            engine=self._engine,
+            file=self._file,
+            identity=self._identity,
+            secrets=self._secrets(),
+            logs=self._paths.logs,
+            observe=observe,
+            stop=stop,
+            probes={str(name): probe for name, probe in probes.items()},
+            changed=self.changed,
+        )
+
+    def _refuse_too_little_memory(self) -> None:
+        text, heap = self._settings.docker.kafka_memory, self._settings.kafka.heap_mb
+        if int(text[:-1]) * _UNITS_MB[text[-1]] < heap + _KAFKA_OVERHEAD_MB:
+            raise ConfigError(
+                f"docker.kafka_memory is {text}, which is too little for kafka.heap_mb = {heap}",
+                hint=f"allow at least {heap + _KAFKA_OVERHEAD_MB}m, or make the heap smaller",
+            )
+
+
+def _look(container: Container | None) -> Look:
+    if container is None:
+        return Look(False)
+    if container.state != "running":
+        code = f" (exit code {container.exit_code})" if container.exit_code else ""
+        return Look(False, container=container.name, problem=f"its container is {container.state}{code}")
+    age = time.time() - container.started_at if container.started_at is not None else None
+    problem = "its container is unhealthy" if container.health == "unhealthy" else ""
+    return Look(True, age, container=container.name, problem=problem)
+
+
+@dataclass
+class ContainerLog:
+    """A `LogSource` over what a container writes; new lines are known by the engine's stamps."""
+
+    engine: Engine
+    name: str
+    newest: str = ""
+
+    def exists(self) -> bool:
+        return self.engine.inspect(self.name) is not None
+
+    def tail(self, lines: int) -> list[str]:
+        stamped = self.engine.stamped_log(self.name, lines=max(1, lines))
+        if stamped:
+            self.newest = stamped[-1][0]
+        return [text for _, text in stamped][-lines:] if lines else []
+
+    def new_lines(self) -> Iterator[str]:
+        for stamp, text in self.engine.stamped_log(self.name, after=self.newest):
+            self.newest = stamp
+            yield text

@@ -1,0 +1,251 @@
+"""The door to Docker: every call of the SDK is made here."""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+import docker
+import docker.errors
+import docker.utils
+import requests.exceptions
+
+from fraudctl.clock import Deadline, StopFlag
+from fraudctl.errors import NotReadyError
+from fraudctl.runtime.docker import failures
+from fraudctl.runtime.docker.address import EngineAddress
+from fraudctl.runtime.docker.container import Config
+from fraudctl.runtime.docker.failures import translated
+
+_CONNECT_SECONDS = 5.0
+_CALL_SECONDS = 30.0
+
+
+class Engine:
+    """One connection to one engine."""
+
+    def __init__(self, address: EngineAddress) -> None:
+        """Raises UnreachableError if no engine answers there."""
+        self.address = address
+        try:
+            self._api = docker.APIClient(
+                base_url=address.host,
+                version="auto",
+                timeout=_CONNECT_SECONDS,
+                tls=_tls(address),
+            )
+            self._api.timeout = _CALL_SECONDS
+            self.version = str(self._api.version().get("Version", "?"))
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise failures.unreachable(address, error) from error
+
+    def close(self) -> None:
+        self._api.close()
+
+    def _doing(self, doing: str) -> Any:
+        return translated(self.address, doing)
+
+    # Images
+
+    def image_id(self, image: str) -> str | None:
+        with self._doing(f"looking for {image}"):
+            try:
+                return str(self._api.inspect_image(image)["Id"])
+            except docker.errors.ImageNotFound:
+                return None
+
+    def can_fetch(self, image: str) -> str:
+        """Empty if the registry knows the image, else why it cannot be had."""
+        self._api.timeout = _CONNECT_SECONDS
+        try:
+            self._api.inspect_distribution(image)
+        except docker.errors.APIError as error:
+            return str(error.explanation or error)
+        except requests.exceptions.RequestException as error:
+            return str(error)
+        finally:
+            self._api.timeout = _CALL_SECONDS
+        return ""
+
+    def pull(
+        self,
+        image: str,
+        setting: str,
+        on_bytes: Callable[[int, int], None],
+        deadline: Deadline,
+        stop: StopFlag,
+    ) -> None:
+        """Fetch an image; `on_bytes` is told how many bytes there are, and of how many.
+
+        Raises:
+            UnreachableError: it cannot be had.
+            NotReadyError: it took too long.
+        """
+        name, tag = docker.utils.parse_repository_tag(image)
+        layers: dict[str, tuple[int, int]] = {}
+        try:
+            for event in self._api.pull(name, tag=tag or "latest", stream=True, decode=True):
+                if "error" in event:
+                    raise failures.of_pull(image, str(event["error"]), setting)
+                detail = event.get("progressDetail") or {}
+                if event.get("status") == "Downloading" and detail.get("total"):
+                    layers[event["id"]] = (detail["current"], detail["total"])
+                elif event.get("status") in ("Download complete", "Pull complete") and event["id"] in layers:
+                    layers[event["id"]] = (layers[event["id"]][1],) * 2
+                on_bytes(sum(done for done, _ in layers.values()), sum(total for _, total in layers.values()))
+                if stop.is_set:
+                    raise KeyboardInterrupt
+                if deadline.expired:
+                    raise NotReadyError(
+                        f"the image {image} was not fetched within {deadline.seconds:g} s",
+                        hint="run `fraudctl up` again: what has come is kept; or raise docker.pull_seconds",
+                    )
+        except docker.errors.APIError as error:
+            raise failures.of_pull(image, str(error.explanation or error), setting) from error
+        except requests.exceptions.RequestException as error:
+            raise failures.gone(self.address, error, f"fetching {image}") from error
+
+    # Containers
+
+    def containers(self, filters: dict[str, Any] | None = None, *, stopped: bool = True) -> list[Any]:
+        with self._doing("listing containers"):
+            return list(self._api.containers(all=stopped, filters=filters))
+
+    def inspect(self, container: str) -> dict[str, Any] | None:
+        with self._doing(f"looking at {container}"):
+            try:
+                return dict(self._api.inspect_container(container))
+            except docker.errors.NotFound:
+                return None
+
+    def create(self, config: Config, labels: dict[str, str], name: str) -> str:
+        with self._doing(f"creating {name}"):
+            return str(self._api.create_container_from_config({**config, "Labels": labels}, name)["Id"])
+
+    def start(self, name: str) -> None:
+        with self._doing(f"starting {name}"):
+            self._api.start(name)
+
+    def unpause(self, name: str) -> None:
+        with self._doing(f"unpausing {name}"):
+            self._api.unpause(name)
+
+    def stop(self, name: str, seconds: float) -> None:
+        """Ask it to end, for so long; what is gone already needs no stopping."""
+        with self._doing(f"stopping {name}"):
+            try:
+                self._api.stop(name, timeout=max(1, round(seconds)))
+            except docker.errors.NotFound:
+                return
+
+    def remove(self, name: str) -> None:
+        """With the volumes that its image declares and nobody named; those of the stack stay."""
+        with self._doing(f"removing {name}"):
+            try:
+                self._api.remove_container(name, v=True, force=True)
+            except docker.errors.NotFound:
+                return
+
+    def log(self, name: str, lines: int) -> list[str]:
+        with self._doing(f"reading the log of {name}"):
+            try:
+                text = self._api.logs(name, tail=lines)
+            except docker.errors.NotFound:
+                return []
+        return list(bytes(text).decode("utf-8", errors="replace").splitlines())
+
+    def stamped_log(self, name: str, *, lines: int | None = None, after: str = "") -> list[tuple[str, str]]:
+        """Lines with the engine's stamps, which sort as text: the last ones, or those after a stamp."""
+        since = None
+        if after:
+            # The engine takes whole seconds; what is too old is left out below.
+            since = int(datetime.fromisoformat(after[:19] + "+00:00").timestamp())
+        with self._doing(f"reading the log of {name}"):
+            try:
+                text = self._api.logs(name, timestamps=True, tail=lines or "all", since=since)
+            except docker.errors.NotFound:
+                return []
+        pairs = [line.partition(" ") for line in bytes(text).decode("utf-8", errors="replace").splitlines()]
+        return sorted(
+            ((stamp, rest.rstrip("\r")) for stamp, _, rest in pairs if stamp > after),
+            key=lambda pair: pair[0],
+        )
+
+    # Files
+
+    def put_file(self, container: str, folder: str, name: str, content: bytes) -> None:
+        """A file that only root may read, into a folder of a container that need not run."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o400
+            archive.addfile(entry, io.BytesIO(content))
+        with self._doing(f"writing {name} into {container}"):
+            self._api.put_archive(container, folder, buffer.getvalue())
+
+    def get_file(self, container: str, path: str) -> bytes | None:
+        with self._doing(f"reading {path} of {container}"):
+            try:
+                pieces, _ = self._api.get_archive(container, path)
+            except docker.errors.NotFound:
+                return None
+            buffer = io.BytesIO(b"".join(pieces))
+        with tarfile.open(fileobj=buffer) as archive:
+            member = archive.extractfile(archive.getmembers()[0])
+            return member.read() if member else None
+
+    # Networks and volumes
+
+    def networks(self, name: str) -> list[Any]:
+        with self._doing("listing networks"):
+            return [each for each in self._api.networks(names=[name]) if each["Name"] == name]
+
+    def create_network(self, name: str, labels: dict[str, str]) -> None:
+        with self._doing(f"creating the network {name}"):
+            self._api.create_network(name, driver="bridge", labels=labels, check_duplicate=True)
+
+    def remove_network(self, name: str) -> None:
+        with self._doing(f"removing the network {name}"):
+            try:
+                self._api.remove_network(name)
+            except docker.errors.NotFound:
+                return
+
+    def volumes(self, filters: dict[str, Any]) -> list[Any]:
+        with self._doing("listing volumes"):
+            return list(self._api.volumes(filters=filters)["Volumes"] or [])
+
+    def create_volume(self, name: str, labels: dict[str, str]) -> None:
+        with self._doing(f"creating the volume {name}"):
+            self._api.create_volume(name, labels=labels)
+
+    def remove_volume(self, name: str) -> None:
+        with self._doing(f"removing the volume {name}"):
+            try:
+                self._api.remove_volume(name)
+            except docker.errors.NotFound:
+                return
+
+    # Commands inside a container
+
+    def run(self, container: str, argv: Iterable[str], on_output: Callable[[bytes, bool], None]) -> int:
+        """Run a command in a running container. Its exit code; `on_output` gets True for stderr."""
+        with self._doing(f"running a command in {container}"):
+            identity = self._api.exec_create(container, list(argv))["Id"]
+            for out, err in self._api.exec_start(identity, stream=True, demux=True):
+                if out:
+                    on_output(out, False)
+                if err:
+                    on_output(err, True)
+            return int(self._api.exec_inspect(identity)["ExitCode"])
+
+
+def _tls(address: EngineAddress) -> Any:
+    if not address.tls:
+        return False
+    return docker.tls.TLSConfig(
+        client_cert=(f"{address.tls}/cert.pem", f"{address.tls}/key.pem"),
+        ca_cert=f"{address.tls}/ca.pem",
+        verify=True,
+    )

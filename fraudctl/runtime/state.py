@@ -1,0 +1,118 @@
+"""What `up` decided about a stack, written down so that later commands agree with it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths
+from fraudctl.errors import RefusedError
+from fraudctl.runtime.files import make_folder, write_whole
+from fraudctl.runtime.ports import LOOPBACK
+
+Profile = Literal["local", "docker", "external"]
+
+
+@dataclass(frozen=True)
+class Ports:
+    kafka: int
+    controller: int
+    postgres: int
+    grafana: int = 3000
+
+
+@dataclass(frozen=True)
+class StackState:
+    """`configured` is what the settings asked for; `ports` differs when --any-port went round one in use."""
+
+    profile: Profile
+    reason: str
+    ports: Ports
+    configured: Ports
+    database: str
+    user: str
+    password_file: str
+    # Where the containers' engine listens, and the folder of its certificates; empty without containers.
+    engine: str = ""
+    engine_tls: str = ""
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return Endpoints(
+            bootstrap_servers=f"{LOOPBACK}:{self.ports.kafka}",
+            postgres=PostgresEndpoint(
+                LOOPBACK, self.ports.postgres, self.database, self.user, Path(self.password_file)
+            ),
+        )
+
+
+def asked_ports(settings: Settings) -> Ports:
+    return Ports(
+        settings.kafka.port,
+        settings.kafka.controller_port,
+        settings.postgres.port,
+        settings.docker.grafana_port,
+    )
+
+
+def password_file(settings: Settings, paths: StackPaths) -> Path:
+    """The file that the settings name, or the stack's own."""
+    if settings.postgres.password_file:
+        return Path(settings.postgres.password_file).expanduser().absolute()
+    return paths.secrets / "postgres.password"
+
+
+def planned_state(
+    settings: Settings,
+    paths: StackPaths,
+    profile: Profile,
+    reason: str,
+    ports: Ports | None = None,
+    *,
+    engine: str = "",
+    engine_tls: str = "",
+) -> StackState:
+    """The state of a stack's own services according to the settings (and other ports, if given)."""
+    asked = asked_ports(settings)
+    return StackState(
+        profile=profile,
+        reason=reason,
+        ports=ports or asked,
+        configured=asked,
+        database=settings.postgres.database,
+        user=settings.postgres.user,
+        password_file=str(password_file(settings, paths)),
+        engine=engine,
+        engine_tls=engine_tls,
+    )
+
+
+def read_state(paths: StackPaths) -> StackState | None:
+    """What the last `up` wrote; None before the first one.
+
+    Raises:
+        RefusedError: the file holds something else.
+    """
+    try:
+        document = json.loads(paths.state_file.read_text(encoding="utf-8"))
+        ports = {name: Ports(**document[name]) for name in ("ports", "configured")}
+        return StackState(**{**document, **ports})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RefusedError(
+            f"the stack's state {paths.state_file} cannot be read",
+            detail=str(error),
+            hint="stop the stack with `fraudctl down`, remove the file, and run `fraudctl up`",
+        ) from error
+
+
+def write_state(paths: StackPaths, state: StackState) -> bool:
+    """Write the state down; False if it was the same already."""
+    if read_state(paths) == state:
+        return False
+    make_folder(paths.run)
+    write_whole(paths.state_file, json.dumps(asdict(state), indent=2) + "\n", mode=0o644)
+    return True
