@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-slow kill-matrix prove lock wheel clean
+.PHONY: help setup demo lint test test-slow test-engine kill-matrix prove lock wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,10 +34,13 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 test: lint  ## Everything but the slow suites; ARGS="-k windows" narrows it down
-	$(BIN)/pytest -m "not slow and not fault" $(ARGS)
+	$(BIN)/pytest -m "not slow and not fault and not engine" $(ARGS)
 
 test-slow: $(READY)  ## The slow suites only: kills at random moments, wheels, other users
-	$(BIN)/pytest -m "slow and not fault" $(ARGS)
+	$(BIN)/pytest -m "slow and not fault and not engine" $(ARGS)
+
+test-engine: $(READY)  ## The suites that need a Docker engine
+	$(BIN)/pytest -m engine $(ARGS)
 
 prove: $(READY)  ## Every reliability bar, and one table of their figures (also build/bars.json)
 	@rm -rf build/bars

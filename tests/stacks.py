@@ -79,7 +79,7 @@ class Stack:
 
     @property
     def root(self) -> Path:
-        return self.home / "stacks" / "default"
+        return self.home / "stacks" / self.env.get("FRAUDCTL_STACK", "default")
 
     @property
     def kafka(self) -> str:

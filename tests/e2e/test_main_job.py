@@ -11,12 +11,24 @@ pytestmark = pytest.mark.services
 
 
 def test_up_produce_detect_verify_in_an_empty_home(new_stack: NewStack) -> None:
-    """Intent: the main job gives exact counts. Detect starts first and waits for the stack.
+    """Intent: the main job gives exact counts, and its data outlives `down`.
 
-    Observables: exit codes; counted = acknowledged - dead letters; each tampered row is named; down
-    leaves no process.
+    Observables: those of `main_job`; down leaves no process.
     """
     stack = new_stack()
+    main_job(stack)
+    stack.run("down")
+    assert not scenario.leftovers(stack.home)
+    assert (stack.root / "data" / "kafka").is_dir()
+    stack.up()
+    assert stack.json("verify-idempotency")["verdict"] == "ok"
+
+
+def main_job(stack: scenario.Stack) -> None:
+    """From an empty home, under whatever profile the stack has. Detect starts first and waits for the stack.
+
+    Observables: exit codes; counted = acknowledged - dead letters; each tampered row is named.
+    """
     detect = scenario.start(stack, "detect", "--duration", "35s", "--json")
     stack.up()
     produced = stack.json("produce", "--rate", "500", "--duration", "20s")
@@ -33,12 +45,6 @@ def test_up_produce_detect_verify_in_an_empty_home(new_stack: NewStack) -> None:
     assert detected["trigger_ms"]["p50"] > 0
 
     tamper_with_each_kind_of_row(stack)
-
-    stack.run("down")
-    assert not scenario.leftovers(stack.home)
-    assert (stack.root / "data" / "kafka").is_dir()
-    stack.up()
-    assert stack.json("verify-idempotency")["verdict"] == "ok"
 
 
 def tamper_with_each_kind_of_row(stack: scenario.Stack) -> None:

@@ -1,7 +1,6 @@
 """The strict reader of compose.yaml: what it understands, and how it refuses the rest."""
 
 import base64
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -215,9 +214,10 @@ def test_defaults_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_cluster_id_is_one_that_kafka_takes(shipped: ComposeFile) -> None:
+    """16 bytes in base64 without padding; Kafka's tools would take a leading hyphen for an option."""
     text = dict(shipped.service("kafka").environment)["CLUSTER_ID"]
-    expected = hashlib.sha256(shipped.name.encode()).digest()[:16]
-    assert base64.urlsafe_b64decode(text + "==") == expected
+    assert len(base64.urlsafe_b64decode(text + "==")) == 16
+    assert not text.startswith("-")
 
 
 # What the public images' entry points insist on, or do only when told.

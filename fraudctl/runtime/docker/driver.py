@@ -14,7 +14,7 @@ from fraudctl.runtime.compose.read import load_compose
 from fraudctl.runtime.docker.address import EngineAddress
 from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.execute import Execution
-from fraudctl.runtime.docker.identity import Identity, cluster_id, project_name
+from fraudctl.runtime.docker.identity import Identity, project_name
 from fraudctl.runtime.docker.look import look
 from fraudctl.runtime.docker.observed import Container, Observed
 from fraudctl.runtime.docker.plan import Plan, plan_down, plan_up
@@ -41,7 +41,7 @@ class DockerDriver:
         self._paths = paths
         self._address = address
         self._engine = Engine(address)
-        self._file = load_compose(assets.compose_file(), self._variables(asked_ports(settings)))
+        self._file = self._read(asked_ports(settings))
         project = project_name(self._file.name, paths.stack)
         self._identity = Identity(project, str(paths.root), self._file.file)
         self._plan = Plan(())
@@ -147,8 +147,7 @@ class DockerDriver:
         }
 
     def _read(self, ports: Ports) -> ComposeFile:
-        variables = self._variables(ports) | {"KAFKA_CLUSTER_ID": cluster_id(self._identity.project)}
-        return load_compose(assets.compose_file(), variables)
+        return load_compose(assets.compose_file(), self._variables(ports))
 
     def _observe(self) -> Observed:
         services = self._file.chosen(self._profiles)

@@ -1,7 +1,5 @@
 """Names and labels: by them fraudctl and `docker compose` alike recognise what belongs to a stack."""
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +72,3 @@ class Identity:
 def project_name(name: str, stack: str) -> str:
     """The default stack is the project that `docker compose` makes of the file; others add their name."""
     return name if stack == "default" else f"{name}-{stack}"
-
-
-def cluster_id(project: str) -> str:
-    """Kafka's id of the stack's cluster: always the same, so that nothing is lost with the state's file."""
-    digest = hashlib.sha256(project.encode()).digest()[:16]
-    text = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-    # Kafka's tools take a leading hyphen for an option.
-    return text.replace("-", "A", 1) if text.startswith("-") else text
