@@ -77,7 +77,6 @@ class Services:
     kafka: KafkaStatus
     postgres: PostgresStatus
     detector: DetectorStatus
-    grafana: GrafanaStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,7 @@ class StatusReport:
     services: Services
     topic: TopicStatus
     migrations: MigrationsStatus
+    grafana: GrafanaStatus | None = None
 
 
 def status(request: StatusRequest) -> StatusReport:
@@ -137,8 +137,8 @@ def status(request: StatusRequest) -> StatusReport:
         and not schema.pending
         and not schema.problem
     )
-    services = Services(broker, database, _detector(paths), board)
-    return StatusReport(profile, reason, healthy, services, topic, schema)
+    services = Services(broker, database, _detector(paths))
+    return StatusReport(profile, reason, healthy, services, topic, schema, board)
 
 
 def _state(look: Look | None, probe: Probe, settings: Settings) -> tuple[State, str]:

@@ -62,7 +62,6 @@ class GrafanaUp:
 class ServicesUp:
     kafka: KafkaUp
     postgres: PostgresUp
-    grafana: GrafanaUp | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,7 @@ class UpReport:
     topic: TopicReport
     schema_version: int
     changed: tuple[str, ...]
+    grafana: GrafanaUp | None = None
 
 
 @dataclass(frozen=True)
@@ -238,10 +238,10 @@ def _report(run: _Run, endpoints: Endpoints, topic: TopicReport, schema_version:
             PostgresUp(
                 endpoints.postgres.dsn(), postgres.pid, postgres.container, postgres.log, password_file
             ),
-            _grafana(run, grafana.container) if grafana else None,
         ),
         endpoints=endpoints,
         topic=topic,
         schema_version=schema_version,
         changed=(*run.driver.changed, *run.changed),
+        grafana=_grafana(run, grafana.container) if grafana else None,
     )

@@ -23,7 +23,6 @@ def refused(stack: Stack, code: int, *arguments: str, says: str, **options: obje
     ("code", "arguments", "says"),
     [
         (3, ["up", "--profile", "locl"], "did you mean local?"),
-        (3, ["up", "--profile", "docker"], "hint: use `--profile local`"),
         (2, ["produce", "--rate", "-1"], "hint: "),
         (2, ["produce", "--rate", "many"], "--rate"),
         (2, ["produce", "--rate", "5", "--duration", "soon"], "soon"),

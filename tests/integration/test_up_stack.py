@@ -342,8 +342,9 @@ def test_an_interrupted_up_stops_what_it_started(new_stack: NewStack, number: si
 
 def test_profiles_that_start_nothing_are_refused(new_stack: NewStack) -> None:
     stack = new_stack()
-    docker = stack.run("up", "--profile", "docker", check=False)
-    assert docker.returncode == 3
+    nowhere = {"DOCKER_HOST": f"unix://{stack.home}/none.sock"}
+    docker = stack.run("up", "--profile", "docker", check=False, env=nowhere)
+    assert docker.returncode == 4
     assert "--profile local" in docker.stderr
     external = stack.run("up", "--profile", "external", check=False)
     assert external.returncode == 3

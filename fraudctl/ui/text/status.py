@@ -31,7 +31,7 @@ def report(result: StatusReport) -> str:
             schema.problem,
         ),
     ]
-    if grafana := result.services.grafana:
+    if grafana := result.grafana:
         shown = grafana.url + place(None, grafana.container)
         rows.insert(2, ("grafana", grafana.state, shown, grafana.problem))
     lines = [f"{name:<9} {state:<10} {text}{f'  ({why})' if why else ''}" for name, state, text, why in rows]

@@ -27,7 +27,7 @@ def report(result: UpReport) -> str:
         f"{result.topic.settings['message.timestamp.type']}",
         f"schema    version {result.schema_version}",
     ]
-    if grafana := result.services.grafana:
+    if grafana := result.grafana:
         where = f"user {grafana.user}, password in {grafana.password_file}"
         lines.insert(2, f"grafana   {grafana.url}{place(None, grafana.container)}  {where}")
     lines += [f"note      topic {result.topic.topic}: {each}" for each in result.topic.differences]
