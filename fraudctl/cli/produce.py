@@ -1,46 +1,129 @@
 """fraudctl produce: a steady stream of simulated transactions."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudctl.cli.command import Json, Session, command
 from fraudctl.cli.durations import parse_duration
 from fraudctl.cli.signals import graceful
-from fraudctl.errors import ExitCode
+from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console, failure
+
+if TYPE_CHECKING:
+    from fraudctl.operations.produce import ProduceRequest
+    from fraudctl.operations.produce_preset import PresetRequest
+
+DEFAULT_RATE = 100.0
+
+
+def parse_speed(text: str) -> float:
+    """60x, or 60: how many times as fast as the clock.
+
+    Raises:
+        typer.BadParameter: it is no number.
+    """
+    try:
+        return float(text.strip().removesuffix("x"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a speed such as 60x") from None
 
 
 @command("produce", example="fraudctl produce --rate 500 --duration 60s")
 def produce(
     session: Session,
-    rate: Annotated[float, typer.Option("--rate", help="Events per second.")] = 100.0,
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Events per second.  [default: 100]", show_default=False)
+    ] = None,
     count: Annotated[int | None, typer.Option("--count", help="Stop after this many events.")] = None,
     duration: Annotated[
         float | None,
         typer.Option(parser=parse_duration, metavar="TIME", help="Stop after this long (60, 60s, 5m, 1h)."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Repeat the events of an earlier run.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="NAME", help="Labelled fraud, as of `fraudctl simulate`."),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(parser=parse_speed, metavar="60x", help="A preset's own times, so many times as fast."),
+    ] = None,
+    days: Annotated[int | None, typer.Option("--days", help="Days of the preset.")] = None,
+    difficulty: Annotated[float | None, typer.Option("--difficulty", help="0 to 1, of the preset.")] = None,
+    faults: Annotated[bool, typer.Option("--faults", help="With the preset's faults.")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels/--no-labels", help="Tell later which of a preset's were fraud.")
+    ] = True,
+    label_delay: Annotated[
+        float | None,
+        typer.Option(parser=parse_duration, metavar="TIME", help="How much later, instead of the preset's."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Send realistic transactions, and account for each.
 
-    Goes on until Ctrl-C, --count or --duration.
+    Goes on until Ctrl-C, --count or --duration. With --preset the traffic has cards with habits and labelled
+    fraud; the labels go to a topic of their own. --speed sends a preset's days as a backfill that ends now,
+    to a topic with kafka.timestamp_type CreateTime.
     """
     from fraudctl.operations import produce as operation
+
+    if speed is not None and (rate is not None or not preset):
+        raise UsageError(
+            "--speed is for a preset, and sets the pace instead of --rate",
+            hint="--preset everyday --speed 60x",
+        )
+    if not preset and (days or faults or label_delay or difficulty is not None):
+        raise UsageError(
+            "--days, --difficulty, --faults and --label-delay are for a preset", hint="add --preset everyday"
+        )
+    settings = session.settings()
+    request = operation.ProduceRequest(
+        settings, "", DEFAULT_RATE if rate is None else rate, count, duration, seed
+    )
+    operation.refuse_nonsense(request)
+    if not preset:
+        return _plain(session, request, as_json)
+    from fraudctl.config.preset_file import read_preset_document
+    from fraudctl.operations.produce_preset import PresetRequest
+    from fraudctl.simulator.preset import parse_preset
+
+    hours = None if label_delay is None else (label_delay / 3600, label_delay / 3600)
+    changes = {"days": days, "difficulty": difficulty, "label_delay_hours": hours}
+    parsed = parse_preset(read_preset_document(preset), changes)
+    asked = PresetRequest(request, preset, parsed, speed, whole=bool(days), faults=faults, labels=labels)
+    return _preset(session, asked, as_json)
+
+
+def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:
+    from fraudctl.operations.produce import produce
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import produce as text
 
-    settings = session.settings()
-    request = operation.ProduceRequest(settings, "", rate, count, duration, seed)
-    operation.refuse_nonsense(request)
-    where = endpoints(settings, session.paths, need=("kafka",))
+    where = endpoints(request.settings, session.paths, need=("kafka",))
     request = replace(request, bootstrap_servers=where.bootstrap_servers)
     with graceful() as stop, text.ProduceView() as view:
-        result = operation.produce(request, stop=stop, observe=view.show)
+        result = produce(request, stop=stop, observe=view.show)
     console.write(to_json.dumps(result) if as_json else text.summary(result))
     if result.failed:
         failure.show(text.not_delivered(result))
     return ExitCode.DATA if result.failed else ExitCode.DONE
+
+
+def _preset(session: Session, request: "PresetRequest", as_json: bool) -> int:
+    from fraudctl.operations import produce_preset as operation
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import produce as text
+
+    operation.refuse_nonsense(request)
+    where = endpoints(request.plain.settings, session.paths, need=("kafka",))
+    request = replace(request, plain=replace(request.plain, bootstrap_servers=where.bootstrap_servers))
+    with graceful() as stop, text.ProduceView() as view:
+        result = operation.produce_preset(request, stop=stop, observe=view.show)
+    console.write(to_json.dumps(result) if as_json else text.preset_summary(result))
+    if result.failed or result.labels_failed:
+        failure.show(text.preset_not_delivered(result))
+    return ExitCode.DATA if result.failed or result.labels_failed else ExitCode.DONE

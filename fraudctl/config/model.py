@@ -15,6 +15,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 # A name as `docker pull` takes it: registry, path, tag, digest.
 Image = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 CATEGORY_MAX_CHARACTERS = 64
 
 
@@ -28,7 +29,8 @@ class KafkaSettings(Section):
     bootstrap_servers: str
     port: Port
     controller_port: Port
-    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+    topic: TopicName
+    labels_topic: TopicName
     partitions: Annotated[int, Field(ge=1, le=1000)]
     timestamp_type: Literal["LogAppendTime", "CreateTime"]
     retention_hours: Positive

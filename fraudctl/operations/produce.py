@@ -49,8 +49,9 @@ class Progress:
     trouble: str
 
 
-# What ended a run: its count or its time was reached, a stop was asked for, or the client broke down.
-Ending = Literal["count", "duration", "stop", "failure"]
+# What ended a run: its count or its time was reached, there was nothing more to send, a stop was asked for,
+# or the client broke down.
+Ending = Literal["count", "duration", "end", "stop", "failure"]
 Observe = Callable[[Progress], None]
 
 
@@ -90,7 +91,7 @@ def produce(request: ProduceRequest, *, stop: StopFlag, observe: Observe) -> Pro
     traffic = Traffic(settings.producer, settings.events, seed)
     digest = TrafficDigest()
     with RecordProducer(request.bootstrap_servers, settings.kafka, settings.producer) as producer:
-        watch = _Watch(producer, seed, observe)
+        watch = Watch(producer, seed, observe)
         # The clock starts when everything is ready to go.
         schedule = Schedule(
             request.rate, lag_limit_seconds=min(LAG_LIMIT_SECONDS, settings.lateness.late_seconds / 4)
@@ -130,7 +131,7 @@ def produce_messages(
     The topic must be one whose timestamps are the producer's (CreateTime).
     """
     with RecordProducer(bootstrap_servers, settings.kafka, settings.producer) as producer:
-        watch = _Watch(producer, seed, observe)
+        watch = Watch(producer, seed, observe)
         for number, message in enumerate(messages):
             producer.send(message.key, message.value, message.arrival_ms)
             if number % 1000 == 0:
@@ -160,13 +161,13 @@ def refuse_nonsense(request: ProduceRequest) -> None:
         raise UsageError(f"the seed must be from 0 to {HIGHEST_SEED}, not {request.seed}")
 
 
-def _limit(request: ProduceRequest) -> tuple[int, Ending]:
-    """After how many events the request is fulfilled, and whether its count or its time says so."""
-    by_count = sys.maxsize if request.count is None else request.count
-    if request.duration_seconds is None:
+def limit(rate: float, count: int | None, duration_seconds: float | None) -> tuple[int, Ending]:
+    """After how many events a request is fulfilled, and whether its count or its time says so."""
+    by_count = sys.maxsize if count is None else count
+    if duration_seconds is None:
         return by_count, "count"
     # Event i is due at i/rate: as many as are due before the time is over, but for a rounding error.
-    by_time = max(1, math.ceil(request.duration_seconds * request.rate - 1e-6))
+    by_time = max(1, math.ceil(duration_seconds * rate - 1e-6))
     return min(by_count, by_time), "count" if by_count <= by_time else "duration"
 
 
@@ -176,10 +177,10 @@ def _send_on_time(
     traffic: Traffic,
     digest: TrafficDigest,
     producer: RecordProducer,
-    watch: "_Watch",
+    watch: "Watch",
     stop: StopFlag,
 ) -> Ending:
-    total, ending = _limit(request)
+    total, ending = limit(request.rate, request.count, request.duration_seconds)
     events = iter(traffic)
     number = 0
     while not stop.is_set and not producer.broken:
@@ -200,7 +201,7 @@ def _send_on_time(
     return "failure" if producer.broken else "stop"
 
 
-class _Watch:
+class Watch:
     """Reports progress at even intervals, also while the last records are waited for."""
 
     def __init__(self, producer: RecordProducer, seed: int, observe: Observe) -> None:

@@ -91,14 +91,17 @@ def read_request(request: SimulateRequest) -> Preset:
     """The preset that the request asks for.
 
     Raises:
-        UsageError: seed or count has no meaning.
+        UsageError: seed, count or faults have no meaning.
         ConfigError: the preset is not valid.
     """
     if not 0 <= request.seed <= HIGHEST_SEED:
         raise UsageError(f"the seed must be from 0 to {HIGHEST_SEED}, not {request.seed}")
     if request.count is not None and request.count < 1:
         raise UsageError(f"the count must be at least 1, not {request.count}")
-    return parse_preset(request.document, request.changes)
+    preset = parse_preset(request.document, request.changes)
+    if request.faults and not preset.has_faults:
+        raise UsageError(f"the preset {request.preset!r} has no faults", hint="take --preset rough")
+    return preset
 
 
 def simulate(request: SimulateRequest, *, observe: Observe) -> Simulated:

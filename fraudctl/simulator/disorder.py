@@ -5,7 +5,7 @@ Fates follow from the definitions, not from intentions: a message is late if its
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -63,10 +63,14 @@ class Disorder(BaseModel):
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Messages in order of arrival. `again` marks second copies, `shape` how a malformed one is spoiled."""
+    """Messages in order of arrival. `twice` marks first copies, `again` second ones.
+
+    `shape` says how a malformed one is spoiled.
+    """
 
     batch: Batch
     arrival_ms: Ints
+    twice: npt.NDArray[np.bool_]
     again: npt.NDArray[np.bool_]
     shape: Ints
 
@@ -75,7 +79,11 @@ class Deliveries:
 
     def take(self, places: "Ints | npt.NDArray[np.bool_] | slice") -> "Deliveries":
         return Deliveries(
-            self.batch.take(places), self.arrival_ms[places], self.again[places], self.shape[places]
+            self.batch.take(places),
+            self.arrival_ms[places],
+            self.twice[places],
+            self.again[places],
+            self.shape[places],
         )
 
     def fates(self, lateness: LatenessSettings) -> Ints:
@@ -99,6 +107,12 @@ class Deliveries:
         for place in np.flatnonzero(self.shape != _INTACT):
             values[place] = SHAPES[self.shape[place]][1](wire.transaction(self.batch, int(place)))
         return values
+
+
+def undisturbed(batch: Batch) -> Deliveries:
+    """Every transaction once, at the moment at which it happens."""
+    never = np.zeros(len(batch), dtype=np.bool_)
+    return Deliveries(batch, batch.time_ms, never, never, np.full(len(batch), _INTACT, dtype=np.int64))
 
 
 class Network:
@@ -156,11 +170,13 @@ class Network:
         shape[spoiled] = (self._shapes + np.arange(len(spoiled))) % len(SHAPES)
         self._shapes += len(spoiled)
         batch = batch.at(batch.time_ms + shift)
-        twice = kinds["duplicates"]
-        once = Deliveries(batch, arrival, np.zeros(count, dtype=np.bool_), shape)
-        copies = once.take(twice)
+        never = np.zeros(count, dtype=np.bool_)
+        twice = never.copy()
+        twice[kinds["duplicates"]] = True
+        once = Deliveries(batch, arrival, twice, never, shape)
+        copies = once.take(kinds["duplicates"])
         later = copies.arrival_ms + 1 + spread("duplicates", 0.0, 0.4 * late)
-        copies = Deliveries(copies.batch, later, ~copies.again, copies.shape)
+        copies = replace(copies, arrival_ms=later, twice=copies.again, again=copies.twice)
         return self._held_back(_joined(once, copies), day, draws)
 
     def _kinds(self, count: int, draws: Draws) -> dict[str, Ints]:
@@ -195,7 +211,7 @@ class Network:
             inside = (sent.arrival_ms >= begin) & (sent.arrival_ms < begin + length)
             arrival[inside] = begin + length
             self.faults["held_back"] += int(inside.sum())
-        return Deliveries(sent.batch, arrival, sent.again, sent.shape)
+        return replace(sent, arrival_ms=arrival)
 
     def _moments(self, times: int, length_ms: int, day: int, draws: Draws) -> Iterator[int]:
         """Random moments, one in each of `times` equal parts of the day, each `length_ms` before its end."""
@@ -208,6 +224,7 @@ def _joined(first: Deliveries, second: Deliveries) -> Deliveries:
     return Deliveries(
         joined([first.batch, second.batch]),
         np.concatenate([first.arrival_ms, second.arrival_ms]),
+        np.concatenate([first.twice, second.twice]),
         np.concatenate([first.again, second.again]),
         np.concatenate([first.shape, second.shape]),
     )

@@ -48,6 +48,10 @@ class _Preset(_Closed):
         """Midnight of the first day, in ms since 1970."""
         return int(datetime.combine(self.start, time(), UTC).timestamp()) * 1000
 
+    @property
+    def has_faults(self) -> bool:
+        return self.faults != Disorder()
+
 
 class HabitsPreset(_Preset):
     """Cards with habits, and seven kinds of fraud that depart from them."""

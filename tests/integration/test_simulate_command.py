@@ -89,6 +89,7 @@ def test_the_dial_is_drawn_as_a_picture(tmp_path: Path) -> None:
         (["--dry-run", "--out", "x"], 2, "--dry-run"),
         (["--dry-run", "--seed", "-1"], 2, "seed"),
         (["--dry-run", "--count", "0"], 2, "count"),
+        (["--dry-run", "--faults"], 2, "no faults"),
         (["--dry-run", "--preset", "evryday"], 3, "did you mean everyday?"),
         (["--dry-run", "--difficulty", "2"], 3, "difficulty"),
         (["--preset", "handbook", "--difficulty-plot", "x.png"], 2, "no difficulty"),

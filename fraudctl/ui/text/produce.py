@@ -2,6 +2,7 @@
 
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.live import Live
 from rich.text import Text
@@ -9,6 +10,9 @@ from rich.text import Text
 from fraudctl.errors import DataError
 from fraudctl.operations.produce import Produced, Progress
 from fraudctl.ui.console import say, talk
+
+if TYPE_CHECKING:
+    from fraudctl.operations.produce_preset import PresetProduced
 
 PLAIN_SECONDS = 5.0
 
@@ -66,9 +70,31 @@ def summary(result: Produced) -> str:
         f"seed: {result.seed}  digest: {result.digest}",
     ]
     if result.skipped_seconds:
+        lines.append(_skipped(result))
+    return "\n".join(lines)
+
+
+def preset_summary(result: "PresetProduced") -> str:
+    """The account of one run of a preset."""
+    scenarios = ", ".join(f"{name} {count:,}" for name, count in result.by_scenario.items() if count)
+    pace = f"{result.speed:,.12g}x" if result.speed else f"{result.rate_asked:,.1f}/s"
+    lines = [
+        f"sent {result.sent:,} to {result.topic!r}: "
+        f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
+        f"pace: {pace} asked, {result.rate_achieved:,.1f}/s achieved, "
+        f"over {result.seconds:,.1f} s from {result.anchor}",
+        f"preset: {result.preset}  seed: {result.seed}  digest: {result.digest}",
+        f"fraud: {result.fraud:,} of {result.transactions:,}" + (f": {scenarios}" if scenarios else ""),
+    ]
+    if result.faults:
+        lines.append("expected: " + ", ".join(f"{name} {count:,}" for name, count in result.fates.items()))
+    if result.labels_topic:
         lines.append(
-            f"{result.skipped_seconds:,.1f} s of the schedule were skipped: Kafka or this machine halted"
+            f"labels: {result.labels_sent:,} to {result.labels_topic!r}, "
+            f"{result.labels_early:,} of them at the end, before their time"
         )
+    if result.skipped_seconds:
+        lines.append(_skipped(result))
     return "\n".join(lines)
 
 
@@ -79,3 +105,15 @@ def not_delivered(result: Produced) -> DataError:
         detail="\n".join(f"{count:,} times {reason}" for reason, count in result.errors.items()),
         hint="look at `fraudctl status` and `fraudctl logs kafka`",
     )
+
+
+def preset_not_delivered(result: "PresetProduced") -> DataError:
+    """The same, of the labels too."""
+    error = not_delivered(result)
+    if result.labels_failed:
+        error.message += f", and {result.labels_failed:,} of {result.labels_sent:,} labels"
+    return error
+
+
+def _skipped(result: Produced) -> str:
+    return f"{result.skipped_seconds:,.1f} s of the schedule were skipped: Kafka or this machine halted"
