@@ -41,10 +41,7 @@ class Topics:
         """What the independent recount makes of the log."""
         settings = load(flags={"kafka.topic": self.cli.topic}).settings
         result = recount(
-            (
-                (record.partition, record.offset, record.arrival_ms, record.value)
-                for record in self.cli.log()
-            ),
+            ((record.partition, record.offset, record.arrival_ms, record.value) for record in self.cli.log()),
             events=settings.events,
             windows=settings.windows,
             lateness=settings.lateness,
