@@ -5,6 +5,8 @@
         ...
         bar("diff 0, verify 4.2 s")     # the figure, as it is to stand in the table; passed = the test passed
 
+A test may be several bars; `bar("0 half", number=9)` is then the figure of that one only.
+
 With FRAUDCTL_BARS=FOLDER in the environment, every marked test adds its line to FOLDER/bars.jsonl;
 `python -m tests.bars FOLDER RESULT.json` prints the table and writes it as JSON (`make prove` does both).
 Without the mark (a smaller variant of the same test) the figure goes nowhere.
@@ -13,9 +15,9 @@ Without the mark (a smaller variant of the same test) the figure goes nowhere.
 import json
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import pytest
 
@@ -23,9 +25,13 @@ import pytest
 _NAMED = os.environ.pop("FRAUDCTL_BARS", "")
 FOLDER = Path(_NAMED).resolve() if _NAMED else None
 LINES = "bars.jsonl"
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURES = pytest.StashKey[list[tuple[int | None, str]]]()
 
-Bar = Callable[[str], None]
+
+class Bar(Protocol):
+    """Takes a figure that the test reached: of one of its bars, or of all that get none of their own."""
+
+    def __call__(self, figure: str, *, number: int | None = None) -> None: ...
 
 
 class Row(TypedDict):
@@ -43,8 +49,12 @@ class Row(TypedDict):
 @pytest.fixture
 def bar(request: pytest.FixtureRequest) -> Bar:
     """Takes the figure that the test reached; several are joined."""
-    figures: list[str] = request.node.stash.setdefault(_FIGURES, [])
-    return figures.append
+    figures = request.node.stash.setdefault(_FIGURES, [])
+
+    def take(figure: str, *, number: int | None = None) -> None:
+        figures.append((number, figure))
+
+    return take
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -69,32 +79,34 @@ def pytest_runtest_makereport(
 
 
 def _add(item: pytest.Item, *, passed: bool, seconds: float, otherwise: str) -> None:
-    mark = item.get_closest_marker("bar")
-    if mark is None or FOLDER is None:
+    if FOLDER is None:
         return
-    number, name = mark.args
-    row = Row(
-        bar=number,
-        name=name,
-        target=mark.kwargs["target"],
-        figure="; ".join(item.stash.get(_FIGURES, [])) or otherwise,
-        passed=passed,
-        seconds=round(seconds, 1),
-        test=item.nodeid,
-    )
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / LINES).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    figures = item.stash.get(_FIGURES, [])
+    for mark in item.iter_markers("bar"):
+        number, name = mark.args
+        own = [figure for of, figure in figures if of == number] or [fig for of, fig in figures if of is None]
+        row = Row(
+            bar=number,
+            name=name,
+            target=mark.kwargs["target"],
+            figure="; ".join(own) or otherwise,
+            passed=passed,
+            seconds=round(seconds, 1),
+            test=item.nodeid,
+        )
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with (FOLDER / LINES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def rows(folder: Path) -> list[Row]:
     """The last word on every test, in the order of the bars."""
-    last: dict[str, Row] = {}
+    last: dict[tuple[str, int], Row] = {}
     if not (folder / LINES).is_file():
         return []
     for line in (folder / LINES).read_text(encoding="utf-8").splitlines():
         row: Row = json.loads(line)
-        last[row["test"]] = row
+        last[row["test"], row["bar"]] = row
     return sorted(last.values(), key=lambda row: (row["bar"], row["name"]))
 
 

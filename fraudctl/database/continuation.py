@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fraudctl.config.endpoints import PostgresEndpoint
-from fraudctl.database.connection import Connection, connect
+from fraudctl.database.connection import Connection, asking
 from fraudctl.database.statements import statement
 from fraudctl.errors import REBUILD, RefusedError
 
@@ -53,8 +53,9 @@ def check(
 
     Raises:
         RefusedError: says what differs and what to do.
+        UnreachableError, ConfigError: the database does not answer.
     """
-    with connect(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
+    with asking(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
         check_durability(connection)
         landed = newest(connection)
     for part in CHECKS if settled else CHECKS[:-1]:
@@ -67,8 +68,9 @@ def check_unmoved(endpoint: PostgresEndpoint, seen: int | None, *, connect_secon
 
     Raises:
         RefusedError: somebody has; the checkpoint that was looked at is behind by now.
+        UnreachableError, ConfigError: the database does not answer.
     """
-    with connect(endpoint, application="fraudctl detector", timeout_seconds=connect_seconds) as connection:
+    with asking(endpoint, application="fraudctl detector", timeout_seconds=connect_seconds) as connection:
         landed = newest(connection)
     now = None if landed is None else landed.batch_id
     if now != seen:

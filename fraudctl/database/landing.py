@@ -32,6 +32,8 @@ from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, UnreachableError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Payloads are kilobytes: a batch that is refused whole must not become one statement that takes its time.
+_LETTERS_AT_ONCE = 5_000
 _LOST = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -283,11 +285,11 @@ class Landing:
                 timeout_seconds=self._connect_seconds,
                 options={
                     "synchronous_commit": "on",
-                    "statement_timeout": f"{settings.statement_timeout_seconds * 1000:.0f}",
                     "lock_timeout": f"{settings.lock_timeout_seconds * 1000:.0f}",
                     # Who stands still inside a merge must not keep a successor out for longer than that.
                     "idle_in_transaction_session_timeout": f"{settings.lease_seconds * 1000:.0f}",
                 },
+                statement_seconds=settings.statement_timeout_seconds,
             )
         return self._connection
 
@@ -312,20 +314,20 @@ def _stage(connection: Connection, rows: tuple[WindowRow, ...]) -> None:
 
 
 def _keep_dead_letters(connection: Connection, topic: str, letters: tuple[DeadLetter, ...]) -> None:
-    if not letters:
-        return
-    connection.execute(
-        statement("dead_letters_insert"),
-        {
-            "topic": topic,
-            "partitions": [letter.partition for letter in letters],
-            "offsets": [letter.offset for letter in letters],
-            "reasons": [letter.reason for letter in letters],
-            "arrivals": [_instant(letter.arrival_us) for letter in letters],
-            "payloads": [letter.payload for letter in letters],
-            "lengths": [letter.payload_bytes for letter in letters],
-        },
-    )
+    for first in range(0, len(letters), _LETTERS_AT_ONCE):
+        part = letters[first : first + _LETTERS_AT_ONCE]
+        connection.execute(
+            statement("dead_letters_insert"),
+            {
+                "topic": topic,
+                "partitions": [letter.partition for letter in part],
+                "offsets": [letter.offset for letter in part],
+                "reasons": [letter.reason for letter in part],
+                "arrivals": [_instant(letter.arrival_us) for letter in part],
+                "payloads": [letter.payload for letter in part],
+                "lengths": [letter.payload_bytes for letter in part],
+            },
+        )
 
 
 def _plain_offsets(batch: MicroBatch) -> dict[str, list[int]]:

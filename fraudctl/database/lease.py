@@ -12,7 +12,7 @@ from threading import Event, Thread
 import psycopg
 
 from fraudctl.config.endpoints import PostgresEndpoint
-from fraudctl.database.connection import Connection, connect
+from fraudctl.database.connection import Connection, asking, connect
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, FencedError, FraudctlError, RefusedError, UnreachableError
 
@@ -54,9 +54,9 @@ def look(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Lease:
 
     Raises:
         DataError: the table has no row for the detector.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError, ConfigError: the database does not answer.
     """
-    with connect(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
+    with asking(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
         return read(connection)
 
 
@@ -81,7 +81,11 @@ def evict(endpoint: PostgresEndpoint, seen: Lease, *, by: str, connect_seconds: 
     options = {"lock_timeout": f"{patience * 1000:.0f}", "synchronous_commit": "on"}
     try:
         with connect(
-            endpoint, application="fraudctl detect", timeout_seconds=connect_seconds, options=options
+            endpoint,
+            application="fraudctl detect",
+            timeout_seconds=connect_seconds,
+            options=options,
+            statement_seconds=patience + connect_seconds,
         ) as connection:
             row = connection.execute(statement("lease_evict"), {"by": by, "epoch": seen.epoch}).fetchone()
     except psycopg.OperationalError as error:
@@ -198,13 +202,13 @@ class Heartbeat:
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            milliseconds = f"{self._lease_seconds * 1000:.0f}"
             self._connection = connect(
                 self._endpoint,
                 application="fraudctl heartbeat",
                 timeout_seconds=self._connect_seconds,
                 autocommit=True,
-                options={"statement_timeout": milliseconds, "lock_timeout": milliseconds},
+                options={"lock_timeout": f"{self._connect_seconds * 1000:.0f}"},
+                statement_seconds=2 * self._connect_seconds,
             )
         return self._connection
 

@@ -57,3 +57,19 @@ def test_a_marked_test_leaves_its_figure(
     assert (found["bar"], found["figure"], found["target"]) == (4, "3 apples; 1 pear", "4 apples")
     # Not to be seen by the hook that runs after this test.
     request.node.own_markers.remove(MARK.mark)
+
+
+def test_a_test_that_is_several_bars_leaves_a_figure_for_each(
+    bar: Bar, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bars, "FOLDER", tmp_path)
+    marks = [MARK, pytest.mark.bar(9, "another", target="no pears")]
+    for mark in marks:
+        request.node.add_marker(mark)
+    bar("4 apples")
+    bar("0 pears", number=9)
+    bars._add(request.node, passed=True, seconds=0.5, otherwise="")
+    found = {each["bar"]: each["figure"] for each in bars.rows(tmp_path)}
+    assert found == {4: "4 apples", 9: "0 pears"}
+    for mark in marks:
+        request.node.own_markers.remove(mark.mark)
