@@ -39,7 +39,7 @@ def demo(
 
     if picture and not picture.expanduser().absolute().parent.is_dir():
         raise UsageError(f"there is no folder for {picture}", hint="make it first, or choose another place")
-    settings = session.load(profile="demo").settings
+    settings = session.load({"profile": session.profile}, profile="demo").settings
     paths = session.paths
     if paths.stack == "default":
         paths = stack_paths(paths.home, DEMO_STACK)

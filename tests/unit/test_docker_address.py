@@ -85,24 +85,30 @@ def short(tmp_path: Path) -> Iterator[Path]:
     [("docker.sock", "rootless Docker"), ("podman/podman.sock", "Podman")],
 )
 def test_sockets_of_one_s_own(short: Path, place: str, source: str) -> None:
-    if Path("/var/run/docker.sock").exists():
-        pytest.skip("this machine's own engine comes first")
     (short / place).parent.mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(short / place))
-        found = find_engine({"XDG_RUNTIME_DIR": str(short)}, short)
+        found = find_engine({"XDG_RUNTIME_DIR": str(short)}, short, system=())
     assert (found.host, found.source) == (f"unix://{short / place}", source)
+
+
+def test_the_machine_s_own_engine_comes_first(short: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as system, socket.socket(socket.AF_UNIX) as own:
+        system.bind(str(short / "system.sock"))
+        own.bind(str(short / "docker.sock"))
+        found = find_engine(
+            {"XDG_RUNTIME_DIR": str(short)}, short, system=(("Docker", short / "system.sock"),)
+        )
+    assert (found.host, found.source) == (f"unix://{short / 'system.sock'}", "Docker")
 
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_no_engine_at_all(home: Path, installed: bool) -> None:
-    if any(Path(place).exists() for place in ("/var/run/docker.sock", "/run/podman/podman.sock")):
-        pytest.skip("this machine has an engine")
     tool = home / "docker"
     if installed:
         tool.touch(mode=0o755)
     with pytest.raises(UnreachableError) as caught:
-        find_engine({"PATH": str(home)}, home)
+        find_engine({"PATH": str(home)}, home, system=())
     assert caught.value.message.startswith(
         "no Docker engine runs" if installed else "Docker is not installed"
     )

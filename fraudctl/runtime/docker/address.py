@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from fraudctl.errors import RefusedError, UnreachableError
 
+# Where an engine of the whole machine listens.
+SYSTEM_SOCKETS = (("Docker", Path("/var/run/docker.sock")), ("Podman", Path("/run/podman/podman.sock")))
 INSTEAD = "or use `--profile local`, which needs no Docker"
 
 
@@ -28,14 +30,19 @@ class EngineAddress:
         return Path(self.host.removeprefix("unix://")) if self.host.startswith("unix://") else None
 
 
-def find_engine(environ: Mapping[str, str], home: Path | None = None) -> EngineAddress:
+def find_engine(
+    environ: Mapping[str, str],
+    home: Path | None = None,
+    system: Sequence[tuple[str, Path]] = SYSTEM_SOCKETS,
+) -> EngineAddress:
     """The engine that the `docker` command would use; without any setting, also rootless ones and Podman.
 
     Raises:
         UnreachableError: no socket is there, or the context does not exist.
         RefusedError: the engine runs on another machine.
     """
-    address = _named(environ, home or Path.home()) or _first_socket(environ, home or Path.home())
+    home = home or Path.home()
+    address = _named(environ, home) or _first_socket(environ, home, system)
     if address is None:
         installed = shutil.which("docker", path=environ.get("PATH")) is not None
         raise UnreachableError(
@@ -73,16 +80,18 @@ def _named(environ: Mapping[str, str], home: Path) -> EngineAddress | None:
     return EngineAddress(host, f"context {name}", str(material) if material.is_dir() else "")
 
 
-def _first_socket(environ: Mapping[str, str], home: Path) -> EngineAddress | None:
+def _first_socket(
+    environ: Mapping[str, str], home: Path, system: Sequence[tuple[str, Path]]
+) -> EngineAddress | None:
     own = Path(environ["XDG_RUNTIME_DIR"]) if environ.get("XDG_RUNTIME_DIR") else None
     candidates = [
-        ("Docker", Path("/var/run/docker.sock")),
+        *system[:1],
         ("rootless Docker", own / "docker.sock" if own else None),
         ("Docker Desktop", home / ".docker" / "run" / "docker.sock"),
         ("Docker Desktop", home / ".docker" / "desktop" / "docker.sock"),
         ("Colima", home / ".colima" / "default" / "docker.sock"),
         ("Podman", own / "podman" / "podman.sock" if own else None),
-        ("Podman", Path("/run/podman/podman.sock")),
+        *system[1:],
     ]
     for source, socket in candidates:
         if socket is not None and socket.is_socket():
