@@ -5,9 +5,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Two at a time: what one test waits for, another can use. Tests of one file stay together and share its stack.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-slow test-engine kill-matrix prove lock wheel clean
+.PHONY: help setup demo lint test test-engine kill-matrix prove lock wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,21 +36,18 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 test: lint  ## Everything but the slow suites; ARGS="-k windows" narrows it down
-	$(BIN)/pytest -m "not slow and not fault and not engine" $(ARGS)
-
-test-slow: $(READY)  ## The slow suites only: kills at random moments, wheels, other users
-	$(BIN)/pytest -m "slow and not fault and not engine" $(ARGS)
+	$(PYTEST) -m "not slow and not engine" $(ARGS)
 
 test-engine: $(READY)  ## The suites that need a Docker engine
 	$(BIN)/pytest -m engine $(ARGS)
 
-prove: $(READY)  ## Every reliability bar, and one table of their figures (also build/bars.json)
-	@rm -rf build/bars
-	@FRAUDCTL_BARS=build/bars $(BIN)/pytest -m "fault or bar" $(ARGS); tests=$$?; \
+prove: $(READY)  ## The slow suites: every reliability bar, and one table of the figures (also build/bars.json)
+	@rm -rf build/bars; mkdir -p build; test -f build/classes.jsa || $(BIN)/python -m tests.class_archive
+	@PROVE_BARS=build/bars $(PYTEST) -m "(slow or bar) and not engine" $(ARGS); tests=$$?; \
 	  $(BIN)/python -m tests.bars build/bars build/bars.json && exit $$tests
 
 kill-matrix: $(READY)  ## 20 kills at each failpoint, 50 at random moments, 30 zombies, 20 double starts (hours)
-	FRAUDCTL_WHOLE_MATRIX=1 $(BIN)/pytest -s -m "slow and bar" tests/e2e/test_kill_matrix.py tests/e2e/test_kill.py \
+	PROVE_WHOLE_MATRIX=1 $(BIN)/pytest -s -m "slow and bar" tests/e2e/test_kill_matrix.py tests/e2e/test_kill.py \
 	  tests/e2e/test_zombie.py tests/e2e/test_two_detectors.py $(ARGS)
 
 lock: $(READY)  ## Resolve the Python packages anew (needs uv)

@@ -7,7 +7,7 @@
 
 A test may be several bars; `bar("0 half", number=9)` is then the figure of that one only.
 
-With FRAUDCTL_BARS=FOLDER in the environment, every marked test adds its line to FOLDER/bars.jsonl;
+With PROVE_BARS=FOLDER in the environment, every marked test adds its line to FOLDER/bars.jsonl;
 `python -m tests.bars FOLDER RESULT.json` prints the table and writes it as JSON (`make prove` does both).
 Without the mark (a smaller variant of the same test) the figure goes nowhere.
 """
@@ -21,8 +21,8 @@ from typing import Any, Protocol, TypedDict
 
 import pytest
 
-# Taken out of the environment: commands that tests start refuse variables that are no settings.
-_NAMED = os.environ.pop("FRAUDCTL_BARS", "")
+# Not named FRAUDCTL_…: commands refuse such variables when they are no settings.
+_NAMED = os.environ.get("PROVE_BARS", "")
 FOLDER = Path(_NAMED).resolve() if _NAMED else None
 LINES = "bars.jsonl"
 _FIGURES = pytest.StashKey[list[tuple[int | None, str]]]()

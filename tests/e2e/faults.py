@@ -15,9 +15,8 @@ from tests.conftest import NewStack
 from tests.e2e import scenario
 from tests.stacks import Stack
 
-# `make kill-matrix` sets it: every failpoint, and more of everything. Taken out of the environment: commands
-# that tests start refuse variables that are no settings.
-WHOLE_MATRIX = bool(os.environ.pop("FRAUDCTL_WHOLE_MATRIX", ""))
+# `make kill-matrix` sets it: every failpoint, and more of everything.
+WHOLE_MATRIX = bool(os.environ.get("PROVE_WHOLE_MATRIX", ""))
 
 _TABLES = (
     "SELECT * FROM fraud.fraud_metrics ORDER BY window_start, window_end, category",

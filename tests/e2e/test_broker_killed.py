@@ -12,7 +12,7 @@ from tests.conftest import NewStack
 from tests.e2e import scenario
 from tests.e2e.raw_log import TOPIC
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.fault]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SEED = 20_261_124
 KILLS = 3

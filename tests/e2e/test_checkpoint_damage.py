@@ -11,7 +11,7 @@ from tests.conftest import NewStack
 from tests.e2e import faults, scenario
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.services, pytest.mark.fault]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def newest(folder: Path) -> int:

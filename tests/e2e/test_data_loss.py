@@ -13,7 +13,7 @@ from tests.e2e import scenario
 from tests.e2e.raw_log import TOPIC
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.fault]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SECONDS = 60.0
 PARTITIONS = 3

@@ -89,7 +89,6 @@ def test_a_stack_that_is_there_is_not_touched(new_stack: NewStack) -> None:
 
 @pytest.mark.services
 @pytest.mark.slow
-@pytest.mark.fault
 @pytest.mark.timeout(1200)
 def test_every_kind_of_fault_and_every_number_is_exact(new_stack: NewStack) -> None:
     stack = new_stack()
@@ -109,7 +108,6 @@ def test_every_kind_of_fault_and_every_number_is_exact(new_stack: NewStack) -> N
 
 @pytest.mark.services
 @pytest.mark.slow
-@pytest.mark.fault
 @pytest.mark.timeout(900)
 def test_a_wrong_count_fails_the_drill_and_is_named(new_stack: NewStack) -> None:
     """The proof that a drill can fail: from some batch of its first cycle on, merged rows count too many."""
@@ -140,7 +138,6 @@ def test_a_wrong_count_fails_the_drill_and_is_named(new_stack: NewStack) -> None
 
 @pytest.mark.services
 @pytest.mark.slow
-@pytest.mark.fault
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("signals", [1, 2])
 def test_an_interrupted_drill_leaves_nothing(new_stack: NewStack, signals: int) -> None:

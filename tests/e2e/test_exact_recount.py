@@ -16,7 +16,7 @@ from tests.e2e import scenario
 from tests.e2e.raw_log import CREATE_TIME, Raw, send
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(1200), pytest.mark.fault]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1200)]
 
 SEED = 20_261_124
 PARTITIONS = 3

@@ -11,7 +11,7 @@ from tests.conftest import NewStack
 from tests.e2e import scenario
 from tests.e2e.raw_log import Raw, send
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.fault]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ROUNDS = 3
 # Honest events: on time, as late and as early as is allowed (but for the seconds that a test takes).

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.services
 SEED = 20_261_124
 BAR = [
     pytest.mark.slow,
-    pytest.mark.fault,
     pytest.mark.timeout(7_200 if faults.WHOLE_MATRIX else 1_800),
     pytest.mark.bar(3, "kill -9 at random moments", target="diff 0, all that was sent has landed"),
 ]

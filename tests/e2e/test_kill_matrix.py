@@ -11,7 +11,7 @@ from tests.bars import Bar
 from tests.conftest import NewStack
 from tests.e2e import faults, scenario
 
-pytestmark = [pytest.mark.services, pytest.mark.fault]
+pytestmark = [pytest.mark.services]
 
 SEED = 20_261_124
 

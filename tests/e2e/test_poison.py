@@ -13,7 +13,7 @@ from tests.e2e.raw_log import CREATE_TIME, Raw, send
 from tests.golden import MESSAGES, value_bytes
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.fault]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SEED = 20_261_124
 GOOD: dict[str, Any] = MESSAGES[0]

@@ -18,7 +18,7 @@ from tests.bars import Bar
 from tests.e2e import scenario, simulated_log
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.services, pytest.mark.fault]
+pytestmark = [pytest.mark.services]
 
 SEED = 7
 STRICT = "rules: [{id: any-amount, reason: whatever is paid, when: {amount_over: 0}}]\n"

@@ -6,7 +6,7 @@ from tests.bars import Bar
 from tests.conftest import NewStack
 from tests.e2e import scenario, simulated_log
 
-pytestmark = [pytest.mark.services, pytest.mark.fault]
+pytestmark = [pytest.mark.services]
 
 DUMP = (
     "SELECT md5(string_agg(row::text, E'\\n' ORDER BY row::text)) FROM"

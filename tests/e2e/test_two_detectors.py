@@ -9,7 +9,7 @@ from tests.conftest import NewStack
 from tests.e2e import faults, scenario
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.services, pytest.mark.fault]
+pytestmark = [pytest.mark.services]
 
 
 def caught_up(stack: Stack, records: int) -> None:

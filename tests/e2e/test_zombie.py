@@ -6,7 +6,7 @@ from tests.bars import Bar
 from tests.conftest import NewStack
 from tests.e2e import faults, scenario
 
-pytestmark = [pytest.mark.services, pytest.mark.fault]
+pytestmark = [pytest.mark.services]
 
 # Short, so that the database soon ends the transaction that a zombie stands still in.
 LEASE = "3"

@@ -14,7 +14,7 @@ from fraudctl.database.migrations import migrate
 from fraudctl.errors import FencedError
 from tests.integration.databases import open_session, temporary_database
 
-pytestmark = [pytest.mark.services, pytest.mark.fault]
+pytestmark = [pytest.mark.services]
 
 QUERY = "11111111-2222-4333-8444-555555555555"
 

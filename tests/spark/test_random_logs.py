@@ -149,7 +149,7 @@ def test_windows_refusals_and_conflicts_of_random_logs(spark: SparkSession, seed
     agree_on_a_log(spark, seed)
 
 
-@pytest.mark.fault
+@pytest.mark.slow
 @pytest.mark.bar(14, "recount and Spark on 8 random logs, copies and conflicts", target="diff 0 on every log")
 @SLOW
 @given(seed=SEEDS)
