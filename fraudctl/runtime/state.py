@@ -11,6 +11,7 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.runtime.files import make_folder, write_whole
 from fraudctl.runtime.ports import LOOPBACK
+from fraudctl.runtime.services import postgres as postgres_service
 
 Profile = Literal["local", "docker", "external"]
 
@@ -57,13 +58,6 @@ def asked_ports(settings: Settings) -> Ports:
     )
 
 
-def password_file(settings: Settings, paths: StackPaths) -> Path:
-    """The file that the settings name, or the stack's own."""
-    if settings.postgres.password_file:
-        return Path(settings.postgres.password_file).expanduser().absolute()
-    return paths.secrets / "postgres.password"
-
-
 def planned_state(
     settings: Settings,
     paths: StackPaths,
@@ -83,7 +77,7 @@ def planned_state(
         configured=asked,
         database=settings.postgres.database,
         user=settings.postgres.user,
-        password_file=str(password_file(settings, paths)),
+        password_file=str(postgres_service.password_file(paths, settings.postgres)),
         engine=engine,
         engine_tls=engine_tls,
     )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -173,6 +174,28 @@ def test_up_heals_a_container_killed_under_load(new_contained: NewContained, vic
     detect.interrupt()
     detect.finish()
     assert one.stack.json("verify-idempotency")["verdict"] == "ok"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_up_takes_back_what_it_did(new_contained: NewContained, number: int) -> None:
+    one = new_contained()
+    up = scenario.start(one.stack, "up")
+    scenario.wait_for("a container", one.containers)
+    up.process.send_signal(number)
+    up.finish(codes=(130,))
+    assert one.leftovers() == []
+    one.stack.up()
+
+
+def test_a_password_of_one_s_own_is_taken(new_contained: NewContained) -> None:
+    one = new_contained()
+    mine = one.stack.home / "my password"
+    mine.write_text("correct horse battery staple\n", encoding="utf-8")
+    mine.chmod(0o600)
+    own = {"FRAUDCTL_POSTGRES__PASSWORD_FILE": str(mine)}
+    one.stack.up(env=own)
+    assert one.stack.run("status", env=own).returncode == 0
+    assert not (one.stack.root / "secrets" / "postgres.password").exists()
 
 
 def test_two_stacks_run_side_by_side(new_contained: NewContained) -> None:

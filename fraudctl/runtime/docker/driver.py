@@ -22,7 +22,8 @@ from fraudctl.runtime.docker.secret_files import SecretFiles
 from fraudctl.runtime.driver import LogSource, Look, Probes, ServiceName
 from fraudctl.runtime.ports import free_port
 from fraudctl.runtime.progress import Observe, Progress
-from fraudctl.runtime.state import Ports, Profile, StackState, asked_ports, password_file, planned_state
+from fraudctl.runtime.services.postgres import password_file
+from fraudctl.runtime.state import Ports, Profile, StackState, asked_ports, planned_state
 
 # What the broker needs beside its heap: threads, buffers, the class library.
 _KAFKA_OVERHEAD_MB = 256
@@ -177,7 +178,7 @@ class DockerDriver:
         secrets = self._file.secrets
         places = {name: self._paths.secrets / name for name in (secrets.files if secrets else ())}
         if "postgres.password" in places:
-            places["postgres.password"] = password_file(self._settings, self._paths)
+            places["postgres.password"] = password_file(self._paths, self._settings.postgres)
         container = self._identity.container(secrets.service) if secrets else ""
         return SecretFiles(self._engine, secrets, container, places)
 

@@ -105,6 +105,8 @@ class Execution:
             case "start":
                 self.observe(Progress(step.subject, "begun", "starting"))
                 self.started.append(step)
+                if step.subject == self.secrets.service:
+                    self.secrets.hand_over()
                 self.engine.start(step.name)
             case "unpause":
                 self.engine.unpause(step.name)
@@ -129,8 +131,6 @@ class Execution:
         labels = self.identity.container_labels(service, config_hash(config), image_id)
         self.engine.create(config, labels, step.name)
         self.created.append(step)
-        if service.name == self.secrets.service:
-            self.secrets.hand_over()
 
     def _stop_seconds(self, service: str, deadline: Deadline) -> float:
         """Its own grace, within the command's deadline; something is always left for a clean end."""
