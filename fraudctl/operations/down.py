@@ -58,9 +58,10 @@ def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
             stopped["replay"] = replay
         for driver in drivers:
             stopped |= driver.stop(deadline, observe, volumes=request.volumes)
-        # The lock's folder is nothing to keep, if there was no stack.
-        removed = _remove(paths.root) if request.volumes or not existed else None
-    return DownReport(stopped, removed, None if removed else paths.root)
+        removed = _remove(paths.root) if request.volumes and existed else None
+        if not existed:
+            _remove(paths.root)  # nothing but the lock that was held just now
+    return DownReport(stopped, removed, paths.root if existed and removed is None else None)
 
 
 def _profiles(request: DownRequest) -> list[Profile]:
