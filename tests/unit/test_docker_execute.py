@@ -1,5 +1,7 @@
 """The executor against an engine that exists in memory only: order, waiting, failure, taking back."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import ConfigError, NotReadyError, RefusedError, UnreachableError
 from fraudctl.runtime.compose.read import read_compose
 from fraudctl.runtime.docker.execute import Execution
-from fraudctl.runtime.docker.look import of_inspection
+from fraudctl.runtime.docker.look import of_inspection, taken_ports
 from fraudctl.runtime.docker.observed import Network, Observed
 from fraudctl.runtime.docker.plan import plan_down, plan_up
 from fraudctl.runtime.docker.secret_files import SecretFiles
@@ -337,3 +339,33 @@ def test_an_inspection_becomes_a_plain_value() -> None:
     }
     assert found.network_ids == {"n1"}
     assert found.started_at == pytest.approx(1767323045.123456)
+
+
+def listed(name: str, project: str, address: str, port: int) -> dict[str, Any]:
+    """As `GET /containers/json` has it."""
+    return {
+        "Id": "i",
+        "Names": [f"/{name}"],
+        "Image": "web:1",
+        "Labels": {"com.docker.compose.project": project} if project else None,
+        "Ports": [{"IP": address, "PublicPort": port, "PrivatePort": 80}, {"PrivatePort": 81}],
+    }
+
+
+def test_ports_that_are_taken_and_by_whom() -> None:
+    class Listing:
+        def containers(self, *, stopped: bool) -> list[dict[str, Any]]:
+            assert not stopped
+            return [
+                listed("web", "", "0.0.0.0", 50001),
+                listed("p-log-1", "p", "127.0.0.1", 50002),
+                listed("far", "q", "192.0.2.7", 50003),
+            ]
+
+    engine: Any = Listing()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        mine = server.getsockname()[1]
+        found = taken_ports(engine, ME, [50001, 50002, 50003, mine])
+    assert found.keys() == {50001, mine}
+    assert (found[50001].described, found[50001].detail) == ("the container web", "of the image web:1")
+    assert f"(pid {os.getpid()})" in found[mine].described

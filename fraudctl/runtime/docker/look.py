@@ -11,6 +11,9 @@ from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.identity import Identity
 from fraudctl.runtime.docker.observed import Container, Health, Holder, Network, Observed, Volume
 
+# Addresses whose ports are not free on 127.0.0.1 either.
+_COVER_LOOPBACK = (local_ports.LOOPBACK, "0.0.0.0", "::", "")
+
 
 def look(
     engine: Engine,
@@ -25,7 +28,9 @@ def look(
     ids = {each["Id"] for each in engine.containers(ours)}
     for service in services:
         name = identity.container(service)
-        ids |= {each["Id"] for each in engine.containers({"name": name}) if f"/{name}" in each["Names"]}
+        ids |= {
+            each["Id"] for each in engine.containers({"name": name}) if f"/{name}" in (each["Names"] or ())
+        }
     containers = tuple(
         of_inspection(found) for found in map(engine.inspect, sorted(ids)) if found is not None
     )
@@ -55,8 +60,8 @@ def taken_ports(engine: Engine, identity: Identity, ports: Iterable[int]) -> dic
             port = int(published.get("PublicPort") or 0)
             if mine:
                 ours.add(port)
-            else:
-                name = each["Names"][0].lstrip("/")
+            elif published.get("IP", "") in _COVER_LOOPBACK:
+                name = (each["Names"] or [each["Id"]])[0].lstrip("/")
                 others[port] = Holder("container", f"the container {name}", f"of the image {each['Image']}")
     found: dict[int, Holder] = {}
     for port in ports:
