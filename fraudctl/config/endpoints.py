@@ -1,10 +1,15 @@
 """Where the broker and the database of a stack answer: what clients need to know, and no more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from fraudctl.errors import ConfigError
+
+# Roles that sql/migrations make. Who is one of them may do what the task needs, and nothing else.
+MIGRATOR = "fraud_migrator"
+WRITER = "fraud_writer"
+READER = "fraud_reader"
 
 
 @dataclass(frozen=True)
@@ -40,5 +45,16 @@ class PostgresEndpoint:
 
 @dataclass(frozen=True)
 class Endpoints:
+    """`postgres` is for everything but the detector, which may do less: it connects as `writer`."""
+
     bootstrap_servers: str
     postgres: PostgresEndpoint
+    # None: there is one user for everything.
+    writer_password_file: Path | None = None
+
+    @property
+    def writer(self) -> PostgresEndpoint:
+        """The same tables, as the role that lands batches."""
+        if self.writer_password_file is None:
+            return self.postgres
+        return replace(self.postgres, user=WRITER, password_file=self.writer_password_file)

@@ -44,6 +44,7 @@ class PostgresSettings(Section):
     database: Name
     user: Name
     password_file: str
+    writer_password_file: str
 
 
 class DockerSettings(Section):

@@ -74,6 +74,7 @@ class MicroBatch:
 
     `offsets` maps a partition to (first, one past the last); `intake` counts the records of each
     partition by fate (`admitted` or a reason); `watermark_ms` is the batch's own entry in the checkpoint.
+    The rest is for people: when the batch was planned, and its oldest and newest arrival.
     """
 
     query_id: str
@@ -83,6 +84,8 @@ class MicroBatch:
     watermark_ms: int
     windows: tuple[WindowRow, ...]
     dead_letters: tuple[DeadLetter, ...]
+    planned_ms: int | None = None
+    arrivals_us: tuple[int, int] | None = None
 
     def digest(self) -> str:
         """SHA-256 over the rows, in an order of their own: equal input gives an equal digest."""
@@ -237,11 +240,15 @@ class Landing:
         failpoints.reach("before_staging")
         _stage(connection, batch.windows)
         failpoints.reach("after_staging")
+        counted = connection.execute(statement("staging_counted")).fetchone()
         failpoints.reach("before_merge")
         connection.execute(statement("metrics_merge"))
         _keep_dead_letters(connection, self._source.topic, batch.dead_letters)
         failpoints.reach("after_merge")
-        connection.execute(statement("ledger_insert"), self._ledger_row(batch))
+        connection.execute(
+            statement("ledger_insert"),
+            {**self._ledger_row(batch), "counted": counted[0] if counted else None},
+        )
         failpoints.reach("after_ledger")
         failpoints.reach("before_commit")
 
@@ -261,6 +268,7 @@ class Landing:
         return True
 
     def _ledger_row(self, batch: MicroBatch) -> dict[str, object]:
+        oldest, newest = batch.arrivals_us or (None, None)
         return {
             "query_id": batch.query_id,
             "batch_id": batch.batch_id,
@@ -274,6 +282,9 @@ class Landing:
             "rows": len(batch.windows),
             "digest": batch.digest(),
             "fingerprint": self._source.fingerprint,
+            "planned_at": None if batch.planned_ms is None else _instant(batch.planned_ms * 1000),
+            "oldest_arrival": None if oldest is None else _instant(oldest),
+            "newest_arrival": None if newest is None else _instant(newest),
         }
 
     def _open(self) -> Connection:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import errors as sqlstate
 from psycopg import sql
 
-from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.endpoints import MIGRATOR, PostgresEndpoint
 from fraudctl.config.lane import REPLAY
 from fraudctl.database import lease
 from fraudctl.database.connection import Connection, connect
@@ -70,6 +70,9 @@ class Shadow:
                     sql.Identifier(SCHEMA, "pipeline_lease")
                 )
             )
+            grants = connection.execute(statement("shadow_grants"), {"schema": self._live.schema}).fetchall()
+            for (grant,) in grants:
+                connection.execute(grant.encode())
 
         self._transaction(work)
 
@@ -149,6 +152,12 @@ class Shadow:
                 "the database does not have the pipeline's tables",
                 detail=str(error).strip(),
                 hint="run `fraudctl migrate`",
+            ) from error
+        except sqlstate.InsufficientPrivilege as error:
+            raise RefusedError(
+                f"user {self._live.user!r} may not do what a replay needs",
+                detail=str(error).strip(),
+                hint=f"let postgres.user be {MIGRATOR}, or another member of fraud_owner",
             ) from error
         except psycopg.OperationalError as error:
             raise UnreachableError(

@@ -1,9 +1,9 @@
 """Read Spark's own write-ahead log: which offsets a micro-batch covers, and its watermark.
 
 Layout of a checkpoint (Spark's HDFSMetadataLog): `metadata` holds {"id": <query id>}; `offsets/N` is
-written before batch N runs and holds a version line, a line {"batchWatermarkMs": …} and one line per
-source with the end offsets {"<topic>": {"<partition>": <offset>}}; the start offsets are the end offsets
-of N-1, and for the first batch those in `sources/<n>/0`.
+written before batch N runs and holds a version line, a line {"batchWatermarkMs": …, "batchTimestampMs": …}
+and one line per source with the end offsets {"<topic>": {"<partition>": <offset>}}; the start offsets are
+the end offsets of N-1, and for the first batch those in `sources/<n>/0`.
 
 Files are read through Hadoop's FileSystem, so a checkpoint on HDFS or S3 works as well as a local one.
 """
@@ -20,11 +20,15 @@ from fraudctl.errors import DataError
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """`offsets`: partition → (first, one past the last). `watermark_ms`: since the epoch, 0 at first."""
+    """`offsets`: partition → (first, one past the last). `watermark_ms`: since the epoch, 0 at first.
+
+    `planned_ms`: when the plan was made, by the clock of Spark's driver.
+    """
 
     batch_id: int
     offsets: dict[int, tuple[int, int]]
     watermark_ms: int
+    planned_ms: int
 
 
 class Checkpoint:
@@ -56,14 +60,14 @@ class Checkpoint:
         Raises:
             DataError: a file is missing or is not what Spark writes.
         """
-        ends, watermark_ms = self._offsets(batch_id)
+        ends, watermark_ms, planned_ms = self._offsets(batch_id)
         starts = self._offsets(batch_id - 1)[0] if batch_id > 0 else self._initial_offsets()
         # A partition that was added later begins at its earliest offset, which for a new one is 0.
         spans = {
             partition: self._bounded(partition, starts.get(partition, 0), end)
             for partition, end in sorted(ends.items())
         }
-        return PlannedBatch(batch_id, spans, watermark_ms)
+        return PlannedBatch(batch_id, spans, watermark_ms, planned_ms)
 
     def _bounded(self, partition: int, start: int, end: int) -> tuple[int, int]:
         if self._bounds is None:
@@ -71,16 +75,17 @@ class Checkpoint:
         bound = self._bounds.get(partition, 0)
         return min(start, bound), min(end, bound)
 
-    def _offsets(self, batch_id: int) -> tuple[dict[int, int], int]:
+    def _offsets(self, batch_id: int) -> tuple[dict[int, int], int, int]:
         lines = self._read(f"offsets/{batch_id}").splitlines()
         try:
-            watermark_ms = int(json.loads(lines[1])["batchWatermarkMs"])
+            facts = json.loads(lines[1])
+            watermark_ms, planned_ms = int(facts["batchWatermarkMs"]), int(facts["batchTimestampMs"])
             sources = [self._of_topic(line) for line in lines[2:] if line != "-"]
         except (IndexError, KeyError, ValueError) as error:
             raise DataError(f"the checkpoint's offsets/{batch_id} is not what Spark writes") from error
         if not sources or any(source != sources[0] for source in sources):
             raise DataError(f"the checkpoint's offsets/{batch_id} does not cover one range of {self._topic}")
-        return sources[0], watermark_ms
+        return sources[0], watermark_ms, planned_ms
 
     def _initial_offsets(self) -> dict[int, int]:
         text = self._read("sources/0/0")

@@ -64,6 +64,7 @@ class Sink:
         planned = self._checkpoint.planned(batch_id)
         fates: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         windows, letters = [], []
+        arrivals: list[int] = []
         for row in rows:
             if row["kind"] == WINDOW:
                 windows.append(
@@ -79,6 +80,7 @@ class Sink:
                 )
                 continue
             fates[row["partition"]][row["reason"] or ADMITTED] += row["count"]
+            arrivals += (row["arrival_us"], row["newest_arrival_us"])
             if row["reason"]:
                 letters.append(
                     DeadLetter(
@@ -98,4 +100,6 @@ class Sink:
             watermark_ms=planned.watermark_ms,
             windows=tuple(windows),
             dead_letters=tuple(letters),
+            planned_ms=planned.planned_ms,
+            arrivals_us=(min(arrivals), max(arrivals)) if arrivals else None,
         )

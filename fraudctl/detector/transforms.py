@@ -98,7 +98,7 @@ def windows(judged: DataFrame, settings: WindowsSettings) -> DataFrame:
 
 
 def intake(checked: DataFrame, payload_bytes: int) -> DataFrame:
-    """One row a record: its partition, and for a rejected one also offset, reason and first bytes."""
+    """One row a record: its partition and arrival; of a rejected one also offset, reason and first bytes."""
     rejected = F.col("reason").isNotNull()
     value = F.coalesce("value", F.lit(b""))
     masked = mask_card_numbers(F.substring(value, 1, payload_bytes + _BEYOND_BYTES))
@@ -109,7 +109,7 @@ def intake(checked: DataFrame, payload_bytes: int) -> DataFrame:
         partition=F.col("partition"),
         offset=F.when(rejected, F.col("offset")),
         reason=F.col("reason"),
-        arrival_us=F.when(rejected, F.unix_micros("arrival")),
+        arrival_us=F.unix_micros("arrival"),
         payload=F.when(rejected, F.substring(masked, 1, payload_bytes)),
         payload_bytes=F.when(rejected, F.length(value)),
     )
@@ -127,10 +127,16 @@ def mask_card_numbers(payload: Column) -> Column:
 def summarise(batch: DataFrame) -> DataFrame:
     """A micro-batch with its admitted records added up per partition; everything else row by row.
 
+    Of several records `arrival_us` is the oldest arrival, and `newest_arrival_us` the newest.
     One aggregation, one action: a second action would run the batch's stateful plan a second time.
     """
-    keys = [name for name in _LANDING_COLUMNS if name != "count"]
-    return batch.groupBy(*keys).agg(F.sum("count").alias("count")).select(*_LANDING_COLUMNS)
+    keys = [name for name in _LANDING_COLUMNS if name not in ("count", "arrival_us")]
+    added_up = batch.groupBy(*keys).agg(
+        F.sum("count").alias("count"),
+        F.min("arrival_us").alias("arrival_us"),
+        F.max("arrival_us").alias("newest_arrival_us"),
+    )
+    return added_up.select(*_LANDING_COLUMNS, "newest_arrival_us")
 
 
 def _landing(frame: DataFrame, **columns: Column) -> DataFrame:

@@ -109,7 +109,7 @@ def _job(
         settings.kafka.topic,
         timeout_seconds=settings.timeouts.connect_seconds,
     )
-    postgres = endpoints.postgres
+    postgres = endpoints.writer
     return DetectorJob(
         bootstrap_servers=endpoints.bootstrap_servers,
         topic=settings.kafka.topic,

@@ -11,13 +11,14 @@ from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.database import creation, migrations
+from fraudctl.database import creation, migrations, roles
 from fraudctl.errors import NotReadyError, RefusedError
 from fraudctl.runtime import stack
 from fraudctl.runtime.driver import Driver, Probes
 from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.local import DOWNLOAD_SECONDS
 from fraudctl.runtime.progress import Observe, Progress
+from fraudctl.runtime.role_passwords import role_passwords
 from fraudctl.runtime.stack import StackState
 
 MINIMUM_FREE_BYTES = 500_000_000
@@ -192,7 +193,7 @@ def _probes(state: StackState) -> Probes:
 
 
 def _furnish(run: _Run) -> UpReport:
-    """Database, schema and topic."""
+    """Database, schema, roles and topic."""
     endpoints = run.state.endpoints
     connect_seconds = run.settings.timeouts.connect_seconds
     if creation.ensure_database(endpoints.postgres, timeout_seconds=connect_seconds):
@@ -203,6 +204,13 @@ def _furnish(run: _Run) -> UpReport:
         lock_wait_seconds=max(1.0, run.deadline.remaining()),
     )
     run.changed += [f"migration {migration.name} applied" for migration in migrated.applied]
+    roles.close_to_others(endpoints.postgres, connect_seconds=connect_seconds)
+    given = roles.set_passwords(
+        endpoints.postgres,
+        role_passwords(run.request.paths, run.settings.postgres),
+        connect_seconds=connect_seconds,
+    )
+    run.changed += [f"password of {role} set" for role in given]
     topic = topics.ensure_topic(
         endpoints.bootstrap_servers,
         run.settings.kafka,

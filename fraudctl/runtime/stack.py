@@ -158,6 +158,9 @@ def _external(settings: Settings, need: tuple[ServiceName, ...]) -> Endpoints:
             postgres.user,
             Path(postgres.password_file).expanduser().absolute(),
         ),
+        writer_password_file=Path(postgres.writer_password_file).expanduser().absolute()
+        if postgres.writer_password_file
+        else None,
     )
 
 

@@ -11,6 +11,7 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.runtime.files import make_folder, write_whole
 from fraudctl.runtime.ports import LOOPBACK
+from fraudctl.runtime.role_passwords import writer_password_file
 from fraudctl.runtime.services import postgres as postgres_service
 
 Profile = Literal["local", "docker", "external"]
@@ -38,6 +39,7 @@ class StackState:
     # Where the containers' engine listens, and the folder of its certificates; empty without containers.
     engine: str = ""
     engine_tls: str = ""
+    writer_password_file: str = ""  # empty in the state of an older version
 
     @property
     def endpoints(self) -> Endpoints:
@@ -46,6 +48,7 @@ class StackState:
             postgres=PostgresEndpoint(
                 LOOPBACK, self.ports.postgres, self.database, self.user, Path(self.password_file)
             ),
+            writer_password_file=Path(self.writer_password_file) if self.writer_password_file else None,
         )
 
 
@@ -80,6 +83,7 @@ def planned_state(
         password_file=str(postgres_service.password_file(paths, settings.postgres)),
         engine=engine,
         engine_tls=engine_tls,
+        writer_password_file=str(writer_password_file(paths, settings.postgres)),
     )
 
 

@@ -1,4 +1,6 @@
 INSERT INTO batch_ledger
-       (query_id, batch_id, epoch, cluster_id, topic, topic_id, offsets, intake, watermark, rows, digest, fingerprint)
+       (query_id, batch_id, epoch, cluster_id, topic, topic_id, offsets, intake, watermark, rows, digest, fingerprint,
+        planned_at, oldest_arrival, newest_arrival, counted, committed_at)
 VALUES (%(query_id)s, %(batch_id)s, %(epoch)s, %(cluster_id)s, %(topic)s, %(topic_id)s,
-        %(offsets)s, %(intake)s, %(watermark)s, %(rows)s, %(digest)s, %(fingerprint)s)
+        %(offsets)s, %(intake)s, %(watermark)s, %(rows)s, %(digest)s, %(fingerprint)s,
+        %(planned_at)s, %(oldest_arrival)s, %(newest_arrival)s, %(counted)s, clock_timestamp())

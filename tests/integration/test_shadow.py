@@ -160,7 +160,8 @@ def test_the_shadow_follows_the_live_tables(
     shadow.create()  # twice is once, and empty
     listed = (
         "SELECT table_name, column_name, data_type, is_nullable, column_default"
-        " FROM information_schema.columns WHERE table_schema = %s ORDER BY table_name, ordinal_position"
+        " FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)"
+        " WHERE table_schema = %s AND table_type = 'BASE TABLE' ORDER BY table_name, ordinal_position"
     )
     live = session.execute(listed, ("fraud",)).fetchall()
     assert ("fraud_metrics", "later", "integer", "NO", "7") in live

@@ -99,15 +99,16 @@ def test_everything_listens_on_loopback_only(stack: Stack) -> None:
 
 
 def test_no_password_in_command_lines_state_or_logs(stack: Stack) -> None:
-    secret = stack.root / "secrets" / "postgres.password"
-    password = secret.read_text(encoding="utf-8").strip()
-    assert secret.stat().st_mode & 0o777 == 0o600
-    assert secret.parent.stat().st_mode & 0o777 == 0o700
+    secrets = sorted((stack.root / "secrets").glob("*.password"))
+    assert [file.stem for file in secrets] == ["migrator", "postgres", "reader", "writer"]
+    passwords = [file.read_text(encoding="utf-8").strip() for file in secrets]
+    assert {file.stat().st_mode & 0o777 for file in secrets} == {0o600}
+    assert secrets[0].parent.stat().st_mode & 0o777 == 0o700
     shown = [*processes_of(stack), stack.run("status").stdout, stack.run("env").stdout]
     files = [*(stack.root / "run").glob("*.*"), *(stack.root / "logs").glob("*")]
     shown += [file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()]
     assert len(shown) > 5
-    assert not [text for text in shown if password in text]
+    assert not [text for text in shown for password in passwords if password in text]
 
 
 def test_env_lets_psql_connect(stack: Stack) -> None:

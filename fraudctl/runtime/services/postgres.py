@@ -1,7 +1,6 @@
 """The stack's own PostgreSQL: the wheel's binaries as a child process, on 127.0.0.1 only, no socket."""
 
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -18,6 +17,7 @@ from fraudctl.runtime.one_shot import LOG_LINES, run_to_end
 from fraudctl.runtime.ports import LOOPBACK
 from fraudctl.runtime.postgres_wheel import Server, server_for
 from fraudctl.runtime.processes import ProcessRecord, spawn
+from fraudctl.runtime.role_passwords import password_in
 
 NAME = "postgres"
 # INT is PostgreSQL's fast shutdown: clients are cut off, everything is written. TERM would wait for clients.
@@ -62,7 +62,7 @@ def prepare(
                 hint="restore the file, or start anew with `fraudctl down --volumes`, which removes all data",
             )
         return False
-    password = _password(secret)
+    password = password_in(secret)
     # Made beside its place and then renamed: an initdb that was cut short is never taken for a whole one.
     unfinished = make_folder(paths.data) / "postgres.new"
     handed_over = paths.data / "postgres.password.new"
@@ -148,16 +148,6 @@ def _initdb(
             detail="\n".join(tail(log, LOG_LINES)),
             hint=f"the whole log is {log}",
         )
-
-
-def _password(file: Path) -> str:
-    """The password that is there, or a new one; never a known default."""
-    if file.is_file():
-        return file.read_text(encoding="utf-8").strip()
-    make_folder(file.parent, mode=0o700)
-    password = secrets.token_urlsafe(24)
-    write_whole(file, password + "\n")
-    return password
 
 
 def _forget_dead_postmaster(data: Path, deadline: Deadline) -> None:

@@ -1,0 +1,2 @@
+-- Superusers only.
+SELECT rolpassword FROM pg_authid WHERE rolname = %(role)s
