@@ -3,7 +3,7 @@
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fraudctl.config.paths import StackPaths, stack_paths
-from fraudctl.errors import ExitCode, FraudctlError
+from fraudctl.errors import ExitCode, FraudctlError, UsageError
 from fraudctl.ui import console, failure
 
 if TYPE_CHECKING:  # loaded by the commands that need it: `--help` is to be quick
@@ -102,6 +102,9 @@ def command(
                 code = function(session, **options)
             except BrokenPipeError:
                 raise  # whoever read our output has left, as `| head` does: typer ends quietly
+            except KeyboardInterrupt as caught:
+                console.say(f"interrupted: {caught}" if str(caught) else "interrupted")
+                raise typer.Exit(int(ExitCode.INTERRUPTED)) from caught
             except (FraudctlError, OSError) as caught:
                 error = caught if isinstance(caught, FraudctlError) else failure.of_system(caught)
                 failure.show(error)
@@ -121,10 +124,18 @@ def command(
     return register
 
 
-def guarded(entry: Callable[[], object]) -> None:
-    """Run the whole program: a bug ends with its traceback and exit 70, Ctrl-C with 130."""
+def guarded(entry: typer.Typer) -> None:
+    """Run the whole program: a bug ends with its traceback and exit 70, Ctrl-C with 130.
+
+    What typer itself finds wrong with the command line is told in the same words as everything else.
+    """
     try:
-        entry()
+        code = entry(standalone_mode=False)
+    except typer.TyperException as caught:
+        sys.exit(_refused_by_typer(caught))
+    except typer.Abort:
+        console.say("nothing was done")
+        sys.exit(int(ExitCode.ANSWER_IS_NO))
     except KeyboardInterrupt:
         console.say("interrupted")
         sys.exit(int(ExitCode.INTERRUPTED))
@@ -132,3 +143,28 @@ def guarded(entry: Callable[[], object]) -> None:
         traceback.print_exc()
         console.say("error: this is a bug in fraudctl, please report it with the lines above")
         sys.exit(int(ExitCode.BUG))
+    sys.exit(code if isinstance(code, int) else int(ExitCode.DONE))
+
+
+def _refused_by_typer(caught: typer.TyperException) -> int:
+    """Say what is wrong with the command line; returns the exit code."""
+    # A usage error carries the command that was meant, and a wrong option those that it may have been.
+    context: typer.Context | None = getattr(caught, "ctx", None)
+    if context is not None and caught.message == context.get_help():
+        console.say(caught.message)  # a group without its command
+        return int(ExitCode.USAGE)
+    known = getattr(caught, "possibilities", None)
+    text = (caught.message if known else caught.format_message()).rstrip(".")
+    # Only the first letter: what follows may be the user's own words.
+    error = UsageError(text[:1].lower() + text[1:], hint=_way_on(context, known))
+    failure.show(error)
+    if "--json" in sys.argv[1:]:
+        console.write(failure.as_json(error))
+    return int(error.exit_code)
+
+
+def _way_on(context: typer.Context | None, known: Sequence[str] | None) -> str:
+    if known:
+        return f"did you mean {' or '.join(sorted(known))}?"
+    command = context.command_path if context is not None else "fraudctl"
+    return f"`{command} --help` lists what may be given"

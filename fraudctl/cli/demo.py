@@ -37,8 +37,7 @@ def demo(
     from fraudctl.operations import demo as operation
     from fraudctl.ui.text import demo as text
 
-    if picture and not picture.expanduser().absolute().parent.is_dir():
-        raise UsageError(f"there is no folder for {picture}", hint="make it first, or choose another place")
+    _refuse_no_picture(picture)
     settings = session.load({"profile": session.profile}, profile="demo").settings
     paths = session.paths
     if paths.stack == "default":
@@ -58,3 +57,16 @@ def demo(
         console.data().print(rendered)
         console.say(text.next_steps(result, paths.stack))
     return ExitCode.DONE if result.passed else ExitCode.ANSWER_IS_NO
+
+
+def _refuse_no_picture(file: Path | None) -> None:
+    """Before anything runs: what could not be saved at the end."""
+    if file is None:
+        return
+    if file.suffix.lower() != ".svg":
+        raise UsageError(
+            f"the picture is an SVG image, and {file} is named as something else",
+            hint="let the name end in .svg",
+        )
+    if not file.expanduser().absolute().parent.is_dir():
+        raise UsageError(f"there is no folder for {file}", hint="make it first, or choose another place")

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from fraudctl.errors import UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
 from fraudctl.ui.text.progress import ProgressView
+
+if TYPE_CHECKING:
+    from fraudctl.operations.detect import DetectRequest
 
 Duration = Annotated[
     float | None, typer.Option(parser=parse_duration, metavar="TIME", help="Stop after this long (90s, 5m).")
@@ -40,15 +43,19 @@ def detect(
     """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations import detect as operation
-    from fraudctl.ui.text import detect as text
 
+    others = {
+        "--detach": detach,
+        "--takeover": takeover,
+        "--until-caught-up": until_caught_up,
+        "--duration": duration is not None,
+        "--dry-run": dry_run,
+    }
+    _refuse_conflicts([name for name, given in others.items() if given], stop_it)
     settings = session.settings()
     if stop_it:
-        was = operation.stop_detached(session.paths, settings.spark.stop_grace_seconds)
-        console.say("the detector has stopped" if was else "no detector is running")
+        _stop(session, settings.spark.stop_grace_seconds, as_json)
         return
-    if detach and until_caught_up:
-        raise UsageError("--until-caught-up needs somebody to watch", hint="leave --detach away")
     request = operation.DetectRequest(
         settings=settings,
         paths=session.paths,
@@ -58,17 +65,55 @@ def detect(
         until_caught_up=until_caught_up,
         takeover=takeover,
     )
+    way = _dry_run if dry_run else _detach if detach else _follow
+    way(request, as_json)
+
+
+def _refuse_conflicts(given: list[str], stop_it: bool) -> None:
+    if stop_it and given:
+        raise UsageError(
+            f"--stop ends the detector that runs, and cannot be combined with {', '.join(given)}",
+            hint="give --stop alone, then start again",
+        )
+    if "--detach" in given and "--until-caught-up" in given:
+        raise UsageError("--until-caught-up needs somebody to watch", hint="leave --detach away")
+    if "--dry-run" in given and "--detach" in given:
+        raise UsageError("--dry-run starts nothing, so there is nothing to detach", hint="give one of them")
+
+
+def _stop(session: Session, grace_seconds: float, as_json: bool) -> None:
+    from fraudctl.operations.detect import stop_detached
+
+    was = stop_detached(session.paths, grace_seconds)
+    if as_json:
+        console.write(to_json.dumps({"stopped": was}))
+    else:
+        console.say("the detector has stopped" if was else "no detector is running")
+
+
+def _dry_run(request: "DetectRequest", as_json: bool) -> None:
+    from fraudctl.operations.detect import prepare
+    from fraudctl.ui.text import detect as text
+
     with graceful() as stop, ProgressView() as progress:
-        if dry_run:
-            plan = operation.prepare(request, stop=stop, observe=progress.show)
-            console.write(shlex.join(plan.submit.argv))
-            return
-        if detach:
-            result = operation.detach(request, stop=stop, observe=progress.show)
-            console.say(
-                f"the detector runs (query {result.query_id}); `fraudctl logs detector -f` follows it"
-            )
-            return
-        with text.BatchView() as view:
-            result = operation.detect(request, stop=stop, observe=progress.show, on_batch=view.show)
+        plan = prepare(request, stop=stop, observe=progress.show)
+    console.write(to_json.dumps(text.plan_document(plan)) if as_json else shlex.join(plan.submit.argv))
+
+
+def _detach(request: "DetectRequest", as_json: bool) -> None:
+    from fraudctl.operations.detect import detach
+
+    with graceful() as stop, ProgressView() as progress:
+        result = detach(request, stop=stop, observe=progress.show)
+    if as_json:
+        console.write(to_json.dumps(result))
+    console.say(f"the detector runs (query {result.query_id}); `fraudctl logs detector -f` follows it")
+
+
+def _follow(request: "DetectRequest", as_json: bool) -> None:
+    from fraudctl.operations.detect import detect as follow
+    from fraudctl.ui.text import detect as text
+
+    with graceful(text.STOPPED_AT_ONCE) as stop, ProgressView() as progress, text.BatchView() as view:
+        result = follow(request, stop=stop, observe=progress.show, on_batch=view.show)
     console.write(to_json.dumps(result) if as_json else text.summary(result))

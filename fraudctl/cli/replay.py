@@ -67,6 +67,11 @@ def replay(
         )
     if (apply and last_batches) or (rules and begin is None):
         raise UsageError("--apply is for a range or --rebuild, --rules for a range", hint="leave it away")
+    if batch_size and last_batches:
+        raise UsageError(
+            "--batch-size has no meaning with --last-batches: they run as they were planned",
+            hint="leave --batch-size away",
+        )
     request = _request(session, batch_size, rules)
     if last_batches:
         return _last_batches(request, last_batches, as_json)

@@ -10,8 +10,10 @@ from fraudctl.errors import ExitCode
 
 
 @contextmanager
-def graceful() -> Iterator[StopFlag]:
+def graceful(at_once: str = "") -> Iterator[StopFlag]:
     """A flag that the first signal sets; the second one ends the process (exit 130 or 143).
+
+    `at_once` says what a second Ctrl-C has done, once everything has been left.
 
     The handler itself only sets the flag or raises: nothing in it can block.
     """
@@ -21,7 +23,7 @@ def graceful() -> Iterator[StopFlag]:
         if not flag.is_set:
             flag.set()
         elif number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(at_once)
         else:
             raise SystemExit(int(ExitCode.TERMINATED))
 

@@ -13,6 +13,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 
 from fraudctl import assets, failpoints
 from fraudctl.config.model import Settings
+from fraudctl.config.yaml_file import read_yaml
 from fraudctl.errors import ConfigError
 
 ENV_PREFIX = "FRAUDCTL_"
@@ -90,7 +91,7 @@ def _profile_layer(name: str) -> list[tuple[str, Tree]]:
 
 def _read_yaml(file: Path) -> Tree:
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = read_yaml(file)
     except OSError as error:
         raise ConfigError(
             f"the settings file {file} cannot be read",

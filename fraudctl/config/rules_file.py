@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from fraudctl import assets
+from fraudctl.config.yaml_file import read_yaml
 from fraudctl.errors import ConfigError
 
 
@@ -19,7 +20,7 @@ def read_rules_document(name: str) -> dict[str, Any]:
     if not file.is_absolute() and not file.is_file():
         file = assets.configs() / name
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = read_yaml(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"the rules file {file} cannot be read", detail=str(error), hint="set rules.file to a YAML file"

@@ -13,7 +13,9 @@ from fraudctl.database.connection import Connection, connect
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, RefusedError, UnreachableError
 from fraudctl.recount.compare import Place
-from fraudctl.recount.ledger import Batch
+from fraudctl.recount.instants import INFINITY_US
+from fraudctl.recount.ledger import Batch, read_intake, read_offsets
+from fraudctl.recount.letters import Letter
 from fraudctl.recount.windows import Totals, WindowKey
 
 
@@ -21,11 +23,19 @@ from fraudctl.recount.windows import Totals, WindowKey
 class Snapshot:
     metrics: dict[WindowKey, Totals]
     batches: tuple[Batch, ...]
-    dead_letters: dict[Place, str]
+    dead_letters: dict[Place, Letter]
+
+    @property
+    def reasons(self) -> dict[Place, str]:
+        """Why each refused record was refused."""
+        return {place: letter.reason for place, letter in self.dead_letters.items()}
 
 
-def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snapshot:
+def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float, tolerant: bool = False) -> Snapshot:
     """Read all three tables in one REPEATABLE READ, READ ONLY transaction.
+
+    Args:
+        tolerant: take ledger rows of the wrong shape as well; what is wrong with each is then in its `flaws`.
 
     Raises:
         RefusedError: the database has not been migrated.
@@ -38,12 +48,12 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snap
         try:
             return Snapshot(
                 {
-                    WindowKey(*row[:3]): Totals(*row[3:])
+                    WindowKey(_instant(row[0]), _instant(row[1]), row[2]): Totals(*row[3:])
                     for row in _rows(connection, statement("snapshot_metrics"))
                 },
-                tuple(_batch(row) for row in _rows(connection, statement("snapshot_ledger"))),
+                tuple(_batch(row, tolerant) for row in _rows(connection, statement("snapshot_ledger"))),
                 {
-                    (row[0], row[1], row[2]): row[3]
+                    (row[0], row[1], row[2]): Letter(row[3], _instant(row[4]), *row[5:])
                     for row in _rows(connection, statement("snapshot_dead_letters"))
                 },
             )
@@ -67,18 +77,28 @@ def _rows(connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
     return iter(connection.execute(query.encode()))
 
 
-def _batch(row: tuple[Any, ...]) -> Batch:
-    query_id, batch_id, epoch, cluster_id, topic, topic_id, offsets, intake, watermark_us, *rest = row
-    try:
-        ranges = {int(partition): (int(start), int(end)) for partition, (start, end) in offsets.items()}
-        counts = {
-            int(partition): {reason: int(number) for reason, number in own.items()}
-            for partition, own in intake.items()
-        }
-    except (AttributeError, TypeError, ValueError) as error:
+def _instant(text: str) -> int:
+    """Microseconds since 1970; infinity is a number that no instant has."""
+    if text.endswith("Infinity"):
+        return -INFINITY_US if text.startswith("-") else INFINITY_US
+    return int(text)
+
+
+def _batch(row: tuple[Any, ...], tolerant: bool) -> Batch:
+    query_id, batch_id, epoch, cluster_id, topic, topic_id, offsets, intake, watermark, mark, replays = row
+    ranges, range_flaws = read_offsets(offsets)
+    counts, count_flaws = read_intake(intake)
+    flaws = range_flaws + count_flaws
+    if flaws and not tolerant:
         raise DataError(
             f"the ledger's row for batch {batch_id} of query {query_id} cannot be read",
-            detail=f"offsets {offsets}, intake {intake}: {error}",
-            hint="somebody else than the detector wrote to fraud.batch_ledger",
-        ) from error
-    return Batch(query_id, batch_id, epoch, cluster_id, topic, topic_id, ranges, counts, watermark_us, *rest)
+            detail="\n".join(
+                f"{flaw.kind}: expected {flaw.expected}, stored {flaw.stored}" for flaw in flaws
+            ),
+            hint="somebody else than the detector wrote to fraud.batch_ledger;"
+            " `fraudctl verify-idempotency` names every row that does not agree",
+        )
+    origin = (cluster_id, topic, topic_id)
+    return Batch(
+        query_id, batch_id, epoch, *origin, ranges, counts, _instant(watermark), mark, replays, flaws
+    )

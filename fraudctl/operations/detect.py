@@ -28,13 +28,16 @@ from fraudctl.operations.plan_detector import DetectorPlan, plan_detector, previ
 from fraudctl.operations.settle_checkpoint import settle_checkpoint
 from fraudctl.operations.wait_for_stack import wait_for_stack
 from fraudctl.runtime import processes
-from fraudctl.runtime.files import locked, tail
+from fraudctl.runtime.files import locked, make_folder, tail
 from fraudctl.runtime.progress import Observe
+from fraudctl.runtime.services import detector
 
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 # Spark itself takes this long to start, at most, and looks for a stop request only then.
 _START_SECONDS = 120.0
+# How long a detector that has not begun may take to give its lease back and to end.
+_TERM_SECONDS = 10.0
 # How long a fenced detector may take to notice and to end by itself.
 _FENCED_SECONDS = 10.0
 _ERRORS: dict[int, type[FraudctlError]] = {
@@ -83,6 +86,7 @@ class Detected:
     """What one run did. `trigger_ms` sums up the batches that read records, times in milliseconds."""
 
     batches: int
+    idle_batches: int  # of these: read no record, and only moved the watermark
     records: int
     fates: dict[str, int]
     duplicates: int
@@ -109,6 +113,9 @@ def detect(
 ) -> Detected:
     """Run the detector until its time is over, it has caught up, `stop` is set, or it fails.
 
+    A stop before the query has started ends the process at once: there is no batch to finish. Whatever
+    else ends this function early (a second Ctrl-C) kills the process, so none is left behind.
+
     Args:
         complete: with `until_caught_up`, says whether the log is at its end: no more is being produced.
 
@@ -116,8 +123,29 @@ def detect(
         FraudctlError: what the detector ended with, as the class that belongs to its exit code.
     """
     plan, record = _begin(request, stop=stop, observe=observe)
-    lines = _progress_lines(plan.job.progress_file)
     seen = _Seen()
+    try:
+        begun = _follow(request, plan, record, seen, stop, on_batch, complete)
+        processes.stop(record, grace_seconds=5)
+    except BaseException:
+        processes.stop(record, grace_seconds=0)
+        raise
+    if begun:
+        _raise_outcome(plan, record)
+    return _summary(seen, record.log_file)
+
+
+def _follow(
+    request: DetectRequest,
+    plan: DetectorPlan,
+    record: processes.ProcessRecord,
+    seen: _Seen,
+    stop: StopFlag,
+    on_batch: Callable[[Batch], None],
+    complete: Callable[[], bool],
+) -> bool:
+    """Take in what the detector says until it has ended; False if it was ended before its query started."""
+    lines = _progress_lines(plan.job.progress_file)
     ending: Deadline | None = None
     next_look = Deadline(0)
     while True:
@@ -125,7 +153,9 @@ def detect(
         for line in lines():
             _take(line, seen, on_batch)
         if not alive:
-            break
+            return True
+        if stop.is_set and not seen.started and ending is None:
+            return processes.stop(record, _TERM_SECONDS) == "was not running"
         caught_up = False
         if request.until_caught_up and seen.started and next_look.expired:
             caught_up = complete() and _caught_up(plan, seen)
@@ -136,9 +166,6 @@ def detect(
         if ending is not None and ending.expired:
             processes.stop(record, grace_seconds=5)
         time.sleep(_POLL_SECONDS)
-    processes.stop(record, grace_seconds=5)
-    _raise_outcome(plan, record)
-    return _summary(seen, record.log_file)
 
 
 def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detected:
@@ -157,6 +184,8 @@ def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detec
             _take(line, seen, lambda _batch: None)
         if not alive or deadline.expired or stop.is_set:
             processes.stop(record, grace_seconds=5)
+            if stop.is_set:
+                raise KeyboardInterrupt("the detector was stopped before its query had started")
             _raise_outcome(plan, record)
             raise UnreachableError(
                 "the detector did not start", detail="\n".join(tail(record.log_file, 5)), hint="try again"
@@ -167,10 +196,12 @@ def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detec
 
 def stop_detached(paths: StackPaths, grace_seconds: float) -> bool:
     """Ask a running detector to finish its batch and end; False when none was running."""
-    record = processes.read_record(record_file(paths))
+    record = detector.record(paths, LIVE)
     if record is None or not processes.is_alive(record):
         return False
-    LIVE.file(paths, "stop").touch()
+    file = LIVE.file(paths, "stop")
+    make_folder(file.parent)
+    file.touch()
     deadline = Deadline(grace_seconds)
     while processes.is_alive(record) and not deadline.expired:
         time.sleep(_POLL_SECONDS)
@@ -206,7 +237,7 @@ def _begin(
             connect_seconds=request.settings.timeouts.connect_seconds,
             observe=observe,
         )
-        _outlive(processes.read_record(request.lane.record(request.paths)))
+        _outlive(detector.record(request.paths, request.lane))
         settle_checkpoint(
             request.paths,
             endpoints.postgres,
@@ -218,7 +249,7 @@ def _begin(
 
 
 def _refuse_second(request: DetectRequest) -> None:
-    record = processes.read_record(request.lane.record(request.paths))
+    record = detector.record(request.paths, request.lane)
     if record is not None and processes.is_alive(record):
         raise RefusedError(
             f"a detector of stack {request.paths.stack!r} runs already, as process {record.pid}",
@@ -254,11 +285,6 @@ def _plan(request: DetectRequest, endpoints: Endpoints, observe: Observe, *, set
         deadline=Deadline(600),
         observe=observe,
     )
-
-
-def record_file(paths: StackPaths) -> Path:
-    """Where the running detector's process record lies."""
-    return LIVE.record(paths)
 
 
 def _start(plan: DetectorPlan, request: DetectRequest) -> processes.ProcessRecord:
@@ -342,6 +368,7 @@ def _summary(seen: _Seen, log: Path) -> Detected:
     quantiles = statistics.quantiles(steady, n=100, method="inclusive") if len(steady) > 1 else steady * 99
     return Detected(
         batches=len(seen.batches),
+        idle_batches=sum(not batch.read for batch in seen.batches),
         records=sum(fates.values()),
         fates=dict(sorted(fates.items())),
         duplicates=sum(batch.duplicates for batch in seen.batches),

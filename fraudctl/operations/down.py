@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fraudctl.clock import Deadline
-from fraudctl.config.lane import REPLAY
+from fraudctl.config.lane import LIVE, REPLAY
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.operations import detect
 from fraudctl.runtime import stack
 from fraudctl.runtime.local import stop_recorded
-from fraudctl.runtime.processes import is_alive, read_record
+from fraudctl.runtime.processes import ProcessRecord, is_alive
 from fraudctl.runtime.progress import Observe, Progress, silent
+from fraudctl.runtime.services import detector, kafka, postgres
 from fraudctl.runtime.stack import Profile
 
 
@@ -40,6 +41,8 @@ class DownReport:
 def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
     """Stop the detector, then the broker, then the database; twice is once.
 
+    A process whose record was lost is found by its command line, even when all of the folder is gone.
+
     Raises:
         NotReadyError: another command was changing the stack all the time, or a process outlived KILL.
         RefusedError: a process belongs to another user.
@@ -47,13 +50,14 @@ def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
     settings, paths = request.settings, request.paths
     existed = paths.root.is_dir()
     profiles = _profiles(request)
-    if "docker" not in profiles and not existed:
+    if "docker" not in profiles and not existed and not any(_records(paths)):
         return DownReport(dict.fromkeys(("detector", "kafka", "postgres"), "was not running"), None, None)
     drivers = [stack.driver_of(profile, settings, paths, request.environ) for profile in profiles]
     deadline = Deadline(settings.timeouts.down_seconds)
     with stack.changing(paths, deadline):
         stopped = {"detector": _stop_detector(request, observe)}
-        replay = stop_recorded(REPLAY.record(paths), deadline, None, "replay", observe)
+        record = detector.record(paths, REPLAY)
+        replay = stop_recorded(record, REPLAY.record(paths), deadline, None, "replay", observe)
         if replay != "was not running":
             stopped["replay"] = replay
         for driver in drivers:
@@ -78,16 +82,21 @@ def _profiles(request: DownRequest) -> list[Profile]:
     return list(dict.fromkeys([first, *([state.profile] if state is not None else [])]))
 
 
+def _records(paths: StackPaths) -> tuple[ProcessRecord | None, ...]:
+    lanes = (detector.record(paths, LIVE), detector.record(paths, REPLAY))
+    return (*lanes, kafka.record(paths), postgres.record(paths))
+
+
 def _stop_detector(request: DownRequest, observe: Observe) -> str:
     """It is asked first, so that the running micro-batch finishes while its services are still there."""
-    file = detect.record_file(request.paths)
-    record = read_record(file)
+    record = detector.record(request.paths, LIVE)
     asked = False
     if record is not None and is_alive(record):
         observe(Progress("detector", "begun", "finishing its batch"))
         asked = detect.stop_detached(request.paths, request.settings.spark.stop_grace_seconds)
     # A part of its process group may have outlived the rest.
-    rest = stop_recorded(file, Deadline(5.0), None, "detector", observe)
+    file = LIVE.record(request.paths)
+    rest = stop_recorded(record, file, Deadline(5.0), None, "detector", observe)
     return "stopped" if asked and rest == "was not running" else rest
 
 

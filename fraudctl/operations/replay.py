@@ -17,6 +17,7 @@ from fraudctl.operations.settle_checkpoint import settle_checkpoint
 from fraudctl.runtime import processes
 from fraudctl.runtime.files import locked
 from fraudctl.runtime.progress import Observe
+from fraudctl.runtime.services import detector
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def alone(request: ReplayRequest, views: Views) -> Iterator[bool]:
     """
     paths = request.paths
     with locked(paths.run / "replaying.lock", Deadline(0), purpose="replaying"):
-        orphan = processes.read_record(REPLAY.record(paths))
+        orphan = detector.record(paths, REPLAY)
         if orphan is not None:
             processes.stop(orphan, grace_seconds=5)
         yield settle(request, views)
@@ -65,7 +66,7 @@ def refuse_running(paths: StackPaths, why: str) -> None:
     Raises:
         RefusedError: the stack's own detector runs.
     """
-    record = processes.read_record(LIVE.record(paths))
+    record = detector.record(paths, LIVE)
     if record is not None and processes.is_alive(record):
         raise RefusedError(
             f"the detector of stack {paths.stack!r} runs, as process {record.pid}: {why}",

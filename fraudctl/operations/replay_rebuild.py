@@ -141,7 +141,7 @@ def _compared(before: Snapshot, after: Snapshot, applied: bool, seconds: float) 
         windows_compared=len(before.metrics.keys() | after.metrics.keys()),
         window_differences=tuple(compare_windows(after.metrics, before.metrics)),
         dead_letters_compared=len(before.dead_letters.keys() | after.dead_letters.keys()),
-        dead_letter_differences=tuple(compare_dead_letters(after.dead_letters, before.dead_letters)),
+        dead_letter_differences=tuple(compare_dead_letters(after.reasons, before.reasons)),
         applied=applied,
         resumed=False,
         seconds=seconds,

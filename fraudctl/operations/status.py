@@ -7,15 +7,16 @@ from typing import Literal, TypeVar
 
 from fraudctl.broker import topics
 from fraudctl.config.endpoints import Endpoints
+from fraudctl.config.lane import LIVE
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import creation, migrations
 from fraudctl.errors import FraudctlError
-from fraudctl.operations import detect
 from fraudctl.runtime import stack
 from fraudctl.runtime.driver import Look, ServiceName
-from fraudctl.runtime.processes import is_alive, read_record
+from fraudctl.runtime.processes import is_alive
 from fraudctl.runtime.readiness import Probe, is_ready
+from fraudctl.runtime.services import detector
 
 T = TypeVar("T")
 State = Literal["running", "starting", "unhealthy", "stopped"]
@@ -111,7 +112,7 @@ class StatusReport:
 
 
 def status(request: StatusRequest) -> StatusReport:
-    """Look, and change nothing.
+    """Look, and change nothing. A process whose record was lost is found by its command line.
 
     Raises:
         ConfigError: the profile is external, and the settings do not say where its services are.
@@ -198,7 +199,7 @@ def _grafana(settings: Settings, paths: StackPaths, look: Look | None) -> Grafan
 
 
 def _detector(paths: StackPaths) -> DetectorStatus:
-    record = read_record(detect.record_file(paths))
+    record = detector.record(paths, LIVE)
     alive = record is not None and is_alive(record)
     return DetectorStatus(
         "running" if alive else "stopped",

@@ -3,11 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fraudctl.broker.log import read_ranges
-from fraudctl.broker.topics import identity
+from fraudctl.broker.topics import end_offsets, identity
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.job import fingerprint
 from fraudctl.config.model import Settings
@@ -15,11 +15,13 @@ from fraudctl.database.snapshot import Snapshot, read_snapshot
 from fraudctl.errors import RefusedError
 from fraudctl.recount.compare import (
     DeadLetterDifference,
+    Place,
     WindowDifference,
     compare_dead_letters,
     compare_windows,
 )
-from fraudctl.recount.ledger import Batch, Ledger, LedgerFinding, Tally
+from fraudctl.recount.ledger import Batch, Ledger, LedgerFinding, Ranges, Tally
+from fraudctl.recount.letters import LetterCheck
 from fraudctl.recount.recount import ADMITTED_FATES, DROPPED_BY_ENGINE, Record, Recount, recount
 from fraudctl.rules.model import RuleSet, parse_rules
 
@@ -66,6 +68,10 @@ class Verification:
     rows_stored: int
     rows_compared: int
     dead_letters_compared: int
+    # Places of letters that were kept under another dead_letters.payload_bytes; what was kept agrees.
+    letters_cut_elsewhere: tuple[Place, ...]
+    # Offsets of the log beyond the ledger when it was looked at; None without a ledger to measure from.
+    not_landed: int | None
     window_differences: tuple[WindowDifference, ...]
     dead_letter_differences: tuple[DeadLetterDifference, ...]
     ledger_findings: tuple[LedgerFinding, ...]
@@ -86,28 +92,51 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
     Raises:
         RefusedError: the question cannot be answered: nothing has landed, the log no longer holds the
             range, or topic or settings are not those of the ledger.
-        DataError: a landed row cannot be read.
         ConfigError: the rules are not valid, or the database refuses the login.
         UnreachableError: broker or database does not answer.
     """
     began = time.monotonic()
     rules = parse_rules(request.rules_document)
     connect_seconds = request.settings.timeouts.connect_seconds
-    snapshot = read_snapshot(request.endpoints.postgres, connect_seconds=connect_seconds)
+    snapshot = read_snapshot(request.endpoints.postgres, connect_seconds=connect_seconds, tolerant=True)
     ledger = Ledger(snapshot.batches)
     # Batches without a single offset prove nothing either: agreement on nothing is no agreement.
-    if not (ledger.ranges or snapshot.metrics or snapshot.dead_letters):
+    if not (ledger.ranges or snapshot.metrics or snapshot.dead_letters or _flawed(snapshot)):
         raise RefusedError(
             "nothing has landed yet, so there is nothing to verify",
             hint="run `fraudctl produce` and `fraudctl detect` first",
         )
+    held: dict[int, tuple[int, int]] = {}
     if snapshot.batches:
         _refuse_other_origin(request, snapshot.batches)
-    findings = list(ledger.contradictions())
-    tally = Tally(ledger, _observed(_log(request, ledger, findings), ledger, observe))
-    counted = _recount(request.settings, rules, tally, ledger)
+        held = end_offsets(
+            request.endpoints.bootstrap_servers,
+            request.settings.kafka.topic,
+            timeout_seconds=connect_seconds,
+        )
+    findings = [*ledger.contradictions(), *ledger.watermarks(), *ledger.strangers(held)]
+    ranges = {partition: span for partition, span in ledger.ranges.items() if partition in held}
+    tally = Tally(ledger, _observed(_log(request, ranges, findings), ranges, observe))
+    letters = LetterCheck(
+        request.settings.kafka.topic, snapshot.dead_letters, request.settings.dead_letters.payload_bytes
+    )
+    counted = _recount(request.settings, rules, tally, ledger, letters)
     findings += tally.unconfirmed(counted.rejects)
-    return _verification(snapshot, ledger, counted, findings, time.monotonic() - began)
+    return replace(
+        _verification(snapshot, ledger, counted, letters, findings),
+        not_landed=_not_landed(ranges, held) if snapshot.batches else None,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _flawed(snapshot: Snapshot) -> bool:
+    return any(batch.flaws for batch in snapshot.batches)
+
+
+def _not_landed(ranges: Ranges, held: Ranges) -> int:
+    """Offsets of the log that the ledger has not come to; what retention took before cannot land any more."""
+    reached = {number: max(low, ranges.get(number, (low, low))[1]) for number, (low, _) in held.items()}
+    return sum(max(0, high - reached[number]) for number, (_, high) in held.items())
 
 
 def _refuse_other_origin(request: VerifyRequest, batches: tuple[Batch, ...]) -> None:
@@ -158,12 +187,12 @@ def _refuse_unless(name: str, recorded: set[str], present: str, *, hint: str) ->
         )
 
 
-def _log(request: VerifyRequest, ledger: Ledger, findings: list[LedgerFinding]) -> Iterable[Record]:
+def _log(request: VerifyRequest, ranges: Ranges, findings: list[LedgerFinding]) -> Iterable[Record]:
     try:
         return read_ranges(
             request.endpoints.bootstrap_servers,
             request.settings.kafka.topic,
-            ledger.ranges,
+            ranges,
             timeout_seconds=_SILENCE_SECONDS,
         )
     except RefusedError as error:
@@ -174,8 +203,8 @@ def _log(request: VerifyRequest, ledger: Ledger, findings: list[LedgerFinding]) 
         return ()
 
 
-def _observed(records: Iterable[Record], ledger: Ledger, observe: Observer) -> Iterator[Record]:
-    offsets = sum(end - start for start, end in ledger.ranges.values())
+def _observed(records: Iterable[Record], ranges: Ranges, observe: Observer) -> Iterator[Record]:
+    offsets = sum(end - start for start, end in ranges.values())
     number = 0
     for number, record in enumerate(records, start=1):
         yield record
@@ -184,7 +213,9 @@ def _observed(records: Iterable[Record], ledger: Ledger, observe: Observer) -> I
     observe(Progress(number, offsets))
 
 
-def _recount(settings: Settings, rules: RuleSet, records: Iterable[Record], ledger: Ledger) -> Recount:
+def _recount(
+    settings: Settings, rules: RuleSet, records: Iterable[Record], ledger: Ledger, letters: LetterCheck
+) -> Recount:
     return recount(
         records,
         events=settings.events,
@@ -192,17 +223,22 @@ def _recount(settings: Settings, rules: RuleSet, records: Iterable[Record], ledg
         lateness=settings.lateness,
         rules=rules,
         watermark=ledger.watermark,
+        on_refused=letters.refused,
     )
 
 
 def _verification(
-    snapshot: Snapshot, ledger: Ledger, counted: Recount, findings: list[LedgerFinding], seconds: float
+    snapshot: Snapshot,
+    ledger: Ledger,
+    counted: Recount,
+    letter_check: LetterCheck,
+    findings: list[LedgerFinding],
 ) -> Verification:
     newest = ledger.batches[-1] if ledger.batches else None
     topic = newest.topic if newest else ""
     windows = tuple(compare_windows(counted.windows, snapshot.metrics))
     rejects = {(topic, *place): reason for place, reason in counted.rejects.items()}
-    letters = tuple(compare_dead_letters(rejects, snapshot.dead_letters))
+    letters = (*compare_dead_letters(rejects, snapshot.reasons), *letter_check.differences())
     fates: Counter[str] = Counter(dict.fromkeys(ADMITTED_FATES, 0))
     for own in counted.fates.values():
         fates.update(own)
@@ -223,8 +259,10 @@ def _verification(
         rows_stored=len(snapshot.metrics),
         rows_compared=len(counted.windows.keys() | snapshot.metrics.keys()),
         dead_letters_compared=len(rejects.keys() | snapshot.dead_letters.keys()),
+        letters_cut_elsewhere=tuple(letter_check.cut_elsewhere),
+        not_landed=None,
         window_differences=windows,
         dead_letter_differences=letters,
         ledger_findings=tuple(findings),
-        seconds=round(seconds, 3),
+        seconds=0.0,
     )

@@ -46,7 +46,7 @@ def _look(settings: Settings, paths: StackPaths) -> Endpoints:
     topics.identity(found.bootstrap_servers, settings.kafka.topic, timeout_seconds=seconds)
     report = migrations.status(found.postgres, connect_seconds=seconds)
     if report.pending:
-        names = ", ".join(f"{migration.version:04d}_{migration.name}" for migration in report.pending)
+        names = ", ".join(migration.name for migration in report.pending)
         raise RefusedError(
             "the database lacks migrations", detail=f"pending: {names}", hint="run `fraudctl migrate`"
         )

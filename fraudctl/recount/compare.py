@@ -9,6 +9,7 @@ from fraudctl.recount.windows import Totals, WindowKey
 
 Kind = Literal["missing", "extra", "differs"]
 COLUMNS = ("count", "flagged_count", "amount_minor", "flagged_amount_minor")
+Column = Literal["reason", "arrival", "payload", "payload_bytes"]
 # (topic, partition, offset)
 Place = tuple[str, int, int]
 
@@ -28,7 +29,7 @@ class WindowDifference:
 
 @dataclass(frozen=True)
 class DeadLetterDifference:
-    """A row of dead_letters that is not what the log gives; expected and stored are reasons."""
+    """A row of dead_letters that is not what the log gives; expected and stored are values of `column`."""
 
     kind: Kind
     topic: str
@@ -36,6 +37,7 @@ class DeadLetterDifference:
     offset: int
     expected: str | None
     stored: str | None
+    column: Column = "reason"
 
 
 def compare_windows(

@@ -6,6 +6,8 @@ from functools import lru_cache
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
+# PostgreSQL's own infinity stands for no instant; this is beyond every one that it can store.
+INFINITY_US = 2**64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 
@@ -43,6 +45,8 @@ def hour_of_day(instant_us: int) -> int:
 
 def instant_text(instant_us: int) -> str:
     """RFC 3339 in UTC; a bare number for what lies outside the years 1 to 9999."""
+    if abs(instant_us) == INFINITY_US:
+        return "infinity" if instant_us > 0 else "-infinity"
     try:
         text = (_EPOCH + timedelta(microseconds=instant_us)).isoformat()
     except OverflowError:

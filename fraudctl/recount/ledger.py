@@ -2,14 +2,28 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
+from fraudctl.recount.instants import INFINITY_US, instant_text
 from fraudctl.recount.recount import NO_WATERMARK, Record
+from fraudctl.recount.strict_json import read_object
 
 ADMITTED = "admitted"
 Ranges = Mapping[int, tuple[int, int]]
+Intake = Mapping[int, Mapping[str, int]]
+_PARTITION_MAX = 2**31 - 1
+_LONGEST_SHOWN = 80
+
+
+class Flaw(NamedTuple):
+    """What is wrong with the shape of a ledger row; `partition` is None when all of the column is."""
+
+    kind: Literal["offsets", "intake"]
+    partition: int | None
+    expected: str
+    stored: str
 
 
 @dataclass(frozen=True)
@@ -23,10 +37,11 @@ class Batch:
     topic: str
     topic_id: str
     offsets: Ranges
-    intake: Mapping[int, Mapping[str, int]]
+    intake: Intake
     watermark_us: int
     fingerprint: str
     replays: int
+    flaws: tuple[Flaw, ...] = ()
 
     @property
     def name(self) -> str:
@@ -37,7 +52,7 @@ class Batch:
 class LedgerFinding:
     """One thing in the ledger that cannot be right, or that the log does not confirm."""
 
-    kind: Literal["batch", "range", "gap", "overlap", "intake", "log"]
+    kind: Literal["batch", "range", "gap", "overlap", "intake", "log", "offsets", "watermark"]
     query_id: str
     batch_id: int | None
     partition: int | None
@@ -91,10 +106,14 @@ class Ledger:
         return self._readers[partition][bisect_right(self._starts[partition], offset) - 1]
 
     def contradictions(self) -> Iterator[LedgerFinding]:
-        """Where a query's batches or a partition's ranges do not follow each other without gap or overlap."""
+        """Where a row has the wrong shape, or a query's batches or a partition's ranges do not follow each
+        other without gap or overlap.
+        """
         reached: dict[int, int] = {}
         numbers: dict[str, int] = {}
         for batch in self.batches:
+            for flaw in batch.flaws:
+                yield _finding(flaw.kind, batch, flaw.partition, flaw.expected, flaw.stored)
             number = numbers.get(batch.query_id, 0)
             if batch.batch_id != number:
                 yield _finding("batch", batch, None, f"batch {number}", f"batch {batch.batch_id}")
@@ -109,6 +128,28 @@ class Ledger:
                     kind: Literal["gap", "overlap"] = "gap" if start > before else "overlap"
                     yield _finding(kind, batch, partition, f"a range that begins at {before}", stored)
                 reached[partition] = max(before, end)
+
+    def strangers(self, partitions: Container[int]) -> Iterator[LedgerFinding]:
+        """Where a batch names a partition that the topic does not have: partitions never go away."""
+        for batch in self.batches:
+            for partition, (start, end) in sorted(batch.offsets.items()):
+                if partition not in partitions:
+                    yield _finding("range", batch, partition, "a partition of the topic", f"{start} to {end}")
+
+    def watermarks(self) -> Iterator[LedgerFinding]:
+        """Where a watermark is no instant, or lies before the one of the query's batch before."""
+        last: dict[str, int] = {}
+        for batch in self.batches:
+            now = batch.watermark_us
+            before = last.get(batch.query_id, now)
+            if abs(now) == INFINITY_US:
+                yield _finding("watermark", batch, None, "an instant", instant_text(now))
+            elif now < before:
+                yield _finding(
+                    "watermark", batch, None, f"{instant_text(before)} or later", instant_text(now)
+                )
+            else:
+                last[batch.query_id] = now
 
     def tally(self, records: Iterable[Record]) -> "Tally":
         return Tally(self, records)
@@ -144,7 +185,7 @@ class Tally:
 
 
 def _finding(
-    kind: Literal["batch", "range", "gap", "overlap", "intake"],
+    kind: Literal["batch", "range", "gap", "overlap", "intake", "offsets", "watermark"],
     batch: Batch,
     partition: int | None,
     expected: str,
@@ -156,3 +197,55 @@ def _finding(
 def _amounts(counter: Counter[str]) -> str:
     """`admitted 90, late 3`, without what is zero."""
     return ", ".join(f"{name} {number}" for name, number in sorted(counter.items()) if number) or "nothing"
+
+
+def read_offsets(text: str) -> tuple[Ranges, tuple[Flaw, ...]]:
+    """The ranges of a ledger row, and what in its JSON is no range: that part is left out."""
+    ranges: dict[int, tuple[int, int]] = {}
+    flaws: list[Flaw] = []
+    for name, span in _members(text, "offsets", flaws):
+        partition = _partition(name)
+        if partition is not None and type(span) is list and [type(part) for part in span] == [int, int]:
+            ranges[partition] = (span[0], span[1])
+        else:
+            flaws.append(
+                Flaw("offsets", partition, "a partition with [first, one past the last]", _shown(text))
+            )
+    return ranges, tuple(flaws)
+
+
+def read_intake(text: str) -> tuple[Intake, tuple[Flaw, ...]]:
+    """The counts of a ledger row by partition and fate, and what in its JSON is no count: left out."""
+    counts: dict[int, dict[str, int]] = {}
+    flaws: list[Flaw] = []
+    for name, own in _members(text, "intake", flaws):
+        partition = _partition(name)
+        if (
+            partition is not None
+            and type(own) is dict
+            and all(type(number) is int for number in own.values())
+        ):
+            counts[partition] = own
+        else:
+            flaws.append(Flaw("intake", partition, "a partition with whole numbers by fate", _shown(text)))
+    return counts, tuple(flaws)
+
+
+def _members(text: str, kind: Literal["offsets", "intake"], flaws: list[Flaw]) -> Iterable[tuple[str, Any]]:
+    document = read_object(text.encode(), len(text.encode()))
+    if document is None:
+        flaws.append(Flaw(kind, None, "a JSON object by partition", _shown(text)))
+        return ()
+    return document.items()
+
+
+def _partition(name: str) -> int | None:
+    """A partition's number as the detector writes it: plain digits without a leading zero."""
+    if not (name.isascii() and name.isdigit() and len(name) <= len(str(_PARTITION_MAX))):
+        return None
+    number = int(name)
+    return number if str(number) == name and number <= _PARTITION_MAX else None
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

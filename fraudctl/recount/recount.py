@@ -26,6 +26,8 @@ Watermark = Callable[[int, int], int]
 NO_WATERMARK = -(2**63)
 # One record of the log: partition, offset, arrival in milliseconds since 1970, value.
 Record = tuple[int, int, int, bytes | None]
+# Called with each refused record, for whoever needs more of it than its reason.
+OnRefused = Callable[[int, int, int, bytes | None], None]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def recount(
     lateness: LatenessSettings,
     rules: RuleSet,
     watermark: Watermark = lambda _partition, _offset: NO_WATERMARK,
+    on_refused: OnRefused = lambda _partition, _offset, _arrival_ms, _value: None,
 ) -> Recount:
     """Parse, admit, deduplicate, judge and sum every record.
 
@@ -70,6 +73,7 @@ def recount(
         result = admit(parse(value), arrival_ms, lateness)
         if isinstance(result, Rejected):
             fate = rejects[partition, offset] = result.reason
+            on_refused(partition, offset, arrival_ms, value)
         elif seen.before(result):
             fate = DUPLICATE
         elif result.event_us <= watermark(partition, offset):

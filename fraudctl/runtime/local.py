@@ -14,7 +14,7 @@ from fraudctl.runtime.jars import SET_NAMES, SetName, ensure_jars
 from fraudctl.runtime.java import Java, find_java
 from fraudctl.runtime.log_files import LogFile
 from fraudctl.runtime.ports import free_port, is_free, require_free
-from fraudctl.runtime.processes import ProcessRecord, age_seconds, is_alive, read_record
+from fraudctl.runtime.processes import ProcessRecord, age_seconds, is_alive, remember
 from fraudctl.runtime.processes import stop as stop_process
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.readiness import wait_ready
@@ -87,6 +87,8 @@ class LocalDriver:
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
         """Both at the same time; as soon as one fails or the user has had enough, neither is waited for."""
         running = self._running()
+        for name, record in running.items():
+            remember(record, _MODULES[name].record_file(self._paths))  # it may have been lost
         end = StopFlag()
         with ThreadPoolExecutor(2, thread_name_prefix="up") as pool:
             try:
@@ -117,7 +119,8 @@ class LocalDriver:
         if service not in self.services():
             raise RefusedError(f"there is no {service} under the profile local")
         module = _MODULES[service]
-        return stop_recorded(module.record_file(self._paths), deadline, module.STOP_SIGNAL, service, observe)
+        record, file = module.record(self._paths), module.record_file(self._paths)
+        return stop_recorded(record, file, deadline, module.STOP_SIGNAL, service, observe)
 
     def stop(self, deadline: Deadline, observe: Observe, *, volumes: bool) -> dict[str, str]:
         """All data lies in the stack's folder, so `volumes` means nothing here."""
@@ -135,7 +138,7 @@ class LocalDriver:
         )
 
     def _record(self, name: ServiceName) -> ProcessRecord | None:
-        return read_record(_MODULES[name].record_file(self._paths))
+        return _MODULES[name].record(self._paths)
 
     def _running(self) -> dict[str, ProcessRecord]:
         records = {name: self._record(name) for name in self.services()}
@@ -227,9 +230,15 @@ class LocalDriver:
         observe(Progress("kafka", "done", f"ready at {self._state.endpoints.bootstrap_servers}"))
 
 
-def stop_recorded(file: Path, deadline: Deadline, first: Signals | None, name: str, observe: Observe) -> str:
-    """End the process that a record names, and forget it."""
-    record = read_record(file)
+def stop_recorded(
+    record: ProcessRecord | None,
+    file: Path,
+    deadline: Deadline,
+    first: Signals | None,
+    name: str,
+    observe: Observe,
+) -> str:
+    """End the process that a record names, and forget it: `file` is where the record lies."""
     if record is None:
         return "was not running"
     if is_alive(record):

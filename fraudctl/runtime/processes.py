@@ -87,10 +87,18 @@ def spawn(
         except OSError as error:
             raise RefusedError(f"{name} cannot be started", detail=f"{argv[0]}: {error.strerror}") from error
     _children[child.pid] = child
-    digest = hashlib.sha256("\0".join(argv).encode()).hexdigest()
-    written = ProcessRecord(name, child.pid, start_of(child.pid) or "", digest, str(log))
-    write_whole(record, json.dumps(asdict(written), indent=2) + "\n", mode=0o644)
+    written = ProcessRecord(name, child.pid, start_of(child.pid) or "", _digest(argv), str(log))
+    remember(written, record)
     return written
+
+
+def remember(record: ProcessRecord, path: Path) -> None:
+    """Write the record down."""
+    write_whole(path, json.dumps(asdict(record), indent=2) + "\n", mode=0o644)
+
+
+def _digest(argv: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(argv).encode(errors="surrogateescape")).hexdigest()
 
 
 def read_record(path: Path) -> ProcessRecord | None:
@@ -109,6 +117,42 @@ def read_record(path: Path) -> ProcessRecord | None:
             detail=str(error),
             hint="look for the process yourself, stop it, and remove the file",
         ) from error
+
+
+def known(
+    path: Path, name: str, marks: Sequence[str], log: Path, user: int | None = None
+) -> ProcessRecord | None:
+    """The record of a process; if it names none that lives, then the living process it should name.
+
+    Records get lost when somebody tidies up.
+
+    Args:
+        marks: whole arguments that, all together, only this process of this stack has.
+        user: uid that it runs as, our own if not given. What others run is never taken for ours.
+
+    Raises:
+        RefusedError: the file holds something else.
+    """
+    record = read_record(path)
+    if is_alive(record):
+        return record
+    return _lost(name, marks, log, os.geteuid() if user is None else user) or record
+
+
+def _lost(name: str, marks: Sequence[str], log: Path, user: int) -> ProcessRecord | None:
+    """A living leader of its own session, as `spawn` starts them."""
+    for process in psutil.process_iter(["cmdline"]):
+        argv = process.info["cmdline"] or []
+        if not all(mark in argv for mark in marks):
+            continue
+        try:
+            ours = process.uids().real == user and os.getsid(process.pid) == process.pid
+        except (psutil.Error, ProcessLookupError, PermissionError):
+            continue  # it ended just now
+        started = start_of(process.pid)
+        if ours and started is not None:
+            return ProcessRecord(name, process.pid, started, _digest(argv), str(log))
+    return None
 
 
 def is_alive(record: ProcessRecord | None) -> bool:

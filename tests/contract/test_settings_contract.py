@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from fraudctl import assets
 from fraudctl.config.load import load
 from fraudctl.config.model import Settings
+from fraudctl.config.rules_file import read_rules_document
 from fraudctl.errors import ConfigError
 
 DEFAULT = assets.configs() / "default.yaml"
@@ -115,3 +116,35 @@ def test_bad_values_name_the_setting(tmp_path: Path, text: str, word: str) -> No
         load(config_file=mine)
     assert word in caught.value.message + caught.value.detail
     assert caught.value.hint
+
+
+def test_a_key_that_is_given_twice_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("kafka:\n  port: 1111\n  partitions: 7\n  port: 2222\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(config_file=mine)
+    assert str(mine) in caught.value.message
+    assert "the key 'port' is given" in caught.value.detail
+    assert f'"{mine}", line 4' in caught.value.detail
+    mine.write_text("kafka: {port: 1}\nwindows: {slide_minutes: 1}\n'kafka': {port: 2}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(config_file=mine)
+    assert f'"{mine}", line 3' in caught.value.detail
+
+
+def test_a_rule_whose_key_is_given_twice_is_refused(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "rules:\n  - name: a\n    when: {amount_over: 1}\n    when: {amount_over: 2}\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_rules_document(str(rules))
+    assert f'"{rules}", line 4' in caught.value.detail
+
+
+def test_what_a_merge_key_overrides_is_not_given_twice(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nrules: [{<<: *b, x: 3}, {<<: *b}]\n", encoding="utf-8"
+    )
+    assert read_rules_document(str(rules))["rules"] == [{"x": 3, "y": 1}, {"x": 2, "y": 1}]

@@ -227,6 +227,34 @@ def test_down_leaves_no_process_and_keeps_data(new_stack: NewStack) -> None:
     assert not stack.root.exists()
 
 
+def test_services_whose_records_were_deleted_are_found_and_stopped(new_stack: NewStack) -> None:
+    stack, neighbour = new_stack(), new_stack()
+    stack.up()
+    neighbour.up()
+    records = [stack.root / "run" / f"{name}.process.json" for name in ("kafka", "postgres")]
+    pids = {file.name: json.loads(file.read_text(encoding="utf-8"))["pid"] for file in records}
+    for file in records:
+        file.unlink()
+    found = stack.json("status")["services"]
+    assert {f"{name}.process.json": found[name]["pid"] for name in ("kafka", "postgres")} == pids
+    assert {found[name]["state"] for name in ("kafka", "postgres")} == {"running"}
+    assert not any(file.exists() for file in records), "status changes nothing"
+    assert stack.json("up")["changed"] == []
+    assert {file.name: json.loads(file.read_text(encoding="utf-8"))["pid"] for file in records} == pids
+
+    for file in records:
+        file.unlink()
+    assert stack.json("down")["stopped"] == {
+        "detector": "was not running",
+        "kafka": "stopped",
+        "postgres": "stopped",
+    }
+    assert processes_of(stack) == []
+    assert {
+        each["state"] for name, each in neighbour.json("status")["services"].items() if name != "detector"
+    } == {"running"}
+
+
 def test_a_killed_broker_is_seen_and_started_again(new_stack: NewStack) -> None:
     stack = new_stack()
     stack.up()

@@ -1,7 +1,7 @@
 """The verifier can fail: whatever is tampered with, it says so and names the row."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -13,208 +13,15 @@ from fraudctl.config.load import load
 from fraudctl.config.model import Settings
 from fraudctl.config.rules_file import read_rules_document
 from fraudctl.database.migrations import migrate
+from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import DataError, ExitCode, RefusedError, UnreachableError
 from fraudctl.operations.verify import Progress, Verification, VerifyRequest, verify
 from fraudctl.ui.text.verify import verification
 from tests.integration.databases import temporary_database
 from tests.integration.landed import Landed, land, make_topic, remove_topic, settings_for
+from tests.integration.mutants import LEDGER, MUTANTS, Mutant
 
 pytestmark = pytest.mark.services
-
-METRICS = "UPDATE fraud.fraud_metrics SET"
-FOOD = "WHERE window_start = '2026-03-10 11:55Z'"
-LEDGER = "UPDATE fraud.batch_ledger SET"
-COPY_ROW = """
-INSERT INTO fraud.batch_ledger
-SELECT query_id, 9, 2, cluster_id, topic, topic_id, offsets, intake, watermark, rows, digest, fingerprint
-  FROM fraud.batch_ledger WHERE batch_id = 1
-"""
-# The windows at 01:00 hold two events, one of them flagged.
-RETAIL = "WHERE window_start = '2026-03-10 01:00Z'"
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One thing done to a sound state, and a line that the report must hold."""
-
-    name: str
-    sql: str
-    line: str
-
-
-MUTANTS = [
-    Mutant(
-        "one count too many",
-        f"{METRICS} count = count + 1 {FOOD}",
-        "differs  fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z Food:"
-        " count expected 1, stored 2",
-    ),
-    Mutant(
-        "one count too few",
-        f"{METRICS} count = count - 1 {RETAIL}",
-        "differs  fraud_metrics 2026-03-10T01:00:00Z to 2026-03-10T01:10:00Z Retail:"
-        " count expected 2, stored 1",
-    ),
-    Mutant(
-        "flagged_count",
-        f"{METRICS} flagged_count = flagged_count + 1 {RETAIL}",
-        "differs  fraud_metrics 2026-03-10T01:00:00Z to 2026-03-10T01:10:00Z Retail:"
-        " flagged_count expected 1, stored 2",
-    ),
-    Mutant(
-        "amount",
-        f"{METRICS} amount_minor = amount_minor - 1 {FOOD}",
-        "differs  fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z Food:"
-        " amount_minor expected 1250, stored 1249",
-    ),
-    Mutant(
-        "flagged amount",
-        f"{METRICS} flagged_amount_minor = 0 {RETAIL}",
-        "differs  fraud_metrics 2026-03-10T01:00:00Z to 2026-03-10T01:10:00Z Retail:"
-        " flagged_amount_minor expected 20002, stored 0",
-    ),
-    Mutant(
-        "row deleted",
-        f"DELETE FROM fraud.fraud_metrics {FOOD}",
-        "missing  fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z Food:"
-        " expected (count 1, flagged_count 0, amount_minor 1250, flagged_amount_minor 0), stored no row",
-    ),
-    Mutant(
-        "row added",
-        "INSERT INTO fraud.fraud_metrics"
-        " VALUES ('2026-03-10 12:01Z', '2026-03-10 12:11Z', 'Food', 1, 0, 5, 0)",
-        "extra    fraud_metrics 2026-03-10T12:01:00Z to 2026-03-10T12:11:00Z Food:"
-        " expected no row, stored (count 1, flagged_count 0, amount_minor 5, flagged_amount_minor 0)",
-    ),
-    Mutant(
-        "row copied to another category",
-        "INSERT INTO fraud.fraud_metrics SELECT window_start, window_end, 'food', 1, 0, 1, 0"
-        f" FROM fraud.fraud_metrics {FOOD}",
-        "extra    fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z food:"
-        " expected no row, stored (count 1, flagged_count 0, amount_minor 1, flagged_amount_minor 0)",
-    ),
-    Mutant(
-        "window shifted by a minute",
-        f"{METRICS} window_start = window_start + '1 minute'::interval, window_end = window_end + '1 minute'"
-        "::interval WHERE window_start = '2026-03-10 12:00Z'",
-        "extra    fraud_metrics 2026-03-10T12:01:00Z to 2026-03-10T12:11:00Z Food:"
-        " expected no row, stored (count 1, flagged_count 0, amount_minor 1250, flagged_amount_minor 0)",
-    ),
-    Mutant(
-        "window a microsecond longer",
-        f"{METRICS} window_end = window_end + '1 microsecond'::interval {FOOD}",
-        "extra    fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00.000001Z Food:"
-        " expected no row, stored (count 1, flagged_count 0, amount_minor 1250, flagged_amount_minor 0)",
-    ),
-    Mutant(
-        "windows in the wrong zone",
-        f"{METRICS} window_start = window_start + '4 hours'::interval,"
-        " window_end = window_end + '4 hours'::interval WHERE category = 'Food'",
-        "missing  fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z Food:"
-        " expected (count 1, flagged_count 0, amount_minor 1250, flagged_amount_minor 0), stored no row",
-    ),
-    Mutant(
-        "all windows gone",
-        "DELETE FROM fraud.fraud_metrics",
-        "missing  fraud_metrics 2026-03-10T00:50:00Z to 2026-03-10T01:00:00Z Retail:"
-        " expected (count 1, flagged_count 0, amount_minor 20001, flagged_amount_minor 0), stored no row",
-    ),
-    Mutant(
-        "first ledger row gone",
-        "DELETE FROM fraud.batch_ledger WHERE batch_id = 0",
-        "batch    batch_ledger batch 1 of query 00000000-0000-0000-0000-000000000001:"
-        " expected batch 0, stored batch 1",
-    ),
-    Mutant(
-        "ledger row in the middle gone",
-        "DELETE FROM fraud.batch_ledger WHERE batch_id = 1",
-        "gap      batch_ledger batch 2 of query 00000000-0000-0000-0000-000000000001, partition 0:"
-        " expected a range that begins at 3, stored 6 to 9",
-    ),
-    Mutant(
-        "last ledger row gone",
-        "DELETE FROM fraud.batch_ledger WHERE batch_id = 2",
-        "extra    fraud_metrics 2026-03-10T05:00:00Z to 2026-03-10T05:10:00Z Retail:"
-        " expected no row, stored (count 1, flagged_count 0, amount_minor 20008, flagged_amount_minor 0)",
-    ),
-    Mutant(
-        "all ledger rows gone",
-        "DELETE FROM fraud.batch_ledger",
-        "extra    fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z Food:"
-        " expected no row, stored (count 1, flagged_count 0, amount_minor 1250, flagged_amount_minor 0)",
-    ),
-    Mutant(
-        "ledger row twice",
-        COPY_ROW,
-        "overlap  batch_ledger batch 9 of query 00000000-0000-0000-0000-000000000001, partition 0:"
-        " expected a range that begins at 9, stored 3 to 6",
-    ),
-    Mutant(
-        "range shifted",
-        f"""{LEDGER} offsets = '{{"0": [4, 7], "1": [1, 1]}}' WHERE batch_id = 1""",
-        "gap      batch_ledger batch 1 of query 00000000-0000-0000-0000-000000000001, partition 0:"
-        " expected a range that begins at 3, stored 4 to 7",
-    ),
-    Mutant(
-        "last range shifted beyond the log",
-        f"""{LEDGER} offsets = '{{"0": [7, 10], "1": [1, 1]}}' WHERE batch_id = 2""",
-        "log      batch_ledger: expected offsets that the log holds, stored partition 0 ends at offset 9,"
-        " and 10 was reached before",
-    ),
-    Mutant(
-        "range that begins below zero",
-        f"""{LEDGER} offsets = '{{"0": [-1, 3], "1": [0, 1]}}' WHERE batch_id = 0""",
-        "range    batch_ledger batch 0 of query 00000000-0000-0000-0000-000000000001, partition 0:"
-        " expected 0 <= first <= last, stored -1 to 3",
-    ),
-    Mutant(
-        "border between two ranges moved",
-        f"""{LEDGER} offsets = CASE batch_id WHEN 1 THEN '{{"0": [3, 7]}}' ELSE '{{"0": [7, 9]}}' END::jsonb
-            WHERE batch_id > 0""",
-        "intake   batch_ledger batch 1 of query 00000000-0000-0000-0000-000000000001, partition 0:"
-        " expected admitted 4, stored admitted 3",
-    ),
-    Mutant(
-        "intake too high",
-        f"""{LEDGER} intake = '{{"0": {{"admitted": 4}}}}' WHERE batch_id = 1""",
-        "intake   batch_ledger batch 1 of query 00000000-0000-0000-0000-000000000001, partition 0:"
-        " expected admitted 3, stored admitted 4",
-    ),
-    Mutant(
-        "intake under another reason",
-        f"""{LEDGER} intake = '{{"0": {{"admitted": 1, "malformed": 2}}, "1": {{"late": 1}}}}'
-            WHERE batch_id = 0""",
-        "intake   batch_ledger batch 0 of query 00000000-0000-0000-0000-000000000001, partition 0:"
-        " expected admitted 1, invalid_currency 1, malformed 1, stored admitted 1, malformed 2",
-    ),
-    Mutant(
-        "watermark that would have dropped events",
-        f"{LEDGER} watermark = '2026-03-10 04:59:59.999999Z' WHERE batch_id = 1",
-        "extra    fraud_metrics 2026-03-10T04:50:00Z to 2026-03-10T05:00:00Z Retail:"
-        " expected no row, stored (count 1, flagged_count 1, amount_minor 20004, flagged_amount_minor 20004)",
-    ),
-    Mutant(
-        "dead letter hidden",
-        "DELETE FROM fraud.dead_letters WHERE reason = 'late'",
-        "missing  dead_letters {topic} partition 1 offset 0: expected late, stored no row",
-    ),
-    Mutant(
-        "dead letter with another reason",
-        "UPDATE fraud.dead_letters SET reason = 'future' WHERE reason = 'late'",
-        "differs  dead_letters {topic} partition 1 offset 0: expected late, stored future",
-    ),
-    Mutant(
-        "dead letter too many",
-        "INSERT INTO fraud.dead_letters SELECT topic, 0, 5, reason, arrival, payload, 0"
-        " FROM fraud.dead_letters WHERE reason = 'late'",
-        "extra    dead_letters {topic} partition 0 offset 5: expected no row, stored late",
-    ),
-    Mutant(
-        "dead letter of another topic",
-        "UPDATE fraud.dead_letters SET topic = 'elsewhere' WHERE reason = 'late'",
-        "extra    dead_letters elsewhere partition 1 offset 0: expected no row, stored late",
-    ),
-]
 
 
 @pytest.fixture(scope="module")
@@ -393,10 +200,27 @@ def test_a_database_that_was_not_migrated_is_refused(endpoints: Endpoints, setti
             verify(request)
 
 
-def test_a_ledger_row_that_no_detector_wrote_is_named(landed: Landed) -> None:
+def test_a_replay_does_not_start_from_a_ledger_that_no_detector_wrote(landed: Landed) -> None:
     landed.change(f"""{LEDGER} offsets = '{{"0": "all"}}' WHERE batch_id = 1""")
     with pytest.raises(DataError, match="batch 1 of query 00000000-0000-0000-0000-000000000001"):
-        verify(landed.request)
+        read_snapshot(landed.request.endpoints.postgres, connect_seconds=5.0)
+
+
+def test_a_payload_kept_under_another_setting_is_noted_and_agrees(landed: Landed) -> None:
+    landed.change("UPDATE fraud.dead_letters SET payload = substring(payload, 1, 9) WHERE reason = 'late'")
+    result = verify(landed.request)
+    assert result.verdict == "ok"
+    assert result.letters_cut_elsewhere == ((result.topic, 1, 0),)
+    assert any("1 payload of dead letters kept under another" in line for line in report(result))
+
+
+def test_what_lies_beyond_the_ledger_is_told_and_changes_no_verdict(landed: Landed) -> None:
+    assert verify(landed.request).not_landed == 0
+    landed.change("DELETE FROM fraud.batch_ledger WHERE batch_id > 0")
+    landed.change("DELETE FROM fraud.fraud_metrics WHERE category = 'Retail'")
+    result = verify(landed.request)
+    assert (result.verdict, result.not_landed) == ("ok", 6)
+    assert "           not landed yet: 6" in report(result)
 
 
 def test_no_broker_is_named(landed: Landed) -> None:

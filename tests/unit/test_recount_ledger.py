@@ -3,8 +3,11 @@
 from dataclasses import replace
 from uuid import UUID
 
+import pytest
+
 from fraudctl.recount.compare import compare_dead_letters, compare_windows
-from fraudctl.recount.ledger import Batch, Ledger
+from fraudctl.recount.instants import INFINITY_US
+from fraudctl.recount.ledger import Batch, Ledger, read_intake, read_offsets
 from fraudctl.recount.recount import NO_WATERMARK
 from fraudctl.recount.windows import Totals, WindowKey
 
@@ -155,3 +158,77 @@ def test_dead_letters_are_compared_by_place_and_reason() -> None:
         ("missing", "t", 3, "future", None),
         ("extra", "u", 3, None, "future"),
     ]
+
+
+def test_offsets_and_intake_as_the_detector_writes_them() -> None:
+    assert read_offsets('{"0": [3, 9], "12": [0, 0]}') == ({0: (3, 9), 12: (0, 0)}, ())
+    assert read_intake('{"0": {"admitted": 3}, "1": {}}') == ({0: {"admitted": 3}, 1: {}}, ())
+    assert read_offsets("{}") == read_intake("{}") == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "partition"),
+    [
+        ("[]", None),
+        ("null", None),
+        ('"all"', None),
+        ('{"0": "all"}', 0),
+        ('{"0": [1]}', 0),
+        ('{"0": [1, 2, 3]}', 0),
+        ('{"0": [1, 2.0]}', 0),
+        ('{"0": [1, "2"]}', 0),
+        ('{"0": [false, true]}', 0),
+        ('{"0": {"1": 2}}', 0),
+        ('{"0": null}', 0),
+        ('{"0": [1, 9223372036854775808]}', 0),
+        ('{"0": [1, ' + "9" * 9000 + "]}", 0),
+        ('{"00": [1, 2]}', None),
+        ('{"-1": [1, 2]}', None),
+        ('{" 1": [1, 2]}', None),
+        ('{"\u0661": [1, 2]}', None),
+        ('{"2147483648": [1, 2]}', None),
+        ('{"": [1, 2]}', None),
+        ("[" * 5000 + "]" * 5000, None),
+    ],
+)
+def test_offsets_of_another_shape_are_a_flaw_and_no_crash(text: str, partition: int | None) -> None:
+    ranges, (flaw,) = read_offsets(text)
+    assert ranges == {}
+    assert (flaw.kind, flaw.partition) == ("offsets", partition)
+    assert len(flaw.stored) <= 81
+
+
+@pytest.mark.parametrize(
+    "own", ["3", "[]", '{"admitted": "3"}', '{"admitted": 3.0}', '{"late": true}', "null"]
+)
+def test_an_intake_of_another_shape_is_a_flaw_and_the_rest_is_read(own: str) -> None:
+    counts, (flaw,) = read_intake('{"0": ' + own + ', "1": {"late": 1}}')
+    assert counts == {1: {"late": 1}}
+    assert (flaw.kind, flaw.partition) == ("intake", 0)
+
+
+def test_a_flaw_is_a_finding_of_its_batch() -> None:
+    ranges, flaws = read_offsets('{"0": [0, 5], "1": "all"}')
+    (found,) = Ledger([replace(batch(0, dict(ranges)), flaws=flaws)]).contradictions()
+    assert (found.kind, found.batch_id, found.partition) == ("offsets", 0, 1)
+    assert found.stored == '{"0": [0, 5], "1": "all"}'
+
+
+def test_a_partition_that_the_topic_does_not_have_is_named() -> None:
+    ledger = Ledger([batch(0, {0: (0, 5)}), batch(1, {0: (5, 6), 7: (0, 2)})])
+    (found,) = ledger.strangers({0, 1})
+    assert (found.batch_id, found.partition, found.stored) == (1, 7, "0 to 2")
+
+
+def test_a_watermark_never_goes_back_within_a_query_and_is_an_instant() -> None:
+    def named(*watermarks: int) -> list[tuple[int | None, str, str]]:
+        rows = [batch(number, {}, watermark_us=watermark) for number, watermark in enumerate(watermarks)]
+        return [(found.batch_id, found.expected, found.stored) for found in Ledger(rows).watermarks()]
+
+    minute = 60_000_000
+    assert named(0, minute, minute, 2 * minute) == []
+    assert named(0, minute, 0) == [(2, "1970-01-01T00:01:00Z or later", "1970-01-01T00:00:00Z")]
+    assert named(0, INFINITY_US, minute) == [(1, "an instant", "infinity")]
+    assert named(-INFINITY_US) == [(0, "an instant", "-infinity")]
+    after = batch(0, {}, query_id=SECOND, epoch=2)
+    assert list(Ledger([batch(0, {}, watermark_us=minute), after]).watermarks()) == []

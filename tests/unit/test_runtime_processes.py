@@ -13,7 +13,7 @@ import pytest
 from fraudctl.clock import Deadline
 from fraudctl.errors import RefusedError
 from fraudctl.runtime import processes
-from fraudctl.runtime.processes import ProcessRecord, is_alive, read_record, spawn, stop
+from fraudctl.runtime.processes import ProcessRecord, is_alive, known, read_record, remember, spawn, stop
 
 WAIT = "import signal; signal.pause()"
 STUBBORN = (
@@ -159,3 +159,40 @@ def test_a_damaged_record_is_refused_by_name(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         with pytest.raises(RefusedError, match="cannot be read"):
             read_record(file)
+
+
+def test_a_process_whose_record_was_lost_is_found_by_its_command_line(tmp_path: Path) -> None:
+    file, log = tmp_path / "run" / "thing.json", tmp_path / "logs" / "thing.log"
+    program = f"{WAIT}  # {tmp_path}"
+    record = start(tmp_path, program)
+    try:
+        assert known(file, "thing", (program,), log) == record
+        file.unlink()
+        assert known(file, "thing", ("-c", program), log) == record
+        remember(record, file)
+        assert read_record(file) == record
+        remember(replace(record, pid=2**22 - 7), file)
+        assert known(file, "thing", (program,), log) == record, "a record of the dead names nobody"
+    finally:
+        assert stop(record, 20) == "stopped"
+    file.unlink()
+    assert known(file, "thing", (program,), log) is None
+
+
+def test_nobody_else_is_taken_for_a_lost_process(tmp_path: Path) -> None:
+    """Only whole arguments, only a leader of its session as we start them, only the user it runs as."""
+    file, log = tmp_path / "run" / "thing.json", tmp_path / "logs" / "thing.log"
+    program = f"{WAIT}  # {tmp_path}"
+    record = start(tmp_path, program)
+    file.unlink()
+    follower = subprocess.Popen([sys.executable, "-c", f"{program} follower"])
+    try:
+        assert known(file, "thing", (program[:-1],), log) is None
+        assert known(file, "thing", (program, "--other"), log) is None
+        assert known(file, "thing", (program,), log, user=os.geteuid() + 1) is None
+        assert known(file, "thing", (f"{program} follower",), log) is None
+        assert known(file, "thing", (program,), log) == record
+    finally:
+        follower.kill()
+        follower.wait()
+        assert stop(record, 20) == "stopped"

@@ -17,15 +17,26 @@ from fraudctl.runtime.files import make_folder, tail, write_whole
 from fraudctl.runtime.java import Java
 from fraudctl.runtime.one_shot import LOG_LINES, run_to_end
 from fraudctl.runtime.ports import LOOPBACK
-from fraudctl.runtime.processes import ProcessRecord, spawn
+from fraudctl.runtime.processes import ProcessRecord, known, spawn
 
 NAME = "kafka"
+_PROGRAM = "kafka.Kafka"
 # The broker closes its logs cleanly on TERM.
 STOP_SIGNAL = signal.SIGTERM
 
 
 def record_file(paths: StackPaths) -> Path:
     return paths.run / "kafka.process.json"
+
+
+def record(paths: StackPaths) -> ProcessRecord | None:
+    """Of the broker that runs, or ran last; also when its file is gone."""
+    marks = (_PROGRAM, str(_properties_file(paths)))
+    return known(record_file(paths), NAME, marks, log_file(paths))
+
+
+def _properties_file(paths: StackPaths) -> Path:
+    return paths.run / "kafka.properties"
 
 
 def log_file(paths: StackPaths) -> Path:
@@ -94,7 +105,7 @@ def start(
     controller_port: int,
 ) -> ProcessRecord:
     """Start the broker in the background; it is ready when a client gets an answer."""
-    properties = paths.run / "kafka.properties"
+    properties = _properties_file(paths)
     write_whole(properties, _properties(data_folder(paths), port, controller_port))
     flags = [
         f"-Xmx{settings.heap_mb}m",
@@ -104,7 +115,7 @@ def start(
     ]
     return spawn(
         NAME,
-        [*_java(paths, java, jars, flags), "kafka.Kafka", str(properties)],
+        [*_java(paths, java, jars, flags), _PROGRAM, str(properties)],
         env=_environment(),
         log=log_file(paths),
         record=record_file(paths),

@@ -16,7 +16,7 @@ from fraudctl.runtime.files import make_folder, tail, write_whole
 from fraudctl.runtime.one_shot import LOG_LINES, run_to_end
 from fraudctl.runtime.ports import LOOPBACK
 from fraudctl.runtime.postgres_wheel import Server, server_for
-from fraudctl.runtime.processes import ProcessRecord, spawn
+from fraudctl.runtime.processes import ProcessRecord, known, spawn
 from fraudctl.runtime.role_passwords import password_in
 
 NAME = "postgres"
@@ -27,6 +27,13 @@ _POLL_SECONDS = 0.1
 
 def record_file(paths: StackPaths) -> Path:
     return paths.run / "postgres.process.json"
+
+
+def record(paths: StackPaths) -> ProcessRecord | None:
+    """Of the server that runs, or ran last; also when its file is gone."""
+    data = data_folder(paths)
+    owner = data.stat().st_uid if data.is_dir() else None
+    return known(record_file(paths), NAME, ("-D", str(data)), log_file(paths), owner)
 
 
 def log_file(paths: StackPaths) -> Path:

@@ -11,13 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from fraudctl.database.windows import WindowCounts
-from fraudctl.operations.demo import DemoResult
+from fraudctl.operations.demo import STREAM_SECONDS, DemoResult
 from fraudctl.operations.detect import Batch
 from fraudctl.ui.console import say, talk
 from fraudctl.ui.text import detect as detect_text
 from fraudctl.ui.text import windows as windows_text
 
 _PICTURE_WIDTH = 100
+_CAPTION = f"A simulated day, sent in {STREAM_SECONDS:.0f} s; each column is one slice of its event time."
 
 
 class DemoView:
@@ -63,14 +64,14 @@ def summary(result: DemoResult, categories: tuple[str, ...], length_minutes: int
     figures = result.detected.trigger_ms
     parts: list[RenderableType] = [
         windows_text.picture(result.slices, categories, length_minutes, _PICTURE_WIDTH),
+        Text(_CAPTION, style="dim"),
         Text(),
         fates,
         Text(verdict, style="bold green" if result.passed else "bold red"),
     ]
+    working = result.detected.batches - result.detected.idle_batches
     if figures:
-        parts.append(
-            Text(f"{result.detected.batches} micro-batches, half of them within {figures['p50']:.0f} ms")
-        )
+        parts.append(Text(f"{working} micro-batches, half of them within {figures['p50']:.0f} ms"))
     return Group(*parts)
 
 

@@ -1,5 +1,6 @@
 """The detector at work: a live table on a terminal, a plain line a batch otherwise; and its summary."""
 
+import re
 from collections import deque
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -8,9 +9,16 @@ from rich.live import Live
 from rich.table import Table
 
 from fraudctl.operations.detect import Batch, Detected
+from fraudctl.operations.plan_detector import DetectorPlan
 from fraudctl.ui.console import say, talk
+from fraudctl.ui.failure import masked
 
 _ROWS = 12
+_SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|credential")
+STOPPED_AT_ONCE = (
+    "the detector was killed; nothing is lost, for a batch lands as a whole or not at all, "
+    "and the next `fraudctl detect` goes on from there"
+)
 
 
 class BatchView:
@@ -71,8 +79,11 @@ def line(batch: Batch) -> str:
 def summary(result: Detected) -> str:
     """How the run went."""
     fates = ", ".join(f"{count:,} {fate}" for fate, count in result.fates.items()) or "none"
+    if not result.query_id:
+        return f"stopped before the query had started: no batch was begun\nlog: {result.log}"
+    idle = f", and {result.idle_batches:,} without a record" if result.idle_batches else ""
     lines = [
-        f"batches: {result.batches}",
+        f"batches: {result.batches - result.idle_batches:,}{idle}",
         f"records read: {result.records:,} ({fates}); duplicates among the admitted: {result.duplicates:,}",
     ]
     if result.trigger_ms:
@@ -82,6 +93,19 @@ def summary(result: Detected) -> str:
             f"over {figures['batches']:.0f} batches (first one {figures['first']:.0f} ms)"
         )
     return "\n".join([*lines, f"log: {result.log}"])
+
+
+def plan_document(plan: DetectorPlan) -> dict[str, object]:
+    """The spark-submit line, what it adds to the environment, and the job that it is to run."""
+    return {
+        "argv": [masked(part) for part in plan.submit.argv],
+        "environment": {
+            name: "***" if _SECRET_NAME.search(name) else masked(value)
+            for name, value in sorted(plan.submit.environment.items())
+        },
+        "job_file": plan.job_file,
+        "job": plan.job.model_dump(mode="json"),
+    }
 
 
 def _clock(milliseconds: int) -> str:

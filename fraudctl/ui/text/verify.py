@@ -37,9 +37,10 @@ def verdict(result: Verification) -> str:
             f"PASS: all {result.rows_compared:,} rows and {result.dead_letters_compared:,} dead letters agree"
             f" with the log, {result.events_read:,} events recounted in {result.seconds:.1f} s"
         )
+    letters = {(row.topic, row.partition, row.offset) for row in result.dead_letter_differences}
     return (
         f"FAIL: {_many(len(result.window_differences), 'row')} and"
-        f" {_many(len(result.dead_letter_differences), 'dead letter')} disagree with the log,"
+        f" {_many(len(letters), 'dead letter')} disagree with the log,"
         f" {_many(len(result.ledger_findings), 'finding')} in the ledger"
     )
 
@@ -55,6 +56,8 @@ def _read(result: Verification) -> Iterator[str]:
         yield f"partition  {partition}: offsets {start:,} to {end:,}"
     if result.offsets_without_event:
         yield f"           {_many(result.offsets_without_event, 'offset')} without an event (markers)"
+    if result.not_landed is not None:
+        yield f"           not landed yet: {result.not_landed:,}"
 
 
 def _fates(result: Verification) -> Iterator[str]:
@@ -72,6 +75,14 @@ def _fates(result: Verification) -> Iterator[str]:
             f"note: Spark dropped {_many(result.dropped_by_engine, 'admitted event')} behind its watermark;"
             " raise lateness.slack_seconds"
         )
+    if result.letters_cut_elsewhere:
+        first = ", ".join(
+            f"{partition}/{offset}" for _, partition, offset in result.letters_cut_elsewhere[:3]
+        )
+        yield (
+            f"note: {_many(len(result.letters_cut_elsewhere), 'payload')} of dead letters kept under another"
+            f" dead_letters.payload_bytes, each the begin of its record: {first} (partition/offset)"
+        )
 
 
 def differences(result: Verification, limit: int) -> Iterator[str]:
@@ -87,7 +98,7 @@ def differences(result: Verification, limit: int) -> Iterator[str]:
 
 
 def _window(row: WindowDifference) -> str:
-    place = f"{row.kind:<8} fraud_metrics {row.window_start} to {row.window_end} {row.category}:"
+    place = f"{row.kind:<8} fraud_metrics {row.window_start} to {row.window_end} {_word(row.category)}:"
     if row.expected is not None and row.stored is not None:
         pairs = (
             f"{name} expected {getattr(row.expected, name)}, stored {getattr(row.stored, name)}"
@@ -104,10 +115,20 @@ def _totals(totals: Totals | None) -> str:
 
 
 def _letter(letter: DeadLetterDifference) -> str:
+    column = "" if letter.column == "reason" else f"{letter.column} "
     return (
-        f"{letter.kind:<8} dead_letters {letter.topic} partition {letter.partition} offset {letter.offset}:"
-        f" expected {letter.expected or 'no row'}, stored {letter.stored or 'no row'}"
+        f"{letter.kind:<8} dead_letters {_word(letter.topic)} partition {letter.partition} offset"
+        f" {letter.offset}: {column}expected {_value(letter.expected)}, stored {_value(letter.stored)}"
     )
+
+
+def _value(text: str | None) -> str:
+    return "no row" if text is None else _word(text)
+
+
+def _word(text: str) -> str:
+    """As it is, unless it could be taken for something else: a line break in a stored text starts no line."""
+    return text if text.isprintable() and text.strip() else repr(text)
 
 
 def _finding(finding: LedgerFinding) -> str:
