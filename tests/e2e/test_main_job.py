@@ -1,6 +1,7 @@
 """The README's everyday commands, as a user types them into an empty home."""
 
 import json
+import shlex
 
 import pytest
 
@@ -103,5 +104,9 @@ def test_dry_run_prints_the_line_and_starts_nothing(new_stack: NewStack) -> None
     line = stack.run("detect", "--dry-run").stdout
     assert "spark-submit" in line
     assert "--packages org.apache.spark:spark-sql-kafka-0-10_2.13:" in line
+    document = stack.json("detect", "--dry-run")
+    assert shlex.join(document["argv"]) == line.strip()
+    assert document["environment"]["TZ"] == "UTC"
+    assert document["job"]["topic"] == "transactions"
     assert scenario.detector_pid(stack) is None
     assert not (stack.root / "data" / "checkpoint").exists()
