@@ -287,6 +287,11 @@ def _plan(request: DetectRequest, endpoints: Endpoints, observe: Observe, *, set
     )
 
 
+def record_file(paths: StackPaths) -> Path:
+    """Where the running detector's process record lies."""
+    return LIVE.record(paths)
+
+
 def _start(plan: DetectorPlan, request: DetectRequest) -> processes.ProcessRecord:
     write_job(plan)
     return processes.spawn(
