@@ -138,7 +138,8 @@ class LocalDriver:
         )
 
     def _record(self, name: ServiceName) -> ProcessRecord | None:
-        return _MODULES[name].record(self._paths)
+        record: ProcessRecord | None = _MODULES[name].record(self._paths)
+        return record
 
     def _running(self) -> dict[str, ProcessRecord]:
         records = {name: self._record(name) for name in self.services()}
