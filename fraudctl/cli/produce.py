@@ -1,6 +1,7 @@
 """fraudctl produce: a steady stream of simulated transactions."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,30 +62,44 @@ def produce(
         float | None,
         typer.Option(parser=parse_duration, metavar="TIME", help="How much later, instead of the preset's."),
     ] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from-file", metavar="FILE", help="The transactions of a CSV or Parquet file."),
+    ] = None,
+    mapping: Annotated[
+        str, typer.Option("--mapping", metavar="NAME", help="Its columns: sparkov, ieee, or a YAML file.")
+    ] = "sparkov",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the last run of this file came to.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Send realistic transactions, and account for each.
 
     Goes on until Ctrl-C, --count or --duration. With --preset the traffic has cards with habits and labelled
     fraud; the labels go to a topic of their own. --speed sends a preset's days as a backfill that ends now,
-    to a topic with kafka.timestamp_type CreateTime.
+    to a topic with kafka.timestamp_type CreateTime. --from-file sends a file's transactions, stamped as they
+    leave, at --rate or with the gaps that the file has (--speed 60x: 60 times as fast).
     """
     from fraudctl.operations import produce as operation
 
-    if speed is not None and (rate is not None or not preset):
+    if speed is not None and (rate is not None or not (preset or from_file)):
         raise UsageError(
-            "--speed is for a preset, and sets the pace instead of --rate",
+            "--speed is for a preset or a file, and sets the pace instead of --rate",
             hint="--preset everyday --speed 60x",
         )
-    if not preset and (days or faults or label_delay or difficulty is not None):
-        raise UsageError(
-            "--days, --difficulty, --faults and --label-delay are for a preset", hint="add --preset everyday"
-        )
+    if (from_file and (preset or seed is not None)) or (resume and not from_file):
+        raise UsageError("a file has no preset and no seed, and only a file is resumed", hint="see --help")
+    if not preset and (days or faults or difficulty is not None):
+        raise UsageError("--days, --difficulty and --faults are for a preset", hint="add --preset everyday")
     settings = session.settings()
     request = operation.ProduceRequest(
         settings, "", DEFAULT_RATE if rate is None else rate, count, duration, seed
     )
     operation.refuse_nonsense(request)
+    if from_file:
+        pace = speed if speed is not None or rate is not None else 1.0
+        return _file(session, request, from_file, mapping, pace, resume, labels, label_delay, as_json)
     if not preset:
         return _plain(session, request, as_json)
     from fraudctl.config.preset_file import read_preset_document
@@ -124,6 +139,40 @@ def _preset(session: Session, request: "PresetRequest", as_json: bool) -> int:
     with graceful() as stop, text.ProduceView() as view:
         result = operation.produce_preset(request, stop=stop, observe=view.show)
     console.write(to_json.dumps(result) if as_json else text.preset_summary(result))
+    if result.failed or result.labels_failed:
+        failure.show(text.preset_not_delivered(result))
+    return ExitCode.DATA if result.failed or result.labels_failed else ExitCode.DONE
+
+
+def _file(
+    session: Session,
+    plain: "ProduceRequest",
+    file: Path,
+    mapping: str,
+    speed: float | None,
+    resume: bool,
+    labels: bool,
+    label_delay: float | None,
+    as_json: bool,
+) -> int:
+    from fraudctl.config.preset_file import read_mapping_document
+    from fraudctl.operations import produce_file as operation
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.simulator.mapping import parse_mapping
+    from fraudctl.ui.text import produce as text
+
+    request = operation.FileRequest(
+        plain, file, mapping, parse_mapping(read_mapping_document(mapping)), session.paths.data / "files"
+    )
+    request = replace(request, speed=speed, resume=resume, labels=labels)
+    if label_delay is not None:
+        request = replace(request, label_delay_seconds=label_delay)
+    operation.refuse_nonsense(request)
+    where = endpoints(plain.settings, session.paths, need=("kafka",))
+    request = replace(request, plain=replace(plain, bootstrap_servers=where.bootstrap_servers))
+    with graceful() as stop, text.ProduceView() as view:
+        result = operation.produce_file(request, stop=stop, observe=view.show)
+    console.write(to_json.dumps(result) if as_json else text.file_summary(result))
     if result.failed or result.labels_failed:
         failure.show(text.preset_not_delivered(result))
     return ExitCode.DATA if result.failed or result.labels_failed else ExitCode.DONE

@@ -169,13 +169,17 @@ def _prepared(request: PresetRequest) -> KafkaSettings:
     if request.speed is not None:
         # The settings may say CreateTime while the topic that is there does not.
         topics.ensure_topic(servers, settings.kafka, timeout_seconds=connect_seconds)
-    # Labels are few and need no order, and when they arrived is for the broker to say.
-    labels = settings.kafka.model_copy(
-        update={"topic": settings.kafka.labels_topic, "partitions": 1, "timestamp_type": "LogAppendTime"}
-    )
+    labels = labels_settings(settings.kafka)
     if request.labels:
         topics.ensure_topic(servers, labels, timeout_seconds=connect_seconds)
     return labels
+
+
+def labels_settings(kafka: KafkaSettings) -> KafkaSettings:
+    """Labels are few and need no order, and when they arrived is for the broker to say."""
+    return kafka.model_copy(
+        update={"topic": kafka.labels_topic, "partitions": 1, "timestamp_type": "LogAppendTime"}
+    )
 
 
 class _Live:

@@ -12,6 +12,7 @@ from fraudctl.operations.produce import Produced, Progress
 from fraudctl.ui.console import say, talk
 
 if TYPE_CHECKING:
+    from fraudctl.operations.produce_file import FileProduced
     from fraudctl.operations.produce_preset import PresetProduced
 
 PLAIN_SECONDS = 5.0
@@ -98,6 +99,26 @@ def preset_summary(result: "PresetProduced") -> str:
     return "\n".join(lines)
 
 
+def file_summary(result: "FileProduced") -> str:
+    """The account of one run of a file."""
+    lines = [
+        f"sent {result.sent:,} to {result.topic!r}: "
+        f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
+        f"pace: {result.rate_achieved:,.1f}/s achieved, over {result.seconds:,.1f} s from {result.anchor}",
+        f"file: {result.file} as {result.mapping}, rows {result.first_row:,} to {result.next_row:,}",
+        f"digest: {result.digest}",
+    ]
+    if result.landed:
+        lines.append(f"{result.landed:,} rows were in the log already")
+    for reason, count in result.unmappable.items():
+        lines.append(f"{count:,} rows left out: {reason}")
+    if result.labels_topic:
+        lines.append(f"labels: {result.labels_sent:,} to {result.labels_topic!r}")
+    if result.skipped_seconds:
+        lines.append(_skipped(result))
+    return "\n".join(lines)
+
+
 def not_delivered(result: Produced) -> DataError:
     """What went wrong, and how often."""
     return DataError(
@@ -107,7 +128,7 @@ def not_delivered(result: Produced) -> DataError:
     )
 
 
-def preset_not_delivered(result: "PresetProduced") -> DataError:
+def preset_not_delivered(result: "PresetProduced | FileProduced") -> DataError:
     """The same, of the labels too."""
     error = not_delivered(result)
     if result.labels_failed:

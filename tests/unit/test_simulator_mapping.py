@@ -1,0 +1,149 @@
+"""Somebody else's rows as transactions: known data sets fit, and what cannot be is named."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fraudctl.config.load import load
+from fraudctl.config.preset_file import mapping_names, read_mapping_document
+from fraudctl.errors import ConfigError
+from fraudctl.events.codec import encode, rfc3339
+from fraudctl.recount.parse import Transaction, parser
+from fraudctl.simulator.mapping import MappedRow, Mapper, UnmappableError, parse_mapping
+
+SETTINGS = load(profile="local").settings
+SPARKOV = {
+    "trans_date_trans_time": "2019-01-01 00:00:18",
+    "cc_num": "2703186189652095",
+    "merchant": "fraud_Rippin, Kub and Mann",
+    "category": "misc_net",
+    "amt": "4.97",
+    "trans_num": "0b242abb623afc578575680df30655b9",
+    "is_fraud": "0",
+}
+IEEE = {
+    "TransactionID": 2987000,
+    "isFraud": 1,
+    "TransactionDT": 86400,
+    "TransactionAmt": 68.5,
+    "ProductCD": "W",
+    "card1": 13926,
+}
+MINE: dict[str, Any] = {
+    "description": "mine",
+    "columns": {
+        "event_time": "when",
+        "card_id": "card",
+        "merchant_id": {"value": "shop"},
+        "amount_minor": "cents",
+        "category": {"value": "Food"},
+        "country": {"value": "DE"},
+        "channel": {"value": "chip"},
+    },
+}
+ROW = {"when": "2026-03-01T12:00:00+01:00", "card": "c-1", "cents": "1250"}
+
+
+def mapped(document: dict[str, Any], row: dict[str, Any], number: int = 0) -> MappedRow:
+    return Mapper(parse_mapping(document), SETTINGS.events, "file").row(number, row)
+
+
+def test_a_row_of_sparkov() -> None:
+    row = mapped(read_mapping_document("sparkov"), SPARKOV)
+    assert row.event_ms == int(datetime(2019, 1, 1, 0, 0, 18, tzinfo=UTC).timestamp()) * 1000
+    assert not row.fraud
+    event = row.event
+    assert (event.amount_minor, event.category, event.channel) == (497, "Electronics", "ecom")
+    assert event.merchant_id == "fraud_Rippin-Kub-and-Mann"
+    assert event.transaction_id == SPARKOV["trans_num"]
+
+
+def test_a_row_of_ieee() -> None:
+    row = mapped(read_mapping_document("ieee"), IEEE)
+    assert rfc3339(row.event_ms) == "2017-12-02T00:00:00.000Z"
+    assert row.fraud
+    assert (row.event.transaction_id, row.event.amount_minor) == ("2987000", 6850)
+
+
+@pytest.mark.parametrize(("name", "row"), [("sparkov", SPARKOV), ("ieee", IEEE)])
+def test_the_independent_parser_takes_them(name: str, row: dict[str, Any]) -> None:
+    event = mapped(read_mapping_document(name), row).event
+    value = json.dumps(json.loads(encode(event)) | {"event_time": rfc3339(1_790_000_000_000)}).encode()
+    assert isinstance(parser(SETTINGS.events)(value), Transaction)
+
+
+def test_a_card_number_never_goes_into_an_event() -> None:
+    event = mapped(read_mapping_document("sparkov"), SPARKOV).event
+    assert SPARKOV["cc_num"].encode() not in encode(event)
+    assert event.card_id == mapped(read_mapping_document("sparkov"), SPARKOV | {"amt": "1"}).event.card_id
+    assert event.card_id != mapped(read_mapping_document("sparkov"), SPARKOV | {"cc_num": "4"}).event.card_id
+
+
+@pytest.mark.parametrize("name", mapping_names())
+def test_every_mapping_that_comes_along_is_valid(name: str) -> None:
+    assert parse_mapping(read_mapping_document(name)).label
+
+
+def test_rows_without_an_id_are_numbered() -> None:
+    ids = [mapped(MINE, ROW, number).event.transaction_id for number in (0, 1, 12_345)]
+    assert ids == ["file-0000000000", "file-0000000001", "file-0000012345"]
+
+
+def test_times_may_have_a_zone_or_be_ready_made() -> None:
+    assert rfc3339(mapped(MINE, ROW).event_ms) == "2026-03-01T11:00:00.000Z"
+    moment = datetime(2026, 3, 1, 12, 0, 0, 250_000)
+    assert rfc3339(mapped(MINE, ROW | {"when": moment}).event_ms) == "2026-03-01T12:00:00.250Z"
+
+
+@pytest.mark.parametrize(("amount", "minor"), [("0.005", 1), ("12.345", 1235), ("1e2", 10000), (12.5, 1250)])
+def test_amounts_are_exact(amount: object, minor: int) -> None:
+    document = MINE | {"columns": MINE["columns"] | {"amount_minor": {"column": "cents", "times": 100}}}
+    assert mapped(document, ROW | {"cents": amount}).event.amount_minor == minor
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cents": "-5"}, "out of bounds"),
+        ({"cents": "abc"}, "not a number"),
+        ({"cents": "NaN"}, "not a number"),
+        ({"cents": "Infinity"}, "not a number"),
+        ({"cents": ""}, "amount_minor is empty"),
+        ({"cents": None}, "amount_minor is empty"),
+        ({"when": "yesterday"}, "not a time"),
+        ({"card": "§§"}, "nothing that an identifier may hold"),
+    ],
+)
+def test_a_row_that_cannot_be_a_transaction_is_named(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(UnmappableError, match=words):
+        mapped(MINE, ROW | change)
+
+
+@pytest.mark.parametrize(
+    ("field", "source", "words"),
+    [
+        ("category", {"value": "Nowhere"}, "none of events.categories"),
+        ("country", {"value": "Germany"}, "not of the form"),
+        ("channel", {"value": "Chip!"}, "not of the form"),
+    ],
+)
+def test_a_value_out_of_bounds_is_named(field: str, source: dict[str, str], words: str) -> None:
+    with pytest.raises(UnmappableError, match=words):
+        mapped(MINE | {"columns": MINE["columns"] | {field: source}}, ROW)
+
+
+@pytest.mark.parametrize(
+    ("columns", "place"),
+    [
+        ({"card_id": {"column": "a", "value": "b"}}, "columns.card_id"),
+        ({"card_id": {}}, "columns.card_id"),
+        ({"cards": "a"}, "columns.cards"),
+        ({"event_time": {"column": "a", "unit": "min"}}, "columns.event_time"),
+    ],
+)
+def test_a_wrong_mapping_is_refused(columns: dict[str, Any], place: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_mapping(MINE | {"columns": MINE["columns"] | columns})
+    assert place in caught.value.detail
