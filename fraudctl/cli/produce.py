@@ -90,8 +90,8 @@ def produce(
         )
     if (from_file and (preset or seed is not None)) or (resume and not from_file):
         raise UsageError("a file has no preset and no seed, and only a file is resumed", hint="see --help")
-    if not preset and (days or faults or difficulty is not None):
-        raise UsageError("--days, --difficulty and --faults are for a preset", hint="add --preset everyday")
+    if not preset and (days or faults or difficulty is not None or (label_delay and not from_file)):
+        raise UsageError("such options are for a preset, and there is none", hint="add --preset everyday")
     settings = session.settings()
     request = operation.ProduceRequest(
         settings, "", DEFAULT_RATE if rate is None else rate, count, duration, seed
