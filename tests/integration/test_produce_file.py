@@ -107,7 +107,7 @@ def test_a_run_that_was_killed_goes_on_without_a_row_twice_or_lost(
     # So many rows that a busy machine has time to kill it before the last one.
     file = write_csv(tmp_path / "some.csv", 40_000)
     process = sent.spawn("--from-file", str(file), "--rate", "2000")
-    deadline = Deadline(SECONDS)
+    deadline = Deadline(3 * SECONDS)
     while held(sent) < after:
         assert not deadline.expired
         time.sleep(0.05)
