@@ -23,9 +23,14 @@ class Raw(NamedTuple):
 
 def send(stack: Stack, records: Iterable[Raw]) -> list[int]:
     """Send all, in order per partition; the offset that each got."""
+    return send_to(stack.kafka, records)
+
+
+def send_to(bootstrap_servers: str, records: Iterable[Raw]) -> list[int]:
+    """As `send`, to the topic of whatever broker this is."""
     producer = Producer(
         {
-            "bootstrap.servers": stack.kafka,
+            "bootstrap.servers": bootstrap_servers,
             "enable.idempotence": True,
             "linger.ms": 5,
             "message.max.bytes": 2_000_000,
