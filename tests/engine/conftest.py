@@ -32,7 +32,7 @@ class Contained:
 
     def containers(self) -> dict[str, Any]:
         """Service to container, those that do not run too."""
-        found = self.client.containers.list(all=True, filters=self._ours)
+        found = self.client.containers.list(all=True, filters=self._ours, ignore_removed=True)
         return {each.labels["com.docker.compose.service"]: each for each in found}
 
     def ids(self) -> dict[str, str]:
@@ -40,7 +40,7 @@ class Contained:
 
     def leftovers(self) -> list[str]:
         """Everything on the engine that bears the stack's name."""
-        found = [each.name for each in self.client.containers.list(all=True)]
+        found = [each.name for each in self.client.containers.list(all=True, ignore_removed=True)]
         found += [each.name for each in self.client.networks.list()]
         found += [each.name for each in self.client.volumes.list()]
         return [name for name in found if name.startswith((f"{self.project}-", f"{self.project}_"))]
