@@ -7,6 +7,7 @@ missing or cut short of these is named here, in words; the rest of the folder is
 """
 
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,22 +119,45 @@ def _ends(line: str) -> Ends:
 
 
 def _check_state(path: Path, version: int) -> None:
-    """Every store can be put together: a snapshot, or nothing, and all the changes from there to `version`.
-
-    Only for the state that the driver keeps in memory and Spark writes as plain files.
-    """
-    folder = path / "state"
-    if version == 0 or any(folder.rglob("*.zip")) or any(folder.rglob("*.changelog")):
+    """Every store can be put together as it was before the batch that begins with `version`."""
+    if version == 0:
         return
     stores = list(_stores(path))
     if not stores:
         raise _damaged(path, "state", "it is missing or empty")
+    if any((path / "state").rglob("*.changelog")):
+        return  # a form that the detector does not have Spark write
+    in_rocksdb = any((path / "state").rglob("*.zip"))
     for store in stores:
+        if in_rocksdb:
+            _check_rocksdb(path, f"{store}/{version}.zip")
+            continue
+        # A snapshot, or nothing, and all the changes from there.
         needed = version
         while needed > 0 and not _holds_something(path / store / f"{needed}.snapshot"):
             if not _holds_something(path / store / f"{needed}.delta"):
                 raise _damaged(path, f"{store}/{needed}.delta", "it is missing or empty")
             needed -= 1
+
+
+def _check_rocksdb(path: Path, name: str) -> None:
+    """An archive for each version names the files that it shares with others, and how long they are."""
+    archive = path / name
+    if not _holds_something(archive):
+        raise _damaged(path, name, "it is missing or empty")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            broken = opened.testzip()
+            metadata = _commit(opened.read("metadata").decode("utf-8"))
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise _damaged(path, name, f"it is not what Spark writes: {error}") from error
+    if broken:
+        raise _damaged(path, name, f"its {broken} is broken")
+    for kind, folder, key in (("sstFiles", "SSTs", "dfsSstFileName"), ("logFiles", "logs", "dfsLogFileName")):
+        for shared in metadata.get(kind, ()):
+            file = archive.parent / folder / shared[key]
+            if not file.is_file() or file.stat().st_size != shared["sizeBytes"]:
+                raise _damaged(path, str(file.relative_to(path)), "it is missing or cut short")
 
 
 def _stores(path: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,47 @@ def test_without_its_snapshot_the_state_needs_all_changes(tmp_path: Path) -> Non
     (tmp_path / "state/0/0/1.delta").unlink()
     with pytest.raises(RefusedError, match=r"1\.delta"):
         look(tmp_path)
+
+
+def make_rocksdb(root: Path) -> Path:
+    """The same with state in RocksDB: an archive for each version, and files that the archives share."""
+    make(root)
+    for delta in [*root.glob("state/*/*/*.delta"), *root.glob("state/*/*/*.snapshot")]:
+        delta.unlink()
+    for store in root.glob("state/[01]/[01]"):
+        for version in range(1, NEWEST + 2):
+            metadata = {
+                "sstFiles": [{"localSstFileName": "1.sst", "dfsSstFileName": "1-a.sst", "sizeBytes": 4}],
+                "logFiles": [{"localLogFileName": "2.log", "dfsLogFileName": "2-b.log", "sizeBytes": 2}],
+                "numKeys": 1,
+            }
+            with zipfile.ZipFile(store / f"{version}.zip", "w") as archive:
+                archive.writestr("metadata", f"v1\n{json.dumps(metadata)}")
+                archive.writestr("CURRENT", "MANIFEST-000005\n")
+        write(store / "SSTs" / "1-a.sst", "four")
+        write(store / "logs" / "2-b.log", "xx")
+    return root
+
+
+def test_state_in_rocksdb_is_accepted(tmp_path: Path) -> None:
+    assert look(make_rocksdb(tmp_path)).last_plan == NEWEST
+
+
+@pytest.mark.parametrize(
+    "name", [f"state/0/1/{NEWEST + 1}.zip", "state/1/0/SSTs/1-a.sst", "state/1/1/logs/2-b.log"]
+)
+@pytest.mark.parametrize("damage", ["deleted", "emptied", "halved"])
+def test_damage_to_state_in_rocksdb_is_named(tmp_path: Path, name: str, damage: str) -> None:
+    hurt(make_rocksdb(tmp_path) / name, damage)
+    with pytest.raises(RefusedError) as caught:
+        look(tmp_path)
+    assert name in caught.value.message
+    assert "--rebuild" in caught.value.hint
+
+
+def test_an_older_archive_of_rocksdb_is_history(tmp_path: Path) -> None:
+    hurt(make_rocksdb(tmp_path) / "state" / "0" / "1" / f"{NEWEST - 1}.zip", "deleted")
+    assert look(tmp_path).last_plan == NEWEST
 
 
 def hurt(file: Path, damage: str) -> None:
