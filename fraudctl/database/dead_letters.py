@@ -100,6 +100,20 @@ class DeadLetters:
         rows = self._rows(statement("dead_letters_newest"), {**_parameters(which), "limit": limit})
         return tuple(Letter(*row) for row in rows)
 
+    def now(self) -> datetime:
+        """By the clock that `recorded_at` is taken from."""
+        moment: datetime = self._rows(statement("database_clock"), {})[0][0]
+        return moment
+
+    def after(
+        self, which: Filter, place: tuple[int, int], *, recorded_before: datetime, limit: int
+    ) -> tuple[Letter, ...]:
+        """The next letters behind a place (partition, offset), in the order of the log."""
+        narrowed = {"topic": which.topic, "reason": which.reason, "recorded_before": recorded_before}
+        behind = {"after_partition": place[0], "after_offset": place[1], "limit": limit}
+        rows = self._rows(statement("dead_letters_after"), narrowed | behind)
+        return tuple(Letter(*row) for row in rows)
+
     def purge(self, which: Filter, before: datetime) -> tuple[int, int]:
         """Empty what was recorded before that moment and keep the fact; how many letters and bytes."""
         rows = self._rows(statement("dead_letters_purge"), {**_parameters(which), "before": before})

@@ -21,6 +21,9 @@ from fraudctl.recount.explain import explain
 
 # Letters that are claimed, sent and written down together.
 _TOGETHER = 500
+# Letters that are in memory at a time, and how long their records may be together.
+_PAGE = 5_000
+_PORTION_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -92,29 +95,35 @@ def requeue_letters(
     ) as letters:
         letters.lock_requeues()
         recovered = 0 if request.dry_run else _settle_open(request, letters)
-        selected = _selected(request, letters)
-        fresh = [letter for letter in selected if request.again or not letter.requeues]
-        records = originals(request.endpoints, settings, fresh)
-        gone = tuple(_gone(letter) for letter in fresh if _place(letter) not in records)
-        refused = () if request.force else tuple(_refusals(settings, records.values()))
-        unwanted = {(each.partition, each.offset) for each in refused}
-        sendable = [record for place, record in sorted(records.items()) if place not in unwanted]
+        selected = fresh_ones = sendable_ones = 0
         sent: list[Sent] = []
+        refused: list[NotSent] = []
+        gone: list[NotSent] = []
         failed: list[NotSent] = []
-        if not request.dry_run:
-            for outcome in _send(request, letters, sendable):
+        for portion in _portions(request, letters):
+            fresh = [letter for letter in portion if request.again or not letter.requeues]
+            records = originals(request.endpoints, settings, fresh)
+            gone += [_gone(letter) for letter in fresh if _place(letter) not in records]
+            refusals = [] if request.force else list(_refusals(settings, records.values()))
+            unwanted = {(each.partition, each.offset) for each in refusals}
+            sendable = [record for place, record in sorted(records.items()) if place not in unwanted]
+            refused += refusals
+            selected += len(portion)
+            fresh_ones += len(fresh)
+            sendable_ones += len(sendable)
+            for outcome in () if request.dry_run else _send(request, letters, sendable):
                 (sent if isinstance(outcome, Sent) else failed).append(outcome)  # type: ignore[arg-type]
-                observe(len(sent), len(sendable))
+                observe(len(sent), sendable_ones)
     return Requeued(
         topic=settings.kafka.topic,
         dry_run=request.dry_run,
-        selected=len(selected),
-        already=len(selected) - len(fresh),
+        selected=selected,
+        already=selected - fresh_ones,
         recovered=recovered,
-        sendable=len(sendable),
+        sendable=sendable_ones,
         sent=tuple(sent),
-        refused=refused,
-        gone=gone,
+        refused=tuple(refused),
+        gone=tuple(gone),
         failed=tuple(failed),
     )
 
@@ -130,11 +139,29 @@ def _refuse_nonsense(request: RequeueRequest) -> None:
         )
 
 
-def _selected(request: RequeueRequest, letters: DeadLetters) -> tuple[Letter, ...]:
+def _portions(request: RequeueRequest, letters: DeadLetters) -> Iterator[Sequence[Letter]]:
+    """The letters that are meant, as many at a time as memory is to hold with their records.
+
+    In the order of the log, and none that is recorded from now on: a copy that is refused again while this
+    goes on would otherwise be met further on, and be sent once more.
+    """
     topic = request.settings.kafka.topic
     if request.partition is not None and request.offset is not None:
-        return (the_letter(letters, topic, request.partition, request.offset),)
-    return letters.newest(Filter(topic, request.reason), None)
+        yield (the_letter(letters, topic, request.partition, request.offset),)
+        return
+    now, place = letters.now(), (-1, -1)
+    which = Filter(topic, request.reason)
+    while page := letters.after(which, place, recorded_before=now, limit=_PAGE):
+        place = _place(page[-1])
+        portion: list[Letter] = []
+        room = _PORTION_BYTES
+        for letter in page:
+            if portion and letter.payload_bytes > room:
+                yield portion
+                portion, room = [], _PORTION_BYTES
+            portion.append(letter)
+            room -= letter.payload_bytes
+        yield portion
 
 
 def _refusals(settings: Settings, records: Iterable[WholeRecord]) -> Iterator[NotSent]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -16,14 +17,16 @@ from fraudctl.broker.log import WholeRecord, read_whole
 from fraudctl.broker.topics import end_offsets, ensure_topic
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
-from fraudctl.database.dead_letters import DeadLetters
+from fraudctl.database.dead_letters import DeadLetters, Letter
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import RefusedError, UsageError
 from fraudctl.events.codec import Transaction, encode, rfc3339
+from fraudctl.operations import requeue_letters as requeue_operation
 from fraudctl.operations.dead_letters import (
     LettersRequest,
     count_expired,
     list_letters,
+    originals,
     purge_letters,
     show_letter,
 )
@@ -168,6 +171,34 @@ def test_what_would_be_taken_now_is_sent_once_and_the_rest_is_named(refused: Ref
     assert third.complete
     letter = show_letter(refused.request(), 0, 2).letter
     assert (letter.requeues, letter.requeued_to) == (2, 6)
+
+
+def test_letters_are_taken_in_portions(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Portions of one letter or two give what a single one gives, in the order of the log."""
+    whole = refused.requeue(everything=True, dry_run=True)
+    sizes: list[int] = []
+
+    def counting(endpoints: Endpoints, settings: Settings, letters: list[Letter]) -> dict[Any, WholeRecord]:
+        sizes.append(len(letters))
+        return originals(endpoints, settings, letters)
+
+    monkeypatch.setattr(requeue_operation, "originals", counting)
+    monkeypatch.setattr(requeue_operation, "_PAGE", 2)
+    monkeypatch.setattr(requeue_operation, "_PORTION_BYTES", 300)
+    parts = refused.requeue(everything=True, dry_run=True)
+    assert (parts.selected, parts.sendable) == (whole.selected, whole.sendable) == (5, 2)
+    places = [[(each.partition, each.offset) for each in result.refused] for result in (whole, parts)]
+    assert places == [[(0, 1), (1, 0), (1, 1)]] * 2
+    assert sizes == [2, 1, 1, 1]
+    assert [each.to_offset for each in refused.requeue(everything=True).sent] == [3, 4]
+
+
+def test_a_copy_that_is_refused_meanwhile_is_not_sent_again(refused: Refused) -> None:
+    """With --force a letter's copy may be refused at once; it is a letter of its own, for the next time."""
+    refused.change("UPDATE fraud.dead_letters SET recorded_at = now() + interval '1 min' WHERE partition = 0")
+    result = refused.requeue(everything=True, force=True)
+    assert [(each.partition, each.offset) for each in result.sent] == [(1, 0), (1, 1)]
+    assert result.selected == 2
 
 
 def test_a_dry_run_sends_and_writes_nothing(refused: Refused) -> None:
