@@ -1,7 +1,8 @@
 """Read exact offset ranges of a topic, every record of them and nothing else."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Generic, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -104,6 +105,32 @@ def read_places(
                 yield record
 
 
+def next_arrivals(
+    bootstrap_servers: str, topic: str, offsets: Mapping[int, int], *, timeout_seconds: float
+) -> dict[int, int | None]:
+    """Per partition when the record at this offset arrived, or the first one behind it; None: no such record.
+
+    Raises:
+        RefusedError: the topic does not exist, or lost records meanwhile.
+        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+    """
+    held = end_offsets(bootstrap_servers, topic, timeout_seconds=timeout_seconds)
+    found: dict[int, int | None] = dict.fromkeys(offsets)
+    ranges = {
+        partition: (max(offset, held[partition][0]), held[partition][1])
+        for partition, offset in offsets.items()
+    }
+    open_ranges = {partition: span for partition, span in ranges.items() if span[0] < span[1]}
+    missing = set(open_ranges)
+    records = _Reading(bootstrap_servers, topic, open_ranges, timeout_seconds, _log_record).records()
+    with closing(records):
+        while missing and (record := next(records, None)) is not None:
+            if record.partition in missing:
+                found[record.partition] = record.arrival_ms
+                missing.discard(record.partition)
+    return found
+
+
 def _spans(offsets: Sequence[int]) -> list[tuple[int, int]]:
     """Ranges that cover the offsets, and no gap of `NEAR` offsets or more."""
     spans: list[tuple[int, int]] = []
@@ -177,7 +204,7 @@ class _Reading(Generic[Made]):
     def _on_error(self, error: KafkaError) -> None:
         self._last_error = error.str()
 
-    def records(self) -> Iterator[Made]:
+    def records(self) -> Generator[Made, None, None]:
         consumer = Consumer(options.reader(self._bootstrap_servers) | {"error_cb": self._on_error})
         try:
             consumer.assign([TopicPartition(self._topic, *item) for item in self._starts.items()])

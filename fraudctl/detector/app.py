@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
+from fraudctl.broker.log import next_arrivals
 from fraudctl.broker.topics import TopicGuard
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import PostgresEndpoint
@@ -32,7 +33,8 @@ from fraudctl.detector.checkpoint import Checkpoint
 from fraudctl.detector.explain import explained
 from fraudctl.detector.progress import ProgressLog
 from fraudctl.detector.sink import Sink, StopRequestedError
-from fraudctl.detector.transforms import landing_rows
+from fraudctl.detector.skew import RunAgainError, Skew
+from fraudctl.detector.transforms import landing_rows, whole_payloads
 from fraudctl.errors import ExitCode, FraudctlError, UnreachableError
 from fraudctl.rules.model import parse_rules
 from fraudctl.runtime import whereabouts
@@ -101,17 +103,41 @@ def _run(job: DetectorJob, landing: Landing, heartbeat: Heartbeat, stopping: "_A
         progress = ProgressLog(job)
         checkpoint = Checkpoint(spark, job.checkpoint_location, job.topic, job.ending_offsets)
         guard = TopicGuard(job.bootstrap_servers, job.topic, job.topic_id)
+        skew = None if job.redo_batches else _skew(job)
         sink = Sink(
-            checkpoint, landing, progress.landed, lambda: guard.check(timeout_seconds=_BROKER_SECONDS)
+            checkpoint,
+            landing,
+            progress.landed,
+            lambda: guard.check(timeout_seconds=_BROKER_SECONDS),
+            whole_payloads(job),
+            skew,
         )
         for _again in rewound(job.checkpoint, job.redo_batches) if job.redo_batches else (None,):
-            query = _start(spark, job, sink)
-            progress.started(str(query.id), landing.epoch)
-            stopping.after(job.run_seconds)
-            _watch(query, sink, progress, job, stopping, heartbeat, guard)
+            while True:
+                held_back_seconds = skew.held_back_ms // 1000 if skew else 0
+                query = _start(spark, job, sink, held_back_seconds)
+                progress.started(str(query.id), landing.epoch, held_back_seconds)
+                stopping.after(job.run_seconds)
+                try:
+                    _watch(query, sink, progress, job, stopping, heartbeat, guard)
+                except RunAgainError as again:
+                    _log(f"watermark: {again}")
+                    sink.forget_failure()
+                else:
+                    break
     finally:
         if heartbeat.lost is None:  # else leave at once: a batch may be at work, and its end changes nothing
             spark.stop()
+
+
+def _skew(job: DetectorJob) -> Skew:
+    return Skew(
+        job.lateness.slack_seconds * 1000,
+        lambda offsets: next_arrivals(
+            job.bootstrap_servers, job.topic, offsets, timeout_seconds=_BROKER_SECONDS
+        ),
+        job.ending_offsets,
+    )
 
 
 def _give_back(landing: Landing) -> None:
@@ -126,8 +152,9 @@ def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - the detector's log file
 
 
-def _start(spark: SparkSession, job: DetectorJob, sink: Sink) -> StreamingQuery:
-    writer = landing_rows(read_topic(spark, job), job, parse_rules(job.rules_document)).writeStream
+def _start(spark: SparkSession, job: DetectorJob, sink: Sink, held_back_seconds: int) -> StreamingQuery:
+    rules = parse_rules(job.rules_document)
+    writer = landing_rows(read_topic(spark, job), job, rules, held_back_seconds).writeStream
     if job.redo_batches:
         writer = writer.trigger(once=True)
     elif job.spark.trigger_seconds > 0:
@@ -190,7 +217,8 @@ def _watch(
         failure = sink.failure
         if isinstance(failure, StopRequestedError):
             return
-        raise failure if isinstance(failure, FraudctlError) else explained(error) from error
+        known = isinstance(failure, (FraudctlError, RunAgainError))
+        raise failure if known and failure else explained(error) from error
     finally:
         progress.publish(query)
 
@@ -224,7 +252,9 @@ class _Asked:
         self._deadline: Deadline | None = None
 
     def after(self, seconds: float | None) -> None:
-        self._deadline = Deadline(seconds) if seconds is not None else None
+        """Counted from the first call: a query that is started again gets no more time."""
+        if seconds is not None and self._deadline is None:
+            self._deadline = Deadline(seconds)
 
     def on_signal(self, _number: int, _frame: object) -> None:
         self._signalled = True

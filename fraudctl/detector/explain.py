@@ -8,6 +8,7 @@ from fraudctl.errors import REBUILD, DataError, FraudctlError, RefusedError, Unr
 
 _DATA_LOSS = re.compile(r"KAFKA_DATA_LOSS|may have been lost|aged out")
 _SILENT_BROKER = re.compile(r"TimeoutException|DisconnectException|No resolvable bootstrap|Timed out")
+_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|There is not enough space")
 _DAMAGE = re.compile(
     r"CANNOT_LOAD_STATE_STORE|CANNOT_READ_(?:DELTA|SNAPSHOT|STREAMING_STATE)|STATE_STORE_\w+|ChecksumException"
     r"|Checksum error|[Ii]ncomplete log file|MISSING_METADATA_FILE|[Bb]atch \d+ doesn't exist|MalformedLog"
@@ -30,6 +31,12 @@ def explained(error: StreamingQueryException) -> FraudctlError:
             "records that were not read yet are gone from the topic",
             detail=brief,
             hint="retention removed them or the topic was recreated; nothing was skipped silently",
+        )
+    if _DISK_FULL.search(text):
+        return UnreachableError(
+            "a disk that the detector writes to is full: the one of its checkpoint, or of Spark's own files",
+            detail=brief,
+            hint="nothing is lost: free space, look with `df`, and run `fraudctl detect` again",
         )
     if _DAMAGE.search(text):
         return _damaged(text, brief)

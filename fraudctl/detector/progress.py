@@ -15,9 +15,11 @@ class ProgressLog:
     def __init__(self, job: DetectorJob) -> None:
         self._file = job.progress_file
         self._landed: dict[int, dict[str, Any]] = {}
+        self._held_back_seconds = 0
 
-    def started(self, query_id: str, epoch: int) -> None:
-        """The first line: the query runs."""
+    def started(self, query_id: str, epoch: int, held_back_seconds: int) -> None:
+        """The first line, and once more whenever the query is started again: it runs."""
+        self._held_back_seconds = held_back_seconds
         self._write({"query_id": query_id, "epoch": epoch})
 
     def landed(self, batch: MicroBatch, landed: Landed) -> None:
@@ -32,6 +34,7 @@ class ProgressLog:
             "windows": landed.windows,
             "fates": fates,
             "watermark_ms": batch.watermark_ms,
+            "held_back_seconds": self._held_back_seconds,
             "end_offsets": {str(partition): span[1] for partition, span in batch.offsets.items()},
         }
 

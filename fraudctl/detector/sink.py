@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, Row
 from fraudctl import failpoints
 from fraudctl.database.landing import DeadLetter, Landed, Landing, MicroBatch, WindowRow
 from fraudctl.detector.checkpoint import Checkpoint
+from fraudctl.detector.skew import Skew
 from fraudctl.detector.transforms import WINDOW, summarise
 
 ADMITTED = "admitted"
@@ -21,6 +22,9 @@ class StopRequestedError(Exception):
 class Sink:
     """Called by Spark once a micro-batch, on a thread of its own.
 
+    `whole`: of how many rows of each partition the payload is kept whole, see `summarise`.
+    `skew` looks at every batch and may have it run again; where it is None (a batch that was finished before
+    is run again with its own watermark) nothing does.
     `same_source` is asked after a batch was read and before it lands, and raises if the topic is another one.
     `failure` keeps the first exception, because Spark hands it on only as text.
     """
@@ -31,11 +35,15 @@ class Sink:
         landing: Landing,
         report: Callable[[MicroBatch, Landed], None],
         same_source: Callable[[], None],
+        whole: int,
+        skew: Skew | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._landing = landing
         self._report = report
         self._same_source = same_source
+        self._whole = whole
+        self._skew = skew
         self.stopping = threading.Event()
         self.idle = threading.Event()
         self.idle.set()
@@ -48,17 +56,24 @@ class Sink:
                 raise StopRequestedError
             failpoints.reach("before_batch")
             # Consume everything first: returning without it would leave state stores uncommitted.
-            rows = summarise(frame).collect()
+            rows = summarise(frame, self._whole).collect()
             failpoints.reach("batch_consumed")
             # Read from the right topic: ids do not come back, so what was read before now is of this one.
             self._same_source()
             batch = self._micro_batch(rows, batch_id)
+            if self._skew is not None:
+                ends = {partition: end for partition, (_first, end) in batch.offsets.items()}
+                self._skew.take(_newest_arrivals(rows), ends)
             self._report(batch, self._landing.land(batch))
         except Exception as error:
             self.failure = self.failure or error
             raise
         finally:
             self.idle.set()
+
+    def forget_failure(self) -> None:
+        """Before the query is started again, after a failure that was dealt with."""
+        self.failure = None
 
     def _micro_batch(self, rows: list[Row], batch_id: int) -> MicroBatch:
         planned = self._checkpoint.planned(batch_id)
@@ -103,3 +118,13 @@ class Sink:
             planned_ms=planned.planned_ms,
             arrivals_us=(min(arrivals), max(arrivals)) if arrivals else None,
         )
+
+
+def _newest_arrivals(rows: list[Row]) -> dict[int, int]:
+    """Of each partition that brought records, in milliseconds."""
+    newest: dict[int, int] = {}
+    for row in rows:
+        if row["kind"] != WINDOW:
+            arrival_ms = row["newest_arrival_us"] // 1000
+            newest[row["partition"]] = max(arrival_ms, newest.get(row["partition"], arrival_ms))
+    return newest

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from fraudctl.config.job import DetectorJob
-from fraudctl.config.model import LatenessSettings, WindowsSettings
+from fraudctl.config.model import WindowsSettings
 from fraudctl.detector.judge import flagged
 from fraudctl.detector.parse import admit, parse
 from fraudctl.events import schema
@@ -24,6 +24,12 @@ _CARD_NUMBER = (
     r"(?:(?<![0-9][ -]?)(?=(?:[0-9][ -]?){12}[0-9])((?:[0-9][ -]?){6})|\G(?!^)([ -]?))"
     r"[0-9](?=(?:[ -]?[0-9]){4})"
 )
+# The payloads of one batch are together about so large that they fit into memory several times over; those
+# of a flood that exceeds it are kept only briefly. 256 bytes of 100,000 records are 25 MB.
+_BATCH_PAYLOAD_BYTES = 16 * 1024 * 1024
+_BRIEF_BYTES = 256
+# A row's place within its partition of a frame: the lower bits of what Spark numbers rows by.
+_PLACE_BITS = (1 << 33) - 1
 # So much is looked at beyond what is kept, that a number cut in two is still seen to be one.
 _BEYOND_BYTES = 64
 
@@ -47,16 +53,22 @@ _LANDING_COLUMNS = {
 }
 
 
-def landing_rows(records: DataFrame, job: DetectorJob, rules: RuleSet) -> DataFrame:
-    """The whole streaming query, up to the sink; see the module's text for its rows."""
+def landing_rows(
+    records: DataFrame, job: DetectorJob, rules: RuleSet, held_back_seconds: int = 0
+) -> DataFrame:
+    """The whole streaming query, up to the sink; see the module's text for its rows.
+
+    `held_back_seconds`: how much longer the watermark's delay is than the settings ask for.
+    """
     lateness = job.lateness
     checked = admit(parse(records, job.events), lateness.late_seconds, lateness.future_seconds)
     admitted = checked.where(F.col("reason").isNull())
-    judged = deduplicate(admitted, lateness).withColumn("flagged", flagged(rules))
+    delay = lateness.watermark_delay_seconds + held_back_seconds
+    judged = deduplicate(admitted, delay).withColumn("flagged", flagged(rules))
     return windows(judged, job.windows).unionByName(intake(checked, job.dead_letters.payload_bytes))
 
 
-def deduplicate(admitted: DataFrame, lateness: LatenessSettings) -> DataFrame:
+def deduplicate(admitted: DataFrame, delay_seconds: int) -> DataFrame:
     """Keep one of several equal transactions.
 
     The key is a digest over every field, transaction_id among them: which of two copies Spark keeps is
@@ -69,7 +81,7 @@ def deduplicate(admitted: DataFrame, lateness: LatenessSettings) -> DataFrame:
         admitted.select(
             "event_time", "category", "amount_minor", "country", "channel", digest.alias("digest")
         )
-        .withWatermark("event_time", f"{lateness.watermark_delay_seconds} seconds")
+        .withWatermark("event_time", f"{delay_seconds} seconds")
         .dropDuplicatesWithinWatermark(["digest"])
     )
 
@@ -124,10 +136,18 @@ def mask_card_numbers(payload: Column) -> Column:
     return F.encode(F.regexp_replace(text, _CARD_NUMBER, "$1$2*"), "ISO-8859-1")
 
 
-def summarise(batch: DataFrame) -> DataFrame:
+def whole_payloads(job: DetectorJob) -> int:
+    """Of how many rows in each partition of the frame the payload is kept whole, by the room there is."""
+    return max(
+        1, _BATCH_PAYLOAD_BYTES // (job.dead_letters.payload_bytes + 1) // job.spark.shuffle_partitions
+    )
+
+
+def summarise(batch: DataFrame, whole: int) -> DataFrame:
     """A micro-batch with its admitted records added up per partition; everything else row by row.
 
     Of several records `arrival_us` is the oldest arrival, and `newest_arrival_us` the newest.
+    Beyond the first `whole` rows of each partition payloads are cut short.
     One aggregation, one action: a second action would run the batch's stateful plan a second time.
     """
     keys = [name for name in _LANDING_COLUMNS if name not in ("count", "arrival_us")]
@@ -136,7 +156,10 @@ def summarise(batch: DataFrame) -> DataFrame:
         F.min("arrival_us").alias("arrival_us"),
         F.max("arrival_us").alias("newest_arrival_us"),
     )
-    return added_up.select(*_LANDING_COLUMNS, "newest_arrival_us")
+    place = F.monotonically_increasing_id().bitwiseAND(F.lit(_PLACE_BITS))
+    brief = F.substring("payload", 1, _BRIEF_BYTES)
+    payload = F.when(place < whole, F.col("payload")).otherwise(brief)
+    return added_up.select(*_LANDING_COLUMNS, "newest_arrival_us").withColumn("payload", payload)
 
 
 def _landing(frame: DataFrame, **columns: Column) -> DataFrame:

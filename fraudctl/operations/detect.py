@@ -63,7 +63,10 @@ class DetectRequest:
 
 @dataclass(frozen=True)
 class Batch:
-    """One landed micro-batch. `fates` counts the records read: admitted and each rejection reason."""
+    """One landed micro-batch. `fates` counts the records read: admitted and each rejection reason.
+
+    `held_back_seconds`: how much longer than usual the watermark's delay is, as partitions are far apart.
+    """
 
     batch_id: int
     replayed: bool
@@ -73,6 +76,7 @@ class Batch:
     dropped_by_watermark: int
     trigger_ms: int
     watermark_ms: int
+    held_back_seconds: int
     state_rows: int
     end_offsets: dict[str, int]
 
@@ -83,13 +87,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Detected:
-    """What one run did. `trigger_ms` sums up the batches that read records, times in milliseconds."""
+    """What one run did. `trigger_ms` sums up the batches that read records, times in milliseconds.
+
+    `dropped_by_watermark` counts rows that Spark took for late, late copies of counted events among them.
+    """
 
     batches: int
     idle_batches: int  # of these: read no record, and only moved the watermark
     records: int
     fates: dict[str, int]
     duplicates: int
+    dropped_by_watermark: int
     windows_written: int
     trigger_ms: dict[str, float]
     query_id: str
@@ -377,6 +385,7 @@ def _summary(seen: _Seen, log: Path) -> Detected:
         records=sum(fates.values()),
         fates=dict(sorted(fates.items())),
         duplicates=sum(batch.duplicates for batch in seen.batches),
+        dropped_by_watermark=sum(batch.dropped_by_watermark for batch in seen.batches),
         windows_written=sum(batch.windows for batch in seen.batches),
         trigger_ms=(
             {

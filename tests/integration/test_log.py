@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from fraudctl.broker.log import LogRecord, read_ranges
+from fraudctl.broker.log import LogRecord, next_arrivals, read_ranges
 from fraudctl.broker.topics import end_offsets, ensure_topic
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import Endpoints
@@ -161,3 +161,20 @@ def test_a_range_beyond_the_log_is_refused(
 def test_what_is_no_range_is_a_mistake_of_the_caller(servers: str, span: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="no offset range"):
         read_ranges(servers, "any", {0: span}, timeout_seconds=SECONDS)
+
+
+def test_when_the_next_record_of_each_partition_arrived(servers: str, topic: str) -> None:
+    asked = {0: 24_999, 1: 1, 2: 0}
+    assert next_arrivals(servers, topic, asked, timeout_seconds=SECONDS) == {
+        0: START_MS + 24_999,
+        1: START_MS + 1,
+        2: None,
+    }
+    assert next_arrivals(servers, topic, {1: 3}, timeout_seconds=SECONDS) == {1: None}
+
+
+def test_the_next_record_after_a_loss_is_the_first_that_is_left(servers: str, own_topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": servers})
+    cut = TopicPartition(own_topic, 0, 100)
+    admin.delete_records([cut])[cut].result(SECONDS)
+    assert next_arrivals(servers, own_topic, {0: 5}, timeout_seconds=SECONDS) == {0: START_MS + 100}

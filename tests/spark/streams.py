@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from fraudctl.config.job import DetectorJob
 from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
-from fraudctl.detector.transforms import landing_rows, summarise
+from fraudctl.detector.transforms import landing_rows, summarise, whole_payloads
 from fraudctl.rules.model import parse_rules
 
 RECORDS = "value binary, partition int, offset bigint, timestamp timestamp"
@@ -71,7 +71,7 @@ def land(
     landed: list[list[Row]] = []
 
     def take(frame: DataFrame, _batch_id: int) -> None:
-        landed.append(summarise(frame).collect())
+        landed.append(summarise(frame, whole_payloads(the_job)).collect())
 
     query = (
         landing_rows(source, the_job, parse_rules(the_job.rules_document))

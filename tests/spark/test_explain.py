@@ -49,6 +49,12 @@ KAFKA = "org.apache.spark.sql.kafka010.KafkaIllegalStateException"
             "node assignment",
         ),
         (
+            f"{STATE}\nCaused by: java.io.IOException: No space left on device",
+            UnreachableError,
+            "disk that the detector writes to is full",
+            "No space left",
+        ),
+        (
             "java.lang.ArithmeticException: long overflow",
             DataError,
             "streaming query failed",

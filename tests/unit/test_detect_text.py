@@ -17,6 +17,7 @@ def detected(batches: int, idle: int, query: str = "a-query") -> Detected:
         records=500,
         fates={"admitted": 500},
         duplicates=0,
+        dropped_by_watermark=0,
         windows_written=40,
         trigger_ms={},
         query_id=query,

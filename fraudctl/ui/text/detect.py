@@ -72,6 +72,7 @@ def line(batch: Batch) -> str:
     return (
         f"batch {batch.batch_id}: read {batch.read}, duplicates {batch.duplicates}, refused {refused}, "
         f"windows {batch.windows}, {batch.trigger_ms} ms, watermark {_clock(batch.watermark_ms)}"
+        + (f", held back by {batch.held_back_seconds} s" if batch.held_back_seconds else "")
         + (", replayed: nothing changed" if batch.replayed else "")
     )
 
@@ -91,6 +92,11 @@ def summary(result: Detected) -> str:
         lines.append(
             f"trigger execution: p50 {figures['p50']:.0f} ms, p99 {figures['p99']:.0f} ms "
             f"over {figures['batches']:.0f} batches (first one {figures['first']:.0f} ms)"
+        )
+    if result.dropped_by_watermark:
+        lines.append(
+            f"warning: Spark dropped {result.dropped_by_watermark:,} rows behind its watermark; "
+            "`fraudctl verify-idempotency` tells whether admitted events were among them"
         )
     return "\n".join([*lines, f"log: {result.log}"])
 
