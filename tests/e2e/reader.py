@@ -7,23 +7,26 @@ it follows from the ledger, whose row is written in the same transaction as ever
   event lies in, and there are as many dead letters as the ledger rejected. One row that is ahead of the
   ledger, behind it or wrong by one breaks this. (The log must be without duplicates: the ledger does not
   count them.)
-* the newest batch: the window rows of its transaction are as many as its ledger row says, they are exactly
-  what staging holds, and together with its dead letters they give the digest that the ledger keeps.
+* the newest batch: the window rows that were written after the ledger row before it and not after its own
+  are as many as its ledger row says, they are exactly what staging holds, and together with its dead letters
+  they give the digest that the ledger keeps.
 
 From one look to the next no row may disappear and no value of a row may be lower than before, as long as the
 generation, the query that the ledger names, stays the same. The ledger itself may only grow.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Event, Thread
 from typing import Any
 
 import psycopg
 
+from fraudctl.clock import Deadline
 from fraudctl.database.landing import DeadLetter, MicroBatch, WindowRow
 
 TARGET = "0 regressing, 0 half"  # of bar 9
-_PAUSE_SECONDS = 0.1
+_EVERY_SECONDS = 0.1
 _INSTANTS = (
     "(extract(epoch FROM window_start) * 1000000)::bigint, (extract(epoch FROM window_end) * 1000000)::bigint"
 )
@@ -32,7 +35,7 @@ _METRICS = f"SELECT updated_at, {_INSTANTS}, category, {_VALUES} FROM fraud.frau
 _STAGING = f"SELECT {_INSTANTS}, category, {_VALUES} FROM fraud.fraud_staging_metrics"
 _LEDGER = """
     SELECT query_id::text, batch_id, epoch, offsets, rows, digest, committed_at
-      FROM fraud.batch_ledger ORDER BY epoch DESC, batch_id DESC LIMIT 1"""
+      FROM fraud.batch_ledger ORDER BY epoch DESC, batch_id DESC LIMIT 2"""
 _INTAKE = """
     SELECT coalesce(sum(records) FILTER (WHERE fate = 'admitted'), 0)::bigint,
            coalesce(sum(records) FILTER (WHERE fate <> 'admitted'), 0)::bigint
@@ -43,7 +46,7 @@ _LETTERS = 'SELECT partition, "offset", reason FROM fraud.dead_letters'
 
 @dataclass(frozen=True)
 class _Newest:
-    """The ledger's newest row."""
+    """The ledger's newest row, and when the one before it was written."""
 
     query_id: str
     batch_id: int
@@ -51,7 +54,8 @@ class _Newest:
     offsets: dict[str, list[int]]
     rows: int
     digest: str
-    committed_at: Any
+    committed_at: datetime
+    before: datetime | None
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class _Seen:
     newest: _Newest | None
     admitted: int
     rejected: int
-    metrics: list[tuple[Any, WindowRow]]
+    metrics: list[tuple[datetime, WindowRow]]
     staging: list[WindowRow]
     letters: list[tuple[int, int, str]]
 
@@ -139,22 +143,24 @@ class Reader:
             with psycopg.connect(self._database, connect_timeout=2, application_name="reader") as connection:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 connection.read_only = True
-                while not self._ended.wait(_PAUSE_SECONDS):
+                while not self._ended.is_set():
+                    next_look = Deadline(_EVERY_SECONDS)
                     self.look(connection)
+                    self._ended.wait(next_look.remaining())
         except psycopg.OperationalError:
-            self._ended.wait(_PAUSE_SECONDS)  # the database is away; what was seen before still counts
+            self._ended.wait(_EVERY_SECONDS)  # the database is away; what was seen before still counts
 
 
 def _snapshot(connection: psycopg.Connection[Any]) -> _Seen:
     with connection.transaction():
-        found = connection.execute(_LEDGER).fetchone()
+        found = connection.execute(_LEDGER).fetchall()
         intake = connection.execute(_INTAKE).fetchone()
         metrics = connection.execute(_METRICS).fetchall()
         staging = connection.execute(_STAGING).fetchall()
         letters = connection.execute(_LETTERS).fetchall()
     assert intake
     return _Seen(
-        newest=_Newest(*found) if found else None,
+        newest=_Newest(*found[0], before=found[1][-1] if len(found) > 1 else None) if found else None,
         admitted=intake[0],
         rejected=intake[1],
         metrics=[(stamp, WindowRow(*row)) for stamp, *row in metrics],
@@ -176,7 +182,10 @@ def _incomplete(seen: _Seen, windows_per_event: int) -> list[str]:
         found.append(f"the ledger rejected {seen.rejected}, there are {len(seen.letters)} dead letters")
     if newest is None:
         return [f"without a ledger: {problem}" for problem in found]
-    own = sorted(row for stamp, row in seen.metrics if stamp == newest.committed_at)
+    own = sorted(row for stamp, row in seen.metrics if _is_of(newest, stamp))
+    later = sum(stamp > newest.committed_at for stamp, _ in seen.metrics)
+    if later:
+        found.append(f"{later} window rows were written after the newest ledger row")
     if len(own) != newest.rows:
         found.append(f"the ledger says {newest.rows} window rows, its transaction left {len(own)}")
     if own != sorted(seen.staging):
@@ -186,6 +195,11 @@ def _incomplete(seen: _Seen, windows_per_event: int) -> list[str]:
     if _digest(newest, own, seen.letters) != newest.digest:
         found.append("the rows of the newest batch do not give its digest")
     return [f"batch {newest.batch_id}: {problem}" for problem in found]
+
+
+def _is_of(newest: _Newest, stamp: datetime) -> bool:
+    """Rows carry the beginning of their transaction, a ledger row the moment near its end."""
+    return (newest.before is None or newest.before < stamp) and stamp <= newest.committed_at
 
 
 def _digest(newest: _Newest, rows: list[WindowRow], letters: list[tuple[int, int, str]]) -> str:

@@ -64,9 +64,8 @@ class _Line:
     server: socket.socket
     messages: ClientMessages = field(default_factory=ClientMessages)
     mute: bool = False  # bytes were lost: it can never be right again
-    awaited: Callable[[], None] | None = (
-        None  # called when the server answers a COMMIT, instead of the client
-    )
+    # Called when the server answers a COMMIT, instead of telling the client.
+    awaited: Callable[[], None] | None = None
 
     def reset(self) -> None:
         """The client's end breaks with an error, the server's with an orderly end."""
@@ -187,9 +186,11 @@ class TcpProxy:
         where, note = planned
         if where is Cut.AFTER:
             line.awaited = note
-        if where is not Cut.BEFORE:
             line.server.sendall(commit)
-        if where is not Cut.AFTER:
-            note()
-            line.reset()
+            return True
+        note()
+        if where is Cut.DURING:
+            line.mute = True  # however fast the answer is, it must not get through
+            line.server.sendall(commit)
+        line.reset()
         return True

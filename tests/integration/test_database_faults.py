@@ -97,10 +97,12 @@ def test_a_connection_that_is_cut_at_commit_lands_the_batch_once(
     """Both outcomes: without its COMMIT the batch is landed by the second attempt, else only found by it."""
     landing = writer()
     landing.land(batch(0))
-    cut = proxy.cut_at_commit(where)
+    seen: list[int] = []
+    cut = proxy.cut_at_commit(where, lambda: seen.append(len(landed(database)[0])))
     result = landing.land(batch(1))
     assert cut.is_set()
     assert len(retries) == 1
+    assert seen == [2 if where is Cut.AFTER else 1]
     committed = where is not Cut.BEFORE
     assert result.replayed is committed
     assert landed(database) == ([(0, 0), (1, int(committed))], 2)
