@@ -68,7 +68,7 @@ class Verification:
     rows_stored: int
     rows_compared: int
     dead_letters_compared: int
-    # Places of letters that were kept under another dead_letters.payload_bytes; what was kept agrees.
+    # Places of letters not as long as dead_letters.payload_bytes says now; what was kept agrees.
     letters_cut_elsewhere: tuple[Place, ...]
     # Offsets of the log beyond the ledger when it was looked at; None without a ledger to measure from.
     not_landed: int | None

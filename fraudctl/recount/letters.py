@@ -38,7 +38,8 @@ class LetterCheck:
         self._stored = stored
         self._limit = payload_bytes
         self._differences: dict[Place, list[tuple[Column, str, str]]] = {}
-        # Letters that were kept under another limit than the present one; their bytes agree.
+        # Letters that were kept at another length than the present limit gives: a flood is cut shorter, and
+        # the setting may have been another one. Their bytes agree.
         self.cut_elsewhere: list[Place] = []
 
     def refused(self, partition: int, offset: int, arrival_ms: int, value: bytes | None) -> None:
@@ -61,7 +62,7 @@ class LetterCheck:
             yield "payload_bytes", str(whole), str(letter.whole_bytes)
         if letter.purged and letter.kept_bytes == 0:
             return
-        # The limit is no part of the ledger: under an earlier one more or less was kept.
+        # How much was kept is no part of the ledger, so every begin of the record is one.
         if letter.kept_bytes <= whole and letter.digest == sha256(kept(value, letter.kept_bytes)).digest():
             if letter.kept_bytes != min(whole, self._limit):
                 self.cut_elsewhere.append(place)

@@ -75,3 +75,11 @@ def test_a_letter_that_is_not_there_is_no_matter_of_its_columns() -> None:
     check = LetterCheck("t", {}, 10)
     check.refused(0, 7, ARRIVAL_MS, VALUE)
     assert list(check.differences()) == []
+
+
+def test_masking_gives_the_same_bytes_however_much_is_kept() -> None:
+    """A flood keeps 256 bytes of each: cut after masking, wherever the number lies, it is still a begin."""
+    for before in range(200, 260):
+        value = b"x" * before + b"4111111111111111" * 8 + b"y" * 5000
+        whole = kept(value, 4096)
+        assert kept(value, 256) == whole[:256]
