@@ -8,7 +8,7 @@ import pytest
 from fraudctl.clock import Deadline
 from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import faults, scenario
+from tests.e2e import faults, reader, scenario
 
 pytestmark = pytest.mark.services
 
@@ -17,6 +17,7 @@ BAR = [
     pytest.mark.slow,
     pytest.mark.timeout(7_200 if faults.WHOLE_MATRIX else 1_800),
     pytest.mark.bar(3, "kill -9 at random moments", target="diff 0, all that was sent has landed"),
+    pytest.mark.bar(9, "concurrent reader: detector killed", target=reader.TARGET),
 ]
 
 
@@ -35,20 +36,21 @@ def test_killed_at_random_moments_the_numbers_stay_exact(new_stack: NewStack, ki
     stack = new_stack({"FRAUDCTL_SPARK__TRIGGER_SECONDS": "0"})
     stack.up()
     load = scenario.start(stack, "produce", "--rate", "500", "--seed", str(SEED), "--json")
-    for number in range(kills):
-        detect = scenario.start(stack, "detect", "--json")
-        # The driver is killed after its first batches, or on its way there.
-        batches = moments.choice((0, 1, 2, 3))
-        scenario.wait_for("the detector", lambda: scenario.detector_pid(stack))
-        scenario.wait_for(
-            f"{batches} batches in round {number}",
-            lambda wanted=batches: len(scenario.progress(stack)) >= wanted or wanted == 0,
-        )
-        moment = Deadline(moments.uniform(0.0, 2.0))
-        scenario.wait_for("the moment", lambda until=moment: until.expired)
-        scenario.kill_detector(stack)
-        detect.finish(codes=(4,))
-        assert "killed" in detect.stderr
+    with reader.Reader(stack.postgres) as watching:
+        for number in range(kills):
+            detect = scenario.start(stack, "detect", "--json")
+            # The driver is killed after its first batches, or on its way there.
+            batches = moments.choice((0, 1, 2, 3))
+            scenario.wait_for("the detector", lambda: scenario.detector_pid(stack))
+            scenario.wait_for(
+                f"{batches} batches in round {number}",
+                lambda wanted=batches: len(scenario.progress(stack)) >= wanted or wanted == 0,
+            )
+            moment = Deadline(moments.uniform(0.0, 2.0))
+            scenario.wait_for("the moment", lambda until=moment: until.expired)
+            scenario.kill_detector(stack)
+            detect.finish(codes=(4,))
+            assert "killed" in detect.stderr
     load.interrupt()
     produced = json.loads(load.finish())
     caught_up = stack.json("detect", "--until-caught-up")
@@ -60,3 +62,4 @@ def test_killed_at_random_moments_the_numbers_stay_exact(new_stack: NewStack, ki
     letters = scenario.execute(stack, "SELECT count(*) FROM fraud.dead_letters")[0][0]
     assert scenario.counted(stack) == produced["acknowledged"] - letters
     bar(f"{kills}/{kills} diff 0, {produced['acknowledged']:,} of {produced['sent']:,} landed")
+    bar(watching.figure(), number=9)

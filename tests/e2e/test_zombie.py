@@ -4,7 +4,7 @@ import pytest
 
 from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import faults, scenario
+from tests.e2e import faults, reader, scenario
 
 pytestmark = [pytest.mark.services]
 
@@ -12,10 +12,10 @@ pytestmark = [pytest.mark.services]
 LEASE = "3"
 
 
-def woken_zombies(new_stack: NewStack, failpoints: list[str]) -> None:
+def woken_zombies(new_stack: NewStack, failpoints: list[str]) -> str:
     """Intent: nothing of a zombie gets through. Steps, each time: halt it in its second batch; a second
     machine with the same checkpoint takes over and finishes; wake it. Observables: not one row touched,
-    exit 7; at the end every row is exact.
+    exit 7; at the end every row is exact. The figure of the reader that looked on.
     """
     stack = new_stack(
         {
@@ -27,23 +27,25 @@ def woken_zombies(new_stack: NewStack, failpoints: list[str]) -> None:
     stack.up()
     successor = faults.elsewhere(new_stack, stack, LANDING__LEASE_SECONDS=LEASE)
     sent = 0
-    for number, failpoint in enumerate(failpoints):
-        stack.run("produce", "--rate", "1000", "--count", "900", "--seed", str(number))
-        zombie = scenario.start(stack, "detect", env={"FRAUDCTL_FAILPOINT": f"{failpoint}:2=pause"})
-        pid = faults.wait_until_halted(stack)
-        faults.hand_over(stack, successor)
-        stack.run("produce", "--rate", "1000", "--count", "600", "--seed", str(1000 + number))
-        sent += 1500
-        successor.run("detect", "--takeover", "--until-caught-up")
-        before = faults.fingerprint(stack)
-        faults.wake(pid)
-        zombie.finish(seconds=60, codes=(7,))
-        assert "taken over" in zombie.stderr
-        assert "Traceback" not in zombie.stderr
-        assert faults.fingerprint(stack) == before
-        faults.hand_over(successor, stack)
+    with reader.Reader(stack.postgres) as watching:
+        for number, failpoint in enumerate(failpoints):
+            stack.run("produce", "--rate", "1000", "--count", "900", "--seed", str(number))
+            zombie = scenario.start(stack, "detect", env={"FRAUDCTL_FAILPOINT": f"{failpoint}:2=pause"})
+            pid = faults.wait_until_halted(stack)
+            faults.hand_over(stack, successor)
+            stack.run("produce", "--rate", "1000", "--count", "600", "--seed", str(1000 + number))
+            sent += 1500
+            successor.run("detect", "--takeover", "--until-caught-up")
+            before = faults.fingerprint(stack)
+            faults.wake(pid)
+            zombie.finish(seconds=60, codes=(7,))
+            assert "taken over" in zombie.stderr
+            assert "Traceback" not in zombie.stderr
+            assert faults.fingerprint(stack) == before
+            faults.hand_over(successor, stack)
     verified = stack.json("verify-idempotency")
     assert (verified["verdict"], verified["events_read"]) == ("ok", sent)
+    return watching.figure()
 
 
 def test_a_zombie_that_wakes_up_inside_its_merge_changes_nothing(new_stack: NewStack) -> None:
@@ -55,8 +57,10 @@ def test_a_zombie_that_wakes_up_inside_its_merge_changes_nothing(new_stack: NewS
 @pytest.mark.bar(
     5, "zombie: SIGSTOP, a successor finishes, SIGCONT", target="0 rows changed, exit 7, every time"
 )
+@pytest.mark.bar(9, "concurrent reader: zombies", target=reader.TARGET)
 def test_zombies_at_every_place(new_stack: NewStack, bar: Bar) -> None:
     count = 30 if faults.WHOLE_MATRIX else 10
     places = ["before_merge", "batch_consumed", "before_commit"]
-    woken_zombies(new_stack, [places[number % 3] for number in range(count)])
+    seen = woken_zombies(new_stack, [places[number % 3] for number in range(count)])
     bar(f"0 rows changed, exit 7: {count}/{count}")
+    bar(seen, number=9)
