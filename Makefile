@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-engine kill-matrix prove lock wheel clean
+.PHONY: help setup demo lint test test-slow test-engine kill-matrix prove lock wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -41,9 +41,12 @@ test: lint  ## Everything but the slow suites; ARGS="-k windows" narrows it down
 test-engine: $(READY)  ## The suites that need a Docker engine
 	$(BIN)/pytest -m engine $(ARGS)
 
-prove: $(READY)  ## The slow suites: every reliability bar, and one table of the figures (also build/bars.json)
+test-slow: $(READY)  ## What is slow and no bar: other users, wheels, replays, drills
+	$(PYTEST) -m "slow and not bar and not engine" $(ARGS)
+
+prove: $(READY)  ## Every reliability bar, and one table of their figures (also build/bars.json)
 	@rm -rf build/bars; mkdir -p build; test -f build/classes.jsa || $(BIN)/python -m tests.class_archive
-	@PROVE_BARS=build/bars $(PYTEST) -m "(slow or bar) and not engine" $(ARGS); tests=$$?; \
+	@PROVE_BARS=build/bars $(PYTEST) -m "bar and not engine" $(ARGS); tests=$$?; \
 	  $(BIN)/python -m tests.bars build/bars build/bars.json && exit $$tests
 
 kill-matrix: $(READY)  ## 20 kills at each failpoint, 50 at random moments, 30 zombies, 20 double starts (hours)

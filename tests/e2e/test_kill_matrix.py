@@ -45,10 +45,6 @@ def killed_at(new_stack: NewStack, places: list[str]) -> str:
     return f"{len(places)}/{len(places)} diff 0; back to processing {faults.spread(back)}"
 
 
-def test_killed_inside_the_merge_and_right_after_the_commit(new_stack: NewStack) -> None:
-    killed_at(new_stack, ["before_merge", "after_commit"])
-
-
 # Where the state of affairs differs: the other names lie beside one of these without a statement between.
 PLACES = (
     "batch_consumed",

@@ -48,10 +48,6 @@ def woken_zombies(new_stack: NewStack, failpoints: list[str]) -> str:
     return watching.figure()
 
 
-def test_a_zombie_that_wakes_up_inside_its_merge_changes_nothing(new_stack: NewStack) -> None:
-    woken_zombies(new_stack, ["before_merge"])
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 @pytest.mark.bar(
