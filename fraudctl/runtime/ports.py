@@ -3,15 +3,19 @@
 import errno
 import secrets
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from fraudctl.clock import Deadline
 from fraudctl.errors import RefusedError
 
 LOOPBACK = "127.0.0.1"
 _SHOWN_CHARACTERS = 160
+_CLOSING_SECONDS = 5.0
+_POLL_SECONDS = 0.1
 _LASTING = range(20_000, 32_000)
 _NEAR_ENDS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -96,10 +100,18 @@ def holder(port: int) -> Holder:
 def require_free(port: int, *, service: str, setting: str) -> None:
     """Refuse when `port` is taken, and name the process that holds it.
 
+    A port without a visible holder may belong to a process that was killed a moment ago and whose threads
+    are still ending: that is waited for.
+
     Raises:
         RefusedError: with the remedy.
     """
-    if is_free(port):
+    closing = Deadline(_CLOSING_SECONDS)
+    while not is_free(port):
+        if closing.expired or holder(port).pid is not None:
+            break
+        time.sleep(_POLL_SECONDS)
+    else:
         return
     variable = f"FRAUDCTL_{setting.upper().replace('.', '__')}"
     if port < 1024 and holder(port).pid is None:
