@@ -12,8 +12,8 @@ REGISTRIES = "|".join(
     for host in (
         "pypi" + ".org",
         "python" + "hosted",
-        "repo1.maven" + ".org",
-        "repo.maven" + ".apache",
+        "repo1.mav" + "en.org",
+        "repo.mav" + "en.apache",
         "maven" + ".org",
         "registry.npm" + "js",
         "deb.deb" + "ian",
