@@ -267,10 +267,11 @@ def median(group: list[LandedBatch]) -> float:
 
 
 def lag(group: list[LandedBatch]) -> float | None:
+    """Behind nothing there is no lag: an idle batch has none, nor has the first, before any watermark."""
     known = [
         max(record[2] for record in batch.records) / 1000 - batch.watermark_s
         for batch in group
-        if batch.watermark_s > 0
+        if batch.watermark_s > 0 and batch.records
     ]
     return max(known, default=None)
 

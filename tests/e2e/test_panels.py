@@ -34,7 +34,9 @@ PARTITIONS = 3
 
 
 @pytest.fixture(
-    scope="module", params=["UTC", pytest.param("America/New_York", marks=pytest.mark.slow)], ids=str
+    scope="module",
+    params=[pytest.param(zone, marks=pytest.mark.slow) for zone in ("UTC", "America/New_York")],
+    ids=str,
 )
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     stack = stacks.new_stack(
