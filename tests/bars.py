@@ -15,6 +15,7 @@ Without the mark (a smaller variant of the same test) the figure goes nowhere.
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
@@ -100,14 +101,32 @@ def _add(item: pytest.Item, *, passed: bool, seconds: float, otherwise: str) -> 
 
 
 def rows(folder: Path) -> list[Row]:
-    """The last word on every test, in the order of the bars."""
+    """The last word on every bar, in the order of the bars; tests that share a bar's name are one line."""
     last: dict[tuple[str, int], Row] = {}
     if not (folder / LINES).is_file():
         return []
     for line in (folder / LINES).read_text(encoding="utf-8").splitlines():
         row: Row = json.loads(line)
         last[row["test"], row["bar"]] = row
-    return sorted(last.values(), key=lambda row: (row["bar"], row["name"]))
+    named: dict[tuple[int, str], list[Row]] = {}
+    for row in last.values():
+        named.setdefault((row["bar"], row["name"]), []).append(row)
+    return [_joined(named[key]) for key in sorted(named)]
+
+
+def _joined(found: list[Row]) -> Row:
+    if len(found) == 1:
+        return found[0]
+    figures = Counter(row["figure"] for row in found)
+    return Row(
+        bar=found[0]["bar"],
+        name=found[0]["name"],
+        target=found[0]["target"],
+        figure="; ".join(f"{number} of {len(found)} {figure}" for figure, number in figures.most_common()),
+        passed=all(row["passed"] for row in found),
+        seconds=round(sum(row["seconds"] for row in found), 1),
+        test=found[0]["test"].partition("[")[0],
+    )
 
 
 def table(found: list[Row]) -> str:

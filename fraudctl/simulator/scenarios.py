@@ -96,26 +96,24 @@ class Deeds:
 
 
 class Scenario(Protocol):
-    """`size` is how many transactions a campaign has on average at this difficulty."""
-
     name: ClassVar[ScenarioName]
     story: ClassVar[str]
     source: ClassVar[str]
+    deeds_each: ClassVar[int] = 1
 
-    def size(self, difficulty: float) -> float: ...
+    def size(self, difficulty: float) -> float:
+        """How many transactions a campaign has on average."""
+        return float(self.deeds_each)
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds: ...
 
 
-class AmountOutlier:
+class AmountOutlier(Scenario):
     name: ClassVar[ScenarioName] = "amount_outlier"
     story: ClassVar[str] = (
         "one purchase, in a shop of the card's own country, for far more than it ever spends"
     )
     source: ClassVar[str] = "Fraud Detection Handbook (2022), ch. 3, scenario 1, made relative to the card"
-
-    def size(self, difficulty: float) -> float:
-        return 1.0
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
         card = scene.victims(campaigns)
@@ -129,7 +127,7 @@ class AmountOutlier:
         )
 
 
-class CardTesting:
+class CardTesting(Scenario):
     """Small sums in one online shop show that the number works; then it is used, or sold and used."""
 
     name: ClassVar[ScenarioName] = "card_testing"
@@ -174,16 +172,13 @@ class CardTesting:
         return 6 - int(3 * difficulty)
 
 
-class VelocityBurst:
+class VelocityBurst(Scenario):
     name: ClassVar[ScenarioName] = "velocity_burst"
     story: ClassVar[str] = "a stolen card is used in shop after shop before it is blocked"
     source: ClassVar[str] = (
         "Bolton and Hand, Statistical Fraud Detection: A Review, Statistical Science 17 (2002)"
     )
     deeds_each: ClassVar[int] = 10
-
-    def size(self, difficulty: float) -> float:
-        return float(self.deeds_each)
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
         victim = scene.victims(campaigns)
@@ -200,7 +195,7 @@ class VelocityBurst:
         )
 
 
-class AccountTakeover:
+class AccountTakeover(Scenario):
     name: ClassVar[ScenarioName] = "account_takeover"
     story: ClassVar[str] = (
         "someone else has the credentials: online, from abroad, at night, and for high amounts"
@@ -209,9 +204,6 @@ class AccountTakeover:
         "Federal Reserve, FraudClassifier model (2020): unauthorised party, account takeover"
     )
     deeds_each: ClassVar[int] = 4
-
-    def size(self, difficulty: float) -> float:
-        return float(self.deeds_each)
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
         victim = scene.victims(campaigns)
@@ -234,7 +226,7 @@ class AccountTakeover:
         )
 
 
-class ImpossibleTravel:
+class ImpossibleTravel(Scenario):
     """A copy of the card pays far away while the holder still pays at home.
 
     It follows a genuine payment in a shop, after less time than any aeroplane would need.
@@ -246,9 +238,6 @@ class ImpossibleTravel:
     )
     source: ClassVar[str] = "European Central Bank, Report on card fraud: counterfeit cards used abroad"
     deeds_each: ClassVar[int] = 2
-
-    def size(self, difficulty: float) -> float:
-        return float(self.deeds_each)
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
         at_shop = np.flatnonzero(scene.genuine.channel != ECOM)
@@ -272,16 +261,13 @@ class ImpossibleTravel:
         )
 
 
-class CompromisedMerchant:
+class CompromisedMerchant(Scenario):
     """A skimmer or a stolen till: for some days a shop takes payments that its customers never made."""
 
     name: ClassVar[ScenarioName] = "compromised_merchant"
     story: ClassVar[str] = "for some days one shop charges many cards once each, without their holders"
     source: ClassVar[str] = "Fraud Detection Handbook (2022), ch. 3, scenario 2"
     deeds_each: ClassVar[int] = 20
-
-    def size(self, difficulty: float) -> float:
-        return float(self.deeds_each)
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
         shop = scene.draws.below(len(scene.people.shop_category), campaigns)
@@ -298,7 +284,7 @@ class CompromisedMerchant:
         )
 
 
-class BustOut:
+class BustOut(Scenario):
     """The holder is the fraudster: credit is built up, then spent at once and never paid back."""
 
     name: ClassVar[ScenarioName] = "bust_out"
@@ -309,9 +295,6 @@ class BustOut:
         "Association of Certified Fraud Examiners, Fraud Examiners Manual: bust-out schemes"
     )
     deeds_each: ClassVar[int] = 15
-
-    def size(self, difficulty: float) -> float:
-        return float(self.deeds_each)
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
         victim = scene.victims(campaigns)

@@ -17,6 +17,7 @@ from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import DataError, ExitCode, RefusedError, UnreachableError
 from fraudctl.operations.verify import Progress, Verification, VerifyRequest, verify
 from fraudctl.ui.text.verify import verification
+from tests.bars import Bar
 from tests.integration.databases import temporary_database
 from tests.integration.landed import Landed, land, make_topic, remove_topic, settings_for
 from tests.integration.mutants import LEDGER, MUTANTS, Mutant
@@ -62,14 +63,16 @@ def test_a_sound_state_passes(landed: Landed) -> None:
     assert report(result)[-1].startswith("PASS: all 32 rows and 3 dead letters agree with the log")
 
 
+@pytest.mark.bar(2, "the verifier can fail: mutations of the landed state", target=">= 12 kinds, all named")
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_changed_state_is_detected_and_named(landed: Landed, mutant: Mutant) -> None:
+def test_a_changed_state_is_detected_and_named(landed: Landed, bar: Bar, mutant: Mutant) -> None:
     assert landed.change(mutant.sql) > 0
     result = verify(landed.request)
     assert result.verdict == "differences"
     lines = report(result)
     assert mutant.line.format(topic=landed.request.settings.kafka.topic) in lines
     assert lines[-1].startswith("FAIL: ")
+    bar("named")
 
 
 def test_every_amount_of_every_row_counts(landed: Landed) -> None:

@@ -73,3 +73,10 @@ def test_a_test_that_is_several_bars_leaves_a_figure_for_each(
     assert found == {4: "4 apples", 9: "0 pears"}
     for mark in marks:
         request.node.own_markers.remove(mark.mark)
+
+
+def test_tests_that_share_a_bar_are_one_line(tmp_path: Path) -> None:
+    tests = [row("a[x]", 2, figure="named"), row("a[y]", 2, figure="named"), row("a[z]", 2, passed=False)]
+    (found,) = bars.rows(written(tmp_path, *tests))
+    assert (found["figure"], found["passed"]) == ("2 of 3 named; 1 of 3 diff 0", False)
+    assert (found["test"], found["seconds"]) == ("a", 3.0)

@@ -2,18 +2,17 @@
 
 import io
 import re
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from fraudctl.database.windows import WindowCounts
 from fraudctl.operations.demo import STREAM_SECONDS, DemoResult
 from fraudctl.operations.detect import Batch
-from fraudctl.ui.console import say, talk
+from fraudctl.ui.console import say
+from fraudctl.ui.drawing import Drawing
 from fraudctl.ui.text import detect as detect_text
 from fraudctl.ui.text import windows as windows_text
 
@@ -21,32 +20,24 @@ _PICTURE_WIDTH = 100
 _CAPTION = f"A simulated day, sent in {STREAM_SECONDS:.0f} s; each column is one slice of its event time."
 
 
-class DemoView:
-    """Windows as they fill, on a terminal; a line a batch otherwise. Use as a context manager."""
+class DemoView(Drawing):
+    """Windows as they fill, on a terminal; a line a batch otherwise."""
 
     def __init__(self, categories: tuple[str, ...], length_minutes: int) -> None:
+        super().__init__()
         self._categories = categories
         self._length_minutes = length_minutes
-        self._live = Live(console=talk(), auto_refresh=False, transient=True) if talk().is_terminal else None
-        self._context: AbstractContextManager[object] = self._live or nullcontext()
         self._last = ""
-
-    def __enter__(self) -> "DemoView":
-        self._context.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._context.__exit__(None, None, None)
 
     def batch(self, batch: Batch) -> None:
         self._last = detect_text.line(batch)
-        if not self._live and batch.read:
+        if not self.drawn and batch.read:
             say(self._last)
 
     def windows(self, newest: list[WindowCounts]) -> None:
-        if self._live:
+        if self.drawn:
             table = windows_text.table(newest, self._categories, self._length_minutes)
-            self._live.update(Group(table, Text(self._last, style="dim")), refresh=True)
+            self.draw(Group(table, Text(self._last, style="dim")))
 
 
 def summary(result: DemoResult, categories: tuple[str, ...], length_minutes: int) -> RenderableType:

@@ -2,15 +2,14 @@
 
 import re
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
-from rich.live import Live
 from rich.table import Table
 
 from fraudctl.operations.detect import Batch, Detected
 from fraudctl.operations.plan_detector import DetectorPlan
-from fraudctl.ui.console import say, talk
+from fraudctl.ui.console import say
+from fraudctl.ui.drawing import Drawing
 from fraudctl.ui.failure import masked
 
 _ROWS = 12
@@ -21,28 +20,20 @@ STOPPED_AT_ONCE = (
 )
 
 
-class BatchView:
-    """Shows batches as they land; use as a context manager."""
+class BatchView(Drawing):
+    """Shows batches as they land."""
 
     def __init__(self) -> None:
+        super().__init__(stays=True)
         self._recent: deque[Batch] = deque(maxlen=_ROWS)
-        self._live = Live(console=talk(), auto_refresh=False) if talk().is_terminal else None
-        self._context: AbstractContextManager[object] = self._live or nullcontext()
-
-    def __enter__(self) -> "BatchView":
-        self._context.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._context.__exit__(None, None, None)
 
     def show(self, batch: Batch) -> None:
         """Take in one more batch. Idle ones, which only move the watermark, are not worth a line."""
         if not batch.read:
             return
         self._recent.append(batch)
-        if self._live:
-            self._live.update(self._table(), refresh=True)
+        if self.drawn:
+            self.draw(self._table())
         else:
             say(line(batch))
 

@@ -1,10 +1,8 @@
 """A drill on a terminal: cycles in a table that grows, a line a cycle otherwise; and the verdict."""
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -13,28 +11,19 @@ from fraudctl.operations.drill import DrillResult, remains
 from fraudctl.operations.drilling.plan import Cycle
 from fraudctl.operations.drilling.rig import CycleReport
 from fraudctl.operations.produce import Progress as Traffic
-from fraudctl.ui.console import say, talk
+from fraudctl.ui.console import say
+from fraudctl.ui.drawing import Drawing
 from fraudctl.ui.text import verify as verify_text
 
 _SHOWN_DIFFERENCES = 20
 _COLUMNS = ("cycle", "fault", "place", "outcome", "back after")
 
 
-class DrillView:
-    """Use as a context manager."""
-
+class DrillView(Drawing):
     def __init__(self) -> None:
-        self._live = Live(console=talk(), auto_refresh=False, transient=True) if talk().is_terminal else None
-        self._context: AbstractContextManager[object] = self._live or nullcontext()
+        super().__init__()
         self._plan: tuple[Cycle, ...] = ()
         self._reports: list[CycleReport] = []
-
-    def __enter__(self) -> "DrillView":
-        self._context.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._context.__exit__(None, None, None)
 
     def planned(self, seed: int, plan: tuple[Cycle, ...]) -> None:
         """Say what will happen; with the seed it can be made to happen again."""
@@ -44,17 +33,17 @@ class DrillView:
             say(f"  {number}. {cycle.fault} at {cycle.where}")
 
     def now(self, what: str, traffic: Traffic | None) -> None:
-        if self._live:
-            self._live.update(Group(self._drawn(), Text(state(what, traffic), style="dim")), refresh=True)
+        if self.drawn:
+            self.draw(Group(self._table(), Text(state(what, traffic), style="dim")))
 
     def cycle(self, report: CycleReport) -> None:
         self._reports.append(report)
-        if self._live:
-            self._live.update(self._drawn(), refresh=True)
+        if self.drawn:
+            self.draw(self._table())
         else:
             say(line(len(self._reports), len(self._plan), report))
 
-    def _drawn(self) -> Table:
+    def _table(self) -> Table:
         table = _table(self._reports)
         table.caption = "Ctrl-C: end after this cycle, and verify"
         if len(self._reports) < len(self._plan):

@@ -1,15 +1,12 @@
 """Traffic as text: one line that moves while it flows, and the account at the end."""
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
-
-from rich.live import Live
-from rich.text import Text
 
 from fraudctl.errors import DataError
 from fraudctl.operations.produce import Produced, Progress
-from fraudctl.ui.console import say, talk
+from fraudctl.ui.console import say
+from fraudctl.ui.drawing import Drawing
 
 if TYPE_CHECKING:
     from fraudctl.operations.produce_file import FileProduced
@@ -18,28 +15,16 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 5.0
 
 
-class ProduceView:
+class ProduceView(Drawing):
     """Shows progress: drawn in place on a terminal, a plain line every five seconds otherwise."""
 
     def __init__(self) -> None:
-        self._live = Live(console=talk(), auto_refresh=False, transient=True) if talk().is_terminal else None
+        super().__init__()
         self._said = time.monotonic()
 
-    def __enter__(self) -> "ProduceView":
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
-
     def show(self, progress: Progress) -> None:
-        if self._live:
-            self._live.update(Text(line(progress), no_wrap=True, overflow="ellipsis"), refresh=True)
-        elif time.monotonic() - self._said >= PLAIN_SECONDS:
+        self.draw_line(line(progress))
+        if not self.drawn and time.monotonic() - self._said >= PLAIN_SECONDS:
             self._said = time.monotonic()
             say(line(progress))
 

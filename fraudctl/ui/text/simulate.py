@@ -1,50 +1,34 @@
 """A simulation as text: a line while it runs, the account at its end, and the dial as a table."""
 
-from types import TracebackType
-
-from rich.live import Live
-from rich.text import Text
-
 from fraudctl.operations.difficulty import DifficultyCurve, Point
 from fraudctl.operations.simulate import Progress, Simulated
-from fraudctl.ui.console import say, talk
+from fraudctl.ui.console import say
+from fraudctl.ui.drawing import Drawing
 
 PLAIN_EVERY = 10
 
 
-class SimulateView:
+class SimulateView(Drawing):
     """Drawn in place on a terminal, a line for every tenth part otherwise."""
 
     def __init__(self) -> None:
-        self._live = Live(console=talk(), auto_refresh=False, transient=True) if talk().is_terminal else None
+        super().__init__()
         self._said = 0
-
-    def __enter__(self) -> "SimulateView":
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def show(self, progress: Progress) -> None:
         """After every day."""
         part = progress.day * PLAIN_EVERY // progress.days
         line = f"day {progress.day:,} of {progress.days:,}  {progress.messages:,} messages"
-        self._draw(line, plain=part > self._said)
+        self._show(line, plain=part > self._said)
         self._said = max(self._said, part)
 
     def show_point(self, point: Point) -> None:
         """After every place of the dial."""
-        self._draw(_point(point), plain=True)
+        self._show(_point(point), plain=True)
 
-    def _draw(self, line: str, *, plain: bool) -> None:
-        if self._live:
-            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
-        elif plain:
+    def _show(self, line: str, *, plain: bool) -> None:
+        self.draw_line(line)
+        if plain and not self.drawn:
             say(line)
 
 
