@@ -20,6 +20,7 @@ from fraudctl.cli import (  # noqa: F401 - registers its commands
     produce,
     replay,
     restart,
+    rules,
     simulate,
     status,
     up,

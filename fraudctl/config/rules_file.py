@@ -1,16 +1,30 @@
 """Find and read the rules document that `rules.file` names."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fraudctl import assets
-from fraudctl.config.yaml_file import read_yaml
+from fraudctl.config.yaml_file import Way, line_of, read_yaml_with_lines
 from fraudctl.errors import ConfigError
 
 
-def read_rules_document(name: str) -> dict[str, Any]:
+class RulesDocument(dict[str, Any]):
+    """A rules document as plain data that knows from which lines of which file it came."""
+
+    def __init__(self, document: dict[str, Any], file: Path, lines: dict[Way, int]) -> None:
+        super().__init__(document)
+        self.file = file
+        self._lines = lines
+
+    def place(self, way: Sequence[str | int]) -> str:
+        """`FILE:LINE` of the value at the end of the way, or of what should hold it."""
+        return f"{self.file}:{line_of(self._lines, way)}"
+
+
+def read_rules_document(name: str) -> RulesDocument:
     """The YAML document of the rules, as plain data; `fraudctl.rules` gives it meaning.
 
     Raises:
@@ -20,11 +34,11 @@ def read_rules_document(name: str) -> dict[str, Any]:
     if not file.is_absolute() and not file.is_file():
         file = assets.configs() / name
     try:
-        document = read_yaml(file)
+        document, lines = read_yaml_with_lines(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"the rules file {file} cannot be read", detail=str(error), hint="set rules.file to a YAML file"
         ) from error
     if not isinstance(document, dict):
         raise ConfigError(f"the rules file {file} must hold a mapping with the key `rules`")
-    return document
+    return RulesDocument(document, file, lines)

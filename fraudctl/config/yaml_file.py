@@ -1,9 +1,13 @@
 """Read a YAML file as plain data; a key that is given twice is an error, and not silently the last one."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+# The way to a value: keys of mappings and numbers of list items.
+Way = tuple[str | int, ...]
 
 
 class RepeatedKeyError(yaml.MarkedYAMLError):
@@ -17,17 +21,51 @@ def read_yaml(file: Path) -> Any:
         OSError, UnicodeDecodeError: it cannot be read.
         yaml.YAMLError: it is not valid YAML, or names a key twice; both say in which line.
     """
+    return read_yaml_with_lines(file)[0]
+
+
+def read_yaml_with_lines(file: Path) -> tuple[Any, dict[Way, int]]:
+    """The document, and in which line (from 1) each of its values begins, or the key that names it.
+
+    Raises:
+        as `read_yaml` does.
+    """
     loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
     loader.name = str(file)
     try:
         root = loader.get_single_node()
         if root is None:
-            return None
+            return None, {}
         # Before anything is built: merging (`<<`) puts keys beside each other that were not given twice.
         _refuse_repeated(root, set())
-        return loader.construct_document(root)
+        lines = dict(_lines(root, (), set()))
+        return loader.construct_document(root), lines
     finally:
         loader.dispose()
+
+
+def line_of(lines: dict[Way, int], way: Sequence[str | int]) -> int:
+    """The line of the value at the end of the way, or of the last value on the way that the file has."""
+    for length in range(len(way), -1, -1):
+        line = lines.get(tuple(way[:length]))
+        if line is not None:
+            return line
+    return 1
+
+
+def _lines(node: yaml.Node, way: Way, above: set[int]) -> Iterator[tuple[Way, int]]:
+    yield way, node.start_mark.line + 1
+    if id(node) in above:  # an alias that leads back to itself
+        return
+    above = above | {id(node)}
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _lines(item, (*way, number), above)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield from _lines(value, (*way, key.value), above)
+                yield (*way, key.value), key.start_mark.line + 1
 
 
 def _refuse_repeated(node: yaml.Node, looked_at: set[int]) -> None:

@@ -1,41 +1,82 @@
-"""Rules compiled to Spark: one boolean column, no Python worker."""
+"""Rules compiled to Spark: columns of plain expressions, no Python worker."""
 
 from functools import reduce
-from operator import and_, or_
+from operator import add, and_, or_
+from typing import NamedTuple
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from fraudctl.rules.model import RuleSet, When
+from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, RuleSet, When
+
+_HOUR_US = 3_600_000_000
+# 1970-01-01 was a Thursday.
+_FIRST_WEEKDAY = WEEKDAYS.index("thu")
 
 
-def flagged(rules: RuleSet) -> Column:
-    """True where at least one rule matches the transaction; never null."""
-    matches = [_holds(rule.when) for rule in rules.rules]
-    return F.coalesce(reduce(or_, matches), F.lit(False)) if matches else F.lit(False)
+class Verdict(NamedTuple):
+    """What the rules say of a transaction; none of the columns is ever null.
+
+    `rules`: ids of those that match, separated by commas; `score`: 0 to 100; `flagged`, `alert`: booleans.
+    """
+
+    flagged: Column
+    rules: Column
+    score: Column
+    alert: Column
+
+
+def verdict(rules: RuleSet) -> Verdict:
+    """The judgement of these rules as columns over the fields of an admitted transaction."""
+    enabled = [(rule, F.coalesce(_holds(rule.when), F.lit(False))) for rule in rules.rules if rule.enabled]
+    nothing = F.lit(False)
+    score = F.least(
+        F.lit(SCORE_MAX),
+        reduce(add, (F.when(holds, rule.weight).otherwise(0) for rule, holds in enabled), F.lit(0)),
+    )
+    alert = reduce(or_, (holds for rule, holds in enabled if rule.action == "alert"), nothing)
+    if rules.alert_score is not None:
+        alert = alert | (score >= rules.alert_score)
+    return Verdict(
+        flagged=reduce(or_, (holds for _rule, holds in enabled), nothing),
+        rules=F.concat_ws(",", *(F.when(holds, F.lit(rule.id)) for rule, holds in enabled)),
+        score=score,
+        alert=alert,
+    )
 
 
 def _holds(when: When) -> Column:
     conditions: list[Column] = []
-    if isinstance(when.amount_over, int):
-        conditions.append(F.col("amount_minor") > when.amount_over)
-    elif when.amount_over is not None:
-        by_category = [
-            (F.col("category") == category) & (F.col("amount_minor") > limit)
-            for category, limit in when.amount_over.items()
-        ]
-        conditions.append(reduce(or_, by_category, F.lit(False)))
+    if when.amount_over is not None:
+        conditions.append(F.col("amount_minor") > _limit(when.amount_over))
+    if when.amount_under is not None:
+        conditions.append(F.col("amount_minor") < _limit(when.amount_under))
+    # Arithmetic on the instant: hour() and weekday() would depend on the session's time zone.
+    hours = F.floor(F.unix_micros("event_time") / _HOUR_US).cast("bigint")
     if when.hours_utc is not None:
         first, end = when.hours_utc
-        # Arithmetic on the instant: hour() would depend on the session's time zone.
-        hour = F.floor(F.unix_micros("event_time") / 3_600_000_000).cast("bigint") % 24
-        after, before = hour >= first, hour < end
+        after, before = hours % 24 >= first, hours % 24 < end
         conditions.append(after & before if first < end else after | before)
-    for field, allowed in (
-        ("category", when.categories),
-        ("country", when.countries),
-        ("channel", when.channels),
+    if when.weekdays is not None:
+        day = (F.floor(hours / 24).cast("bigint") + _FIRST_WEEKDAY) % 7
+        conditions.append(day.isin(*(WEEKDAYS.index(name) for name in when.weekdays)))
+    for field, names, others in (
+        ("category", when.categories, when.not_categories),
+        ("country", when.countries, when.not_countries),
+        ("channel", when.channels, when.not_channels),
     ):
-        if allowed is not None:
-            conditions.append(F.col(field).isin(*allowed))
+        if names is not None:
+            conditions.append(F.col(field).isin(*names))
+        if others is not None:
+            conditions.append(~F.col(field).isin(*others))
     return reduce(and_, conditions)
+
+
+def _limit(limit: int | dict[str, int]) -> Column:
+    """The amount to compare with; null, which no comparison holds for, where there is none."""
+    if isinstance(limit, int):
+        return F.lit(limit)
+    own = F.lit(None).cast("bigint")
+    for category, amount in limit.items():
+        own = F.when(F.col("category") == category, amount).otherwise(own)
+    return own

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from fraudctl.config.job import DetectorJob
 from fraudctl.config.model import WindowsSettings
-from fraudctl.detector.judge import flagged
+from fraudctl.detector.judge import verdict
 from fraudctl.detector.parse import admit, parse
 from fraudctl.events import schema
 from fraudctl.rules.model import RuleSet
@@ -64,7 +64,7 @@ def landing_rows(
     checked = admit(parse(records, job.events), lateness.late_seconds, lateness.future_seconds)
     admitted = checked.where(F.col("reason").isNull())
     delay = lateness.watermark_delay_seconds + held_back_seconds
-    judged = deduplicate(admitted, delay).withColumn("flagged", flagged(rules))
+    judged = deduplicate(admitted, delay).withColumn("flagged", verdict(rules).flagged)
     return windows(judged, job.windows).unionByName(intake(checked, job.dead_letters.payload_bytes))
 
 

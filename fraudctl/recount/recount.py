@@ -63,7 +63,7 @@ def recount(
     `watermark` gives the instant (in microseconds) up to which the engine dropped events when it read that
     place of the log; the default is an engine that never drops any.
     """
-    parse, flagged = parser(events), judge(rules)
+    parse, verdict = parser(events), judge(rules)
     sums, seen = WindowSums(windows), _Seen()
     fates: dict[int, Counter[str]] = {}
     rejects: dict[tuple[int, int], str] = {}
@@ -81,7 +81,7 @@ def recount(
         else:
             fate = COUNTED
             seen.remember(result)
-            sums.add(result, flagged=flagged(result))
+            sums.add(result, flagged=verdict(result).flagged)
         fates.setdefault(partition, Counter())[fate] += 1
     assert read == Counter({partition: own.total() for partition, own in fates.items()})
     assert len(rejects) == sum(own[fate] for own in fates.values() for fate in own.keys() - {*ADMITTED_FATES})
@@ -111,10 +111,10 @@ class _Seen:
         self._conflicts: set[str] = set()
 
     def before(self, transaction: Transaction) -> bool:
-        return _payload(transaction) in self._payloads
+        return payload_digest(transaction) in self._payloads
 
     def remember(self, transaction: Transaction) -> None:
-        self._payloads.add(_payload(transaction))
+        self._payloads.add(payload_digest(transaction))
         own = _digest(transaction.transaction_id)
         if own in self._ids:
             self._conflicts.add(transaction.transaction_id)
@@ -124,7 +124,8 @@ class _Seen:
         return tuple(sorted(self._conflicts))
 
 
-def _payload(transaction: Transaction) -> bytes:
+def payload_digest(transaction: Transaction) -> bytes:
+    """Equal for copies of one transaction, and for nothing else."""
     # repr() of a tuple of str and int is canonical: strings are quoted, so fields cannot run together.
     return _digest(repr(tuple(transaction)))
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from fraudctl.recount.instants import HOUR_US
+from fraudctl.recount.instants import DAY_US, HOUR_US
 from fraudctl.recount.judgement import judge
 from fraudctl.recount.parse import Transaction
-from fraudctl.rules.model import parse_rules
+from fraudctl.rules.model import WEEKDAYS, parse_rules
 
 
 def transaction(hour: int = 12, **changed: Any) -> Transaction:
@@ -18,7 +18,7 @@ def transaction(hour: int = 12, **changed: Any) -> Transaction:
 
 
 def flagged(when: dict[str, object], subject: Transaction) -> bool:
-    return judge(parse_rules({"rules": [{"id": "r", "reason": "because", "when": when}]}))(subject)
+    return judge(parse_rules({"rules": [{"id": "r", "reason": "because", "when": when}]}))(subject).flagged
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,20 @@ def flagged(when: dict[str, object], subject: Transaction) -> bool:
         ({"amount_over": {"Food": 100}}, transaction(), False),
         ({"amount_over": {"Retail": 0}}, transaction(), False),
         ({"amount_over": {"Food": 0}}, transaction(), True),
-        ({"amount_over": {}}, transaction(), False),
+        ({"amount_under": 101}, transaction(), True),
+        ({"amount_under": 100}, transaction(), False),
+        ({"amount_under": {"Food": 101}}, transaction(), True),
+        ({"amount_under": {"Retail": 101}}, transaction(), False),
+        ({"amount_over": 50, "amount_under": 101}, transaction(), True),
         ({"categories": ["Retail", "Food"]}, transaction(), True),
         ({"categories": ["Retail"]}, transaction(), False),
-        ({"categories": []}, transaction(), False),
+        ({"not_categories": ["Retail"]}, transaction(), True),
+        ({"not_categories": ["Retail", "Food"]}, transaction(), False),
+        ({"not_countries": ["FR"]}, transaction(), True),
+        ({"not_countries": ["DE", "FR"]}, transaction(), False),
+        ({"not_channels": ["web"]}, transaction(), True),
+        ({"not_channels": ["pos"]}, transaction(), False),
+        ({"countries": ["DE"], "not_channels": ["pos"]}, transaction(), False),
         ({"countries": ["DE"]}, transaction(), True),
         ({"countries": ["FR"]}, transaction(), False),
         ({"channels": ["pos"]}, transaction(), True),
@@ -74,6 +84,41 @@ def test_any_of_several_rules_flags_and_no_rules_flag_nothing() -> None:
         {"id": "a", "reason": "a", "when": {"countries": ["FR"]}},
         {"id": "b", "reason": "b", "when": {"channels": ["pos"]}},
     ]
-    assert judge(parse_rules({"rules": rules}))(transaction())
-    assert not judge(parse_rules({"rules": rules[:1]}))(transaction())
-    assert not judge(parse_rules({"rules": []}))(transaction())
+    assert judge(parse_rules({"rules": rules}))(transaction()).flagged
+    assert not judge(parse_rules({"rules": rules[:1]}))(transaction()).flagged
+    assert not judge(parse_rules({"rules": []}))(transaction()).flagged
+
+
+@pytest.mark.parametrize(("day", "name"), list(enumerate(["thu", "fri", "sat", "sun", "mon", "tue", "wed"])))
+def test_weekdays_begin_at_midnight_in_utc(day: int, name: str) -> None:
+    first = transaction(event_us=day * DAY_US)
+    last = transaction(event_us=(day + 1) * DAY_US - 1)
+    for found in WEEKDAYS:
+        expected = found == name
+        assert flagged({"weekdays": [found]}, first) is expected
+        assert flagged({"weekdays": [found]}, last) is expected
+
+
+def rule(name: str, matches: bool, **more: object) -> dict[str, object]:
+    return {"id": name, "reason": name, "when": {"channels": ["pos" if matches else "web"]}, **more}
+
+
+def test_the_score_adds_up_what_matches_and_ends_at_100() -> None:
+    rules = [rule("a", True, weight=60), rule("b", False, weight=7), rule("c", True, weight=30)]
+    verdict = judge(parse_rules({"rules": rules}))(transaction())
+    assert verdict == (("a", "c"), 90, False)
+    verdict = judge(parse_rules({"rules": [*rules, rule("d", True, weight=30)]}))(transaction())
+    assert verdict == (("a", "c", "d"), 100, False)
+
+
+def test_an_alert_comes_of_an_action_or_of_the_score() -> None:
+    flag, alert = rule("f", True, weight=40), rule("a", True, weight=0, action="alert")
+    assert not judge(parse_rules({"rules": [flag]}))(transaction()).alert
+    assert judge(parse_rules({"rules": [flag, alert]}))(transaction()).alert
+    assert not judge(parse_rules({"rules": [flag], "alert_score": 41}))(transaction()).alert
+    assert judge(parse_rules({"rules": [flag], "alert_score": 40}))(transaction()).alert
+
+
+def test_a_rule_that_is_off_does_nothing() -> None:
+    off = rule("off", True, weight=100, action="alert", enabled=False)
+    assert judge(parse_rules({"rules": [off], "alert_score": 1}))(transaction()) == ((), 0, False)

@@ -1,0 +1,199 @@
+"""Try rules on recorded events: how many each would flag, and some of these, without changing anything."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fraudctl.broker.log import read_ranges
+from fraudctl.broker.topics import end_offsets
+from fraudctl.config.endpoints import Endpoints
+from fraudctl.config.model import Settings
+from fraudctl.errors import ConfigError, UsageError
+from fraudctl.recount.instants import instant_text
+from fraudctl.recount.judgement import Verdict, judge
+from fraudctl.recount.parse import Rejected, Transaction, parser
+from fraudctl.recount.recount import Record, admit, payload_digest
+from fraudctl.rules.model import Rule, RuleSet, parse_rules
+
+# A broker that is starting, or fetching from a slow disk, may be silent for a while.
+_SILENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class TryRequest:
+    """`events`: a file of one event a line, as `fraudctl simulate` writes; None reads the topic's log."""
+
+    settings: Settings
+    rules_document: dict[str, Any]
+    endpoints: Endpoints | None
+    events: Path | None
+    examples: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One transaction that a rule matches."""
+
+    transaction_id: str
+    event_time: str
+    card_id: str
+    category: str
+    amount_minor: int
+    country: str
+    channel: str
+    score: int
+
+
+@dataclass
+class RuleTally:
+    """`alone`: of the transactions that match, those that no other rule does."""
+
+    id: str
+    version: int
+    action: str
+    weight: int
+    enabled: bool
+    matched: int = 0
+    alone: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the rules make of the events; `refused` and `duplicates` are not judged."""
+
+    digest: str
+    source: str
+    read: int
+    refused: int
+    duplicates: int
+    judged: int
+    flagged: int
+    alerts: int
+    rules: tuple[RuleTally, ...]
+    seconds: float
+
+
+def checked(settings: Settings, rules_document: dict[str, Any]) -> RuleSet:
+    """The rules, if they are valid and speak only of categories that there are.
+
+    Raises:
+        ConfigError: they do not; the detail names each place.
+    """
+    rules = parse_rules(rules_document)
+    known = settings.events.categories
+    strange = {
+        rule.id: sorted(rule.when.named_categories.difference(known))
+        for rule in rules.rules
+        if not rule.when.named_categories <= set(known)
+    }
+    if strange:
+        raise ConfigError(
+            "the rules name categories that no transaction has",
+            detail="\n".join(f"rule {name}: {', '.join(wrong)}" for name, wrong in strange.items()),
+            hint=f"the categories are {', '.join(known)} (events.categories)",
+        )
+    return rules
+
+
+def try_rules(request: TryRequest) -> Trial:
+    """Judge recorded events by rules that need not be in force.
+
+    Raises:
+        ConfigError: the rules are not valid.
+        UsageError: the file cannot be read.
+        RefusedError, UnreachableError: the log cannot be read.
+    """
+    began = time.monotonic()
+    rules = checked(request.settings, request.rules_document)
+    tallies = {rule.id: _tally(rule) for rule in rules.rules}
+    counts: Counter[str] = Counter()
+    verdict_of = judge(rules)
+    seen: set[bytes] = set()
+    for transaction in _transactions(request, counts):
+        payload = payload_digest(transaction)
+        if payload in seen:
+            counts["duplicate"] += 1
+            continue
+        seen.add(payload)
+        verdict = verdict_of(transaction)
+        counts["judged"] += 1
+        if verdict.flagged:
+            counts["flagged"] += 1
+            counts["alert"] += verdict.alert
+            _record(tallies, transaction, verdict, request.examples)
+    return Trial(
+        digest=rules.digest,
+        source=str(request.events) if request.events else f"topic {request.settings.kafka.topic}",
+        read=counts["read"],
+        refused=counts["refused"],
+        duplicates=counts["duplicate"],
+        judged=counts["judged"],
+        flagged=counts["flagged"],
+        alerts=counts["alert"],
+        rules=tuple(tallies.values()),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _tally(rule: Rule) -> RuleTally:
+    return RuleTally(rule.id, rule.version, rule.action, rule.weight, rule.enabled)
+
+
+def _record(tallies: dict[str, RuleTally], transaction: Transaction, verdict: Verdict, examples: int) -> None:
+    for name in verdict.rules:
+        tally = tallies[name]
+        tally.matched += 1
+        tally.alone += len(verdict.rules) == 1
+        if len(tally.examples) < examples:
+            tally.examples.append(
+                Example(
+                    transaction.transaction_id,
+                    instant_text(transaction.event_us),
+                    transaction.card_id,
+                    transaction.category,
+                    transaction.amount_minor,
+                    transaction.country,
+                    transaction.channel,
+                    verdict.score,
+                )
+            )
+
+
+def _transactions(request: TryRequest, counts: Counter[str]) -> Iterator[Transaction]:
+    """The events that the detector would judge; a file says nothing of arrival, so nothing in it is late."""
+    parse = parser(request.settings.events)
+    if request.events is not None:
+        parsed: Iterable[Transaction | Rejected] = map(parse, _lines(request.events))
+    else:
+        lateness = request.settings.lateness
+        parsed = (admit(parse(record[3]), record[2], lateness) for record in _log(request))
+    for result in parsed:
+        counts["read"] += 1
+        if isinstance(result, Rejected):
+            counts["refused"] += 1
+        else:
+            yield result
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    try:
+        with file.open("rb") as stream:
+            for line in stream:
+                yield line.rstrip(b"\n")
+    except OSError as error:
+        raise UsageError(
+            f"the events file {file} cannot be read",
+            detail=str(error),
+            hint="`fraudctl simulate --out FILE` writes one; without --events the topic is read",
+        ) from error
+
+
+def _log(request: TryRequest) -> Iterable[Record]:
+    assert request.endpoints is not None, "without a file the log is read"
+    servers, topic = request.endpoints.bootstrap_servers, request.settings.kafka.topic
+    held = end_offsets(servers, topic, timeout_seconds=request.settings.timeouts.connect_seconds)
+    return read_ranges(servers, topic, held, timeout_seconds=_SILENCE_SECONDS)

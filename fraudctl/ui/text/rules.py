@@ -1,0 +1,81 @@
+"""Rules as text: what they are, and what they make of recorded events."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fraudctl.operations.try_rules import Example, RuleTally, Trial
+from fraudctl.rules.model import Rule, RuleSet
+
+# So much of a digest tells two versions of the rules apart.
+SHORT = 12
+
+
+def as_data(rules: RuleSet) -> dict[str, Any]:
+    """The rules with the digest that names them."""
+    return {"digest": rules.digest, **rules.document}
+
+
+def listed(rules: RuleSet) -> str:
+    lines = [f"rule set {rules.digest[:SHORT]}, {_many(len(rules.rules), 'rule')}"]
+    if rules.alert_score is not None:
+        lines.append(f"an alert from a score of {rules.alert_score} on")
+    for rule in rules.rules:
+        lines += ["", *_rule(rule)]
+    return "\n".join(lines)
+
+
+def valid(file: str, rules: RuleSet) -> str:
+    off = len(rules.rules) - len(rules.enabled)
+    note = f", {off} of them off" if off else ""
+    return f"{file} is valid: rule set {rules.digest[:SHORT]}, {_many(len(rules.rules), 'rule')}{note}"
+
+
+def trial(result: Trial) -> str:
+    """How many events there were, what each rule makes of them, and examples."""
+    return "\n".join(
+        [
+            f"rule set   {result.digest[:SHORT]}",
+            f"events     {result.read:,} of {result.source}",
+            f"not judged {result.refused:,} refused, {result.duplicates:,} duplicates",
+            f"flagged    {result.flagged:,} of {result.judged:,}{_share(result.flagged, result.judged)}",
+            f"alerts     {result.alerts:,}{_share(result.alerts, result.judged)}",
+            *(line for rule in result.rules for line in _tally(rule)),
+        ]
+    )
+
+
+def _rule(rule: Rule) -> Iterator[str]:
+    off = "" if rule.enabled else ", off"
+    yield f"{rule.id}  version {rule.version}, {rule.action}, {rule.weight} points{off}"
+    yield f"  {rule.reason}"
+    for name, value in rule.when.model_dump(mode="json", exclude_none=True).items():
+        yield f"  {name}: {_condition(value)}"
+
+
+def _condition(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {limit}" for name, limit in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _tally(rule: RuleTally) -> Iterator[str]:
+    state = f"{rule.action}, {rule.weight} points" if rule.enabled else "off"
+    yield ""
+    yield f"{rule.id} (version {rule.version}, {state}): {rule.matched:,}, {rule.alone:,} of them by it alone"
+    for example in rule.examples:
+        yield f"  {_example(example)}"
+
+
+def _example(example: Example) -> str:
+    return (
+        f"{example.event_time}  {example.transaction_id}  card {example.card_id}  {example.category}"
+        f"  {example.amount_minor / 100:,.2f}  {example.country} {example.channel}  score {example.score}"
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return f" ({100 * part / whole:.2f} %)" if whole else ""
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -1,0 +1,81 @@
+"""`fraudctl rules` as a user calls it, without any service."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RULES = """\
+rules:
+  - {id: dear, reason: a dear one, action: alert, weight: 80, when: {amount_over: 20000}}
+  - {id: web, reason: on the web, weight: 10, when: {channels: [ecommerce, web, online]}}
+  - {id: never, reason: switched off, enabled: false, when: {amount_over: 0}}
+"""
+
+
+def fraudctl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fraudctl", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+    done = fraudctl(
+        *("simulate", "--preset", "everyday", "--seed", "7", "--count", "3000"),
+        *("--out", str(folder / "events.jsonl"), "--home", str(folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_rules_are_tried_on_simulated_events(folder: Path) -> None:
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    dear = [event for event in events if event["amount_minor"] > 20000]
+    done = fraudctl(
+        *("rules", "test", str(folder / "rules.yaml"), "--events", str(folder / "events.jsonl")),
+        *("--examples", "1", "--json", "--home", str(folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["read"], found["judged"], found["refused"]) == (len(events), len(events), 0)
+    assert found["alerts"] == len(dear) > 0
+    tallies = {tally["id"]: tally for tally in found["rules"]}
+    assert tallies["dear"]["matched"] == len(dear)
+    assert tallies["dear"]["examples"][0]["transaction_id"] == dear[0]["transaction_id"]
+    assert (tallies["never"]["matched"], tallies["never"]["examples"]) == (0, [])
+    assert found["flagged"] >= tallies["web"]["matched"]
+
+
+def test_a_mistake_ends_with_its_line_and_exit_3(folder: Path) -> None:
+    wrong = folder / "wrong.yaml"
+    wrong.write_text(RULES.replace("weight: 10", "weight: 1000"), encoding="utf-8")
+    done = fraudctl("rules", "check", str(wrong), "--home", str(folder))
+    assert done.returncode == 3
+    assert f"{wrong}:3: rules.1.weight" in done.stderr
+
+
+def test_a_category_that_does_not_exist_is_a_mistake(folder: Path) -> None:
+    wrong = folder / "strange.yaml"
+    wrong.write_text(
+        RULES.replace("channels: [ecommerce, web, online]", "categories: [Fodo]"), encoding="utf-8"
+    )
+    done = fraudctl("rules", "check", str(wrong), "--home", str(folder))
+    assert done.returncode == 3
+    assert "rule web: Fodo" in done.stderr
+    assert fraudctl("rules", "check", str(folder / "rules.yaml"), "--home", str(folder)).returncode == 0
+
+
+def test_the_rules_of_the_settings_are_listed(folder: Path) -> None:
+    done = fraudctl("rules", "list", "--home", str(folder))
+    assert done.returncode == 0
+    assert "high-amount  version 1, alert, 60 points" in done.stdout
+    assert "hours_utc: 1, 5" in done.stdout

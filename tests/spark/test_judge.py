@@ -1,0 +1,98 @@
+"""Rules in Spark against the rules in plain Python: one verdict for every transaction."""
+
+import random
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from fraudctl.detector.judge import verdict
+from fraudctl.recount.instants import DAY_US, HOUR_US
+from fraudctl.recount.judgement import judge
+from fraudctl.recount.parse import Transaction
+from fraudctl.rules.model import WEEKDAYS, parse_rules
+
+pytestmark = pytest.mark.spark
+
+CATEGORIES, COUNTRIES, CHANNELS = ["Retail", "Food", "Electronics"], ["DE", "FR", "US"], ["pos", "web", "atm"]
+FIELDS = "event_us bigint, category string, amount_minor bigint, country string, channel string"
+
+
+def _some(draw: random.Random, names: list[str]) -> list[str]:
+    return draw.sample(names, draw.randint(1, len(names)))
+
+
+def _limit(draw: random.Random) -> object:
+    if draw.random() < 0.5:
+        return draw.randint(0, 12)
+    return {name: draw.randint(0, 12) for name in _some(draw, CATEGORIES)}
+
+
+def _when(draw: random.Random) -> dict[str, object]:
+    first = draw.randint(0, 23)
+    every = {
+        "amount_over": _limit(draw),
+        "amount_under": _limit(draw),
+        "hours_utc": [first, draw.choice([hour for hour in range(25) if hour != first])],
+        "weekdays": _some(draw, list(WEEKDAYS)),
+        "categories": _some(draw, CATEGORIES),
+        "countries": _some(draw, COUNTRIES),
+        "channels": _some(draw, CHANNELS),
+        "not_categories": _some(draw, CATEGORIES),
+        "not_countries": _some(draw, COUNTRIES),
+        "not_channels": _some(draw, CHANNELS),
+    }
+    chosen = draw.sample(sorted(every), draw.randint(1, 3))
+    return {name: every[name] for name in chosen}
+
+
+def _document(draw: random.Random, number: int) -> dict[str, Any]:
+    rules = [
+        {
+            "id": f"rule-{place}",
+            "reason": "drawn",
+            "weight": draw.randint(0, 100),
+            "action": draw.choice(["flag", "flag", "alert"]),
+            "enabled": draw.random() < 0.8,
+            "when": _when(draw),
+        }
+        for place in range(number)
+    ]
+    return {"rules": rules, **({"alert_score": draw.randint(1, 100)} if draw.random() < 0.5 else {})}
+
+
+def _transaction(draw: random.Random) -> Transaction:
+    # Whole hours and days and the microseconds around them are where two implementations may part.
+    time = draw.randint(0, 40_000) * DAY_US + draw.randint(0, 23) * HOUR_US + draw.choice([0, 1, HOUR_US - 1])
+    fields = (
+        draw.choice(CATEGORIES),
+        draw.randint(1, 12),
+        "EUR",
+        draw.choice(COUNTRIES),
+        draw.choice(CHANNELS),
+    )
+    return Transaction(1, "t", time, "c", "m", *fields)
+
+
+def test_both_judge_alike(spark: SparkSession) -> None:
+    draw = random.Random(6)
+    transactions = [_transaction(draw) for _ in range(400)]
+    frame = spark.createDataFrame(
+        [(one.event_us, one.category, one.amount_minor, one.country, one.channel) for one in transactions],
+        FIELDS,
+    ).selectExpr("*", "timestamp_micros(event_us) AS event_time")
+    matched = 0
+    for number in (0, 1, 1, 2, 3, 5, 8):
+        rules = parse_rules(_document(draw, number))
+        columns = [column.alias(name) for name, column in verdict(rules)._asdict().items()]
+        expected = [judge(rules)(one) for one in transactions]
+        matched += sum(one.flagged for one in expected)
+        found = frame.select(*columns).collect()
+        for one, ours, theirs in zip(transactions, expected, found, strict=True):
+            assert (theirs.flagged, theirs.rules, theirs.score, theirs.alert) == (
+                ours.flagged,
+                ",".join(ours.rules),
+                ours.score,
+                ours.alert,
+            ), f"{one} under {rules}"
+    assert matched > 300, "rules that match nothing prove nothing"

@@ -1,0 +1,127 @@
+"""Rules as data: what is valid, how mistakes are named, and what names a version."""
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from fraudctl.config.rules_file import read_rules_document
+from fraudctl.errors import ConfigError
+from fraudctl.rules.model import document_digest, parse_rules
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "mine.yaml"
+    file.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
+    return file
+
+
+def rule(**changed: Any) -> dict[str, Any]:
+    return {"id": "a", "reason": "because", "when": {"channels": ["pos"]}, **changed}
+
+
+def test_each_mistake_is_named_with_file_and_line(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """
+        rules:
+          - id: Big Amount
+            reason: big
+            when: {amount_over: 5}
+          - id: night
+            weight: 101
+            when:
+              hours_utc: [1, 25]
+          - id: elsewhere
+            reason: abroad
+            action: block
+            when:
+              weekdays: [mon, freitag]
+              country: [DE]
+        """,
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_rules(read_rules_document(str(file)))
+    found = {line.split(": ")[0]: line for line in caught.value.detail.splitlines()}
+    for line, words in {
+        2: "rules.0.id",
+        5: "rules.1.reason: Field required",
+        6: "rules.1.weight",
+        8: "rules.1.when.hours_utc.1",
+        11: "rules.2.action: Input should be 'flag' or 'alert'",
+        13: "rules.2.when.weekdays.1",
+        14: "rules.2.when.country: Extra inputs are not permitted",
+    }.items():
+        assert words in found[f"{file}:{line}"]
+    assert len(found) == 7
+
+
+def test_a_mistake_in_what_was_not_read_from_a_file_is_named_as_well() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_rules({"rules": [rule(weight=-1)]})
+    assert caught.value.detail.startswith("rules.0.weight: ")
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"rules": [rule(), rule()]}, "rules 1 and 2 have the same id, a"),
+        ({"rules": [rule(when={})]}, "at least one condition"),
+        ({"rules": [rule(when={"hours_utc": [3, 3]})]}, "at least one hour"),
+        ({"rules": [rule(when={"categories": []})]}, "at least 1 item"),
+        ({"rules": [rule(when={"amount_over": {}})]}, "at least 1 item"),
+        ({"rules": [rule(version=0)]}, "greater than or equal to 1"),
+        ({"rules": [], "alert_score": 0}, "greater than or equal to 1"),
+        ({}, "Field required"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(document: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_rules(document)
+    assert words in caught.value.detail
+
+
+def test_an_alias_is_found_in_the_line_where_it_was_written(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """
+        rules:
+          - id: a
+            reason: one
+            when: &when
+              hours_utc: [5, 5]
+          - {id: b, reason: two, when: *when}
+        """,
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_rules(read_rules_document(str(file)))
+    assert {line.split(": ")[0] for line in caught.value.detail.splitlines()} == {f"{file}:5"}
+
+
+def test_a_document_gives_the_same_set_again() -> None:
+    rules = parse_rules(
+        {"rules": [rule(), rule(id="b", when={"amount_over": {"Food": 3}})], "alert_score": 9}
+    )
+    assert parse_rules(rules.document) == rules
+    assert parse_rules(rules.document).digest == rules.digest == document_digest(rules.document)
+
+
+def test_what_is_left_to_its_default_is_the_same_set() -> None:
+    full = rule(version=1, weight=50, action="flag", enabled=True)
+    assert parse_rules({"rules": [full]}).digest == parse_rules({"rules": [rule()]}).digest
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"version": 2},
+        {"weight": 51},
+        {"action": "alert"},
+        {"enabled": False},
+        {"reason": "otherwise"},
+        {"when": {"channels": ["web"]}},
+    ],
+)
+def test_every_change_gives_another_digest(changed: dict[str, Any]) -> None:
+    assert parse_rules({"rules": [rule(**changed)]}).digest != parse_rules({"rules": [rule()]}).digest
