@@ -70,6 +70,8 @@ def test_a_partition_behind_the_others_loses_nothing(new_stack: NewStack, bar: B
     }
     send(stack, placed(backlog, fates))
     detect = scenario.start(stack, "detect")
+    # Not before it runs: until then the account of the first run is still there.
+    scenario.wait_for("the detector", lambda: scenario.detector_pid(stack))
     scenario.wait_for("some batches of the backlog", lambda: len(scenario.progress(stack)) >= 5)
     batches = scenario.progress(stack)
     scenario.kill_detector(stack)
