@@ -23,6 +23,7 @@ from fraudctl.config.rules_file import read_rules_document
 from fraudctl.detector.parse import admit, parse
 from fraudctl.recount.recount import Record, Recount, recount
 from fraudctl.rules.model import parse_rules
+from tests.bars import Bar
 from tests.golden import MESSAGES, value_bytes
 from tests.spark.streams import admitted, job, land, records, rejected, windows_of
 
@@ -108,7 +109,8 @@ def random_log(seed: int, size: int) -> list[list[Row]]:
     return batches
 
 
-def agree_on_a_log(spark: SparkSession, seed: int) -> None:
+def agree_on_a_log(spark: SparkSession, seed: int) -> Counter[str]:
+    """How many records, copies, conflicts and windows they agreed on."""
     batches = random_log(seed, 250)
     with TemporaryDirectory() as folder:
         landed = land(spark, Path(folder), batches)
@@ -132,6 +134,13 @@ def agree_on_a_log(spark: SparkSession, seed: int) -> None:
     assert conflicts_across_partitions(batches, expected) > 5
     assert len(set(expected.rejects.values())) > 4
     assert any(each.flagged_count for each in expected.windows.values())
+    return Counter(
+        logs=1,
+        records=expected.read,
+        copies=expected.fate("duplicate"),
+        conflicts=len(expected.conflicts),
+        windows=len(expected.windows),
+    )
 
 
 def conflicts_across_partitions(batches: list[list[Row]], expected: Recount) -> int:
@@ -151,10 +160,16 @@ def test_windows_refusals_and_conflicts_of_random_logs(spark: SparkSession, seed
 
 @pytest.mark.slow
 @pytest.mark.bar(14, "recount and Spark on 8 random logs, copies and conflicts", target="diff 0 on every log")
-@SLOW
-@given(seed=SEEDS)
-def test_many_random_logs(spark: SparkSession, seed: int) -> None:
-    agree_on_a_log(spark, seed)
+def test_many_random_logs(spark: SparkSession, bar: Bar) -> None:
+    found: Counter[str] = Counter()
+
+    @SLOW
+    @given(seed=SEEDS)
+    def agree(seed: int) -> None:
+        found.update(agree_on_a_log(spark, seed))
+
+    agree()
+    bar(f"diff 0 on {', '.join(f'{number:,} {what}' for what, number in found.items())}")
 
 
 # What a mutation may put anywhere: the characters that JSON, numbers, escapes and UTF-8 hang on.
