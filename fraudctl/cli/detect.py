@@ -97,7 +97,7 @@ def _dry_run(request: "DetectRequest", as_json: bool) -> None:
 
     with graceful() as stop, ProgressView() as progress:
         plan = prepare(request, stop=stop, observe=progress.show)
-    console.write(to_json.dumps(text.plan_document(plan)) if as_json else shlex.join(plan.submit.argv))
+    console.write(to_json.dumps(text.plan_document(plan)) if as_json else shlex.join(plan.place.submit.argv))
 
 
 def _detach(request: "DetectRequest", as_json: bool) -> None:

@@ -25,7 +25,7 @@ def logs(
     request = LogsRequest(session.settings(), session.paths, service, lines, follow, dict(os.environ))
 
     def show(line: LogLine) -> None:
-        console.write(line.text if service else f"{line.service:<8} | {line.text}")
+        console.write(line.text if service else f"{line.service:<12} | {line.text}")
 
     with graceful() as stop:
         operation(request, stop=stop, on_line=show)

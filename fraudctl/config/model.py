@@ -53,11 +53,13 @@ class DockerSettings(Section):
     kafka_image: Image
     postgres_image: Image
     grafana_image: Image
+    spark_image: Image
     kafka_memory: Memory
     postgres_memory: Memory
     grafana_memory: Memory
+    spark_memory: Memory
     grafana_port: Port
-    profiles: tuple[Literal["grafana"], ...]
+    profiles: tuple[Literal["grafana", "spark"], ...]
     pull_seconds: PositiveSeconds
 
 
@@ -115,7 +117,9 @@ class DeadLettersSettings(Section):
 
 
 class SparkSettings(Section):
-    master: str
+    master: Annotated[str, Field(min_length=1)]
+    submit: Literal["local", "container"]
+    executor_seconds: PositiveSeconds
     driver_memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
     shuffle_partitions: Positive
     trigger_seconds: Seconds
@@ -124,6 +128,11 @@ class SparkSettings(Section):
     fast_checkpoint: bool
     java_options: str
     stop_grace_seconds: PositiveSeconds
+
+    @property
+    def is_cluster(self) -> bool:
+        """Executors are other processes, perhaps elsewhere; else the driver does everything itself."""
+        return not self.master.startswith("local")
 
     @field_validator("java_options")
     @classmethod

@@ -30,6 +30,7 @@ from fraudctl.database import continuation
 from fraudctl.database.landing import Landing, Source
 from fraudctl.database.lease import Heartbeat, Holder
 from fraudctl.detector.checkpoint import Checkpoint
+from fraudctl.detector.executors import Executors, session
 from fraudctl.detector.explain import explained
 from fraudctl.detector.progress import ProgressLog
 from fraudctl.detector.sink import Sink, StopRequestedError
@@ -76,7 +77,7 @@ def _detect(job: DetectorJob) -> None:
         job.landing,
         holder=Holder(
             f"{socket.gethostname()} pid {os.getpid()}, checkpoint {job.checkpoint}",
-            whereabouts.of_process(os.getpid()),
+            whereabouts.of_detector(os.environ),
         ),
         connect_seconds=job.connect_seconds,
         stopping=stopping,
@@ -98,7 +99,8 @@ def _detect(job: DetectorJob) -> None:
 
 
 def _run(job: DetectorJob, landing: Landing, heartbeat: Heartbeat, stopping: "_Asked") -> None:
-    spark = SparkSession.builder.appName("fraudctl detector").getOrCreate()
+    spark = session(job)
+    executors = Executors(spark, job.spark.master, job.spark.executor_seconds)
     try:
         progress = ProgressLog(job)
         checkpoint = Checkpoint(spark, job.checkpoint_location, job.topic, job.ending_offsets)
@@ -119,7 +121,7 @@ def _run(job: DetectorJob, landing: Landing, heartbeat: Heartbeat, stopping: "_A
                 progress.started(str(query.id), landing.epoch, held_back_seconds)
                 stopping.after(job.run_seconds)
                 try:
-                    _watch(query, sink, progress, job, stopping, heartbeat, guard)
+                    _watch(query, sink, progress, job, stopping, heartbeat, guard, executors)
                 except RunAgainError as again:
                     _log(f"watermark: {again}")
                     sink.forget_failure()
@@ -201,12 +203,14 @@ def _watch(
     stopping: "_Asked",
     heartbeat: Heartbeat,
     guard: TopicGuard,
+    executors: Executors,
 ) -> None:
     next_look = Deadline(_LOOK_SECONDS)
     try:
         while not query.awaitTermination(_POLL_SECONDS):  # type: ignore[arg-type] # takes fractions
             progress.publish(query)
             heartbeat.check()
+            executors.check()
             if next_look.expired:
                 _look_at_topic(guard)
                 next_look = Deadline(_LOOK_SECONDS)
@@ -274,15 +278,14 @@ def _stop_asked(job: DetectorJob) -> _Asked:
 def _outcome(job: DetectorJob, error: FraudctlError | None) -> int:
     code = ExitCode.DONE if error is None else error.exit_code
     outcome = {
-        "process": os.getpgrp(),
+        "process": whereabouts.supervised_pid(os.environ),
         "exit_code": int(code),
         "message": error.message if error else "",
         "detail": error.detail if error else "",
         "hint": error.hint if error else "",
     }
-    temporary = job.outcome_file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(outcome), encoding="utf-8")
-    temporary.replace(job.outcome_file)
+    # In place: in a container the folder belongs to somebody else. It is read when this process is gone.
+    job.outcome_file.write_text(json.dumps(outcome), encoding="utf-8")
     return int(code)
 
 

@@ -25,43 +25,43 @@ _MESSENGERS = re.compile(
 def explained(error: StreamingQueryException) -> FraudctlError:
     """The failure that the user is told about."""
     text = str(error)
-    brief = _brief(text)
+    cause = brief(text)
     if _DATA_LOSS.search(text):
         return RefusedError(
             "records that were not read yet are gone from the topic",
-            detail=brief,
+            detail=cause,
             hint="retention removed them or the topic was recreated; nothing was skipped silently",
         )
     if _DISK_FULL.search(text):
         return UnreachableError(
             "a disk that the detector writes to is full: the one of its checkpoint, or of Spark's own files",
-            detail=brief,
+            detail=cause,
             hint="nothing is lost: free space, look with `df`, and run `fraudctl detect` again",
         )
     if _DAMAGE.search(text):
-        return _damaged(text, brief)
+        return _damaged(text, cause)
     if _SILENT_BROKER.search(text):
         return UnreachableError(
-            "the broker does not answer any more", detail=brief, hint="look at `fraudctl status`"
+            "the broker does not answer any more", detail=cause, hint="look at `fraudctl status`"
         )
     return DataError(
         "the streaming query failed",
-        detail=brief,
+        detail=cause,
         hint="`fraudctl logs detector` has the trace; "
         f"if it speaks of the checkpoint, restore that, or {REBUILD}",
     )
 
 
-def _damaged(text: str, brief: str) -> FraudctlError:
+def _damaged(text: str, cause: str) -> FraudctlError:
     named = _FILE.search(text)
     return DataError(
         "the detector's checkpoint is damaged: Spark cannot read " + (named[1] if named else "a file of it"),
-        detail=brief,
+        detail=cause,
         hint=f"restore the checkpoint whole, or {REBUILD}; nothing was changed in the database",
     )
 
 
-def _brief(text: str) -> str:
+def brief(text: str) -> str:
     """The causes in one line each, the first cause first, without the frames of any trace."""
     thrown = [found[0].strip()[:500] for found in _THROWN.finditer(text) if not _MESSENGERS.search(found[0])]
     return "\n".join(list(dict.fromkeys(reversed(thrown)))[:3]) or text.splitlines()[0][:500]

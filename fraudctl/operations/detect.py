@@ -20,6 +20,7 @@ from fraudctl.errors import (
     ExitCode,
     FencedError,
     FraudctlError,
+    NotReadyError,
     RefusedError,
     UnreachableError,
 )
@@ -41,7 +42,8 @@ _TERM_SECONDS = 10.0
 # How long a fenced detector may take to notice and to end by itself.
 _FENCED_SECONDS = 10.0
 _ERRORS: dict[int, type[FraudctlError]] = {
-    int(kind.exit_code): kind for kind in (RefusedError, UnreachableError, DataError, FencedError)
+    int(kind.exit_code): kind
+    for kind in (RefusedError, UnreachableError, NotReadyError, DataError, FencedError)
 }
 
 
@@ -304,8 +306,8 @@ def _start(plan: DetectorPlan, request: DetectRequest) -> processes.ProcessRecor
     write_job(plan)
     return processes.spawn(
         request.lane.name,
-        plan.submit.argv,
-        env=plan.environment,
+        plan.place.argv,
+        env=plan.place.environment,
         log=request.lane.log(request.paths),
         record=request.lane.record(request.paths),
         cwd=request.paths.run,
@@ -345,7 +347,7 @@ def _caught_up(plan: DetectorPlan, seen: _Seen) -> bool:
     ends = plan.job.ending_offsets
     if ends is None:
         held = topics.end_offsets(
-            plan.job.bootstrap_servers, plan.job.topic, timeout_seconds=plan.job.connect_seconds
+            plan.bootstrap_servers, plan.job.topic, timeout_seconds=plan.job.connect_seconds
         )
         ends = {partition: high for partition, (_low, high) in held.items()}
     landed = plan.landed_ends
@@ -357,7 +359,7 @@ def _caught_up(plan: DetectorPlan, seen: _Seen) -> bool:
 def _raise_outcome(plan: DetectorPlan, record: processes.ProcessRecord) -> None:
     log = record.log_file
     for file in (plan.job.outcome_file, previous_outcome(plan.job)):
-        outcome = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        outcome = _outcome(file)
         if outcome.get("process") == record.pid:
             break
     else:
@@ -369,6 +371,15 @@ def _raise_outcome(plan: DetectorPlan, record: processes.ProcessRecord) -> None:
     if outcome["exit_code"] != ExitCode.DONE:
         kind = _ERRORS.get(outcome["exit_code"], FraudctlError)
         raise kind(outcome["message"], detail=outcome["detail"], hint=outcome["hint"] or f"see {log}")
+
+
+def _outcome(file: Path) -> dict[str, Any]:
+    """What a detector left behind; nothing, if it was killed before or while it wrote."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return dict(found)
 
 
 def _summary(seen: _Seen, log: Path) -> Detected:

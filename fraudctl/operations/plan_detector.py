@@ -1,13 +1,12 @@
 """Everything that is settled before the detector starts: services asked, jars there, job and command line."""
 
-import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fraudctl import assets, failpoints
+from fraudctl import failpoints
 from fraudctl.broker import topics
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import Endpoints
@@ -16,10 +15,10 @@ from fraudctl.config.lane import Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation
+from fraudctl.operations.place_detector import Place, Where, place_detector, seen_from
 from fraudctl.rules.model import parse_rules
-from fraudctl.runtime import checkpoint_folder, jars, spark_submit
+from fraudctl.runtime import checkpoint_folder
 from fraudctl.runtime.files import make_folder
-from fraudctl.runtime.java import find_java
 from fraudctl.runtime.progress import Observe
 
 
@@ -30,8 +29,8 @@ class DetectorPlan:
     job: DetectorJob
     job_file: Path
     scratch: Path
-    submit: spark_submit.SparkSubmit
-    environment: dict[str, str]
+    place: Place
+    bootstrap_servers: str  # as this machine sees them; the job may name them otherwise
     landed_ends: dict[int, int]  # of the newest batch in the ledger: partition to one past the last offset
 
 
@@ -76,24 +75,16 @@ def plan_detector(
         settled=settled,
     )
     job = job.model_copy(update={"ledger_end": landed.batch_id if landed else None})
-    java = find_java(paths, environ)
-    jars.ensure_jars("connector", java, paths, deadline, observe)
-    local_fs = jars.ensure_jars("local-fs", java, paths, deadline, observe)
-    job_file = lane.file(paths, "job.json")
-    scratch = lane.file(paths, "spark")
-    submit = spark_submit.build(
-        job_file=job_file,
-        spark=settings.spark,
-        ivy_home=jars.ivy_home(paths),
-        ivy_settings=assets.configs() / "ivysettings.xml",
-        java_home=java.home,
-        java_options=[*java.options, *shlex.split(settings.spark.java_options)],
-        local_fs_jars=local_fs,
-        log4j_file=assets.configs() / "log4j2-detector.properties",
-        scratch=scratch,
+    where = Where(settings, paths, lane, environ, deadline, observe)
+    place = place_detector(where, job, endpoints)
+    return DetectorPlan(
+        job=job,
+        job_file=lane.file(paths, "job.json"),
+        scratch=lane.file(paths, "spark"),
+        place=place,
+        bootstrap_servers=endpoints.bootstrap_servers,
+        landed_ends=landed.ends if landed else {},
     )
-    environment = spark_submit.child_environment(submit, environ)
-    return DetectorPlan(job, job_file, scratch, submit, environment, landed.ends if landed else {})
 
 
 def _job(
@@ -109,9 +100,10 @@ def _job(
         settings.kafka.topic,
         timeout_seconds=settings.timeouts.connect_seconds,
     )
-    postgres = endpoints.writer
+    seen = seen_from(settings, endpoints)
+    postgres = seen.writer
     return DetectorJob(
-        bootstrap_servers=endpoints.bootstrap_servers,
+        bootstrap_servers=seen.bootstrap_servers,
         topic=settings.kafka.topic,
         cluster_id=identity.cluster_id,
         topic_id=identity.topic_id,
@@ -152,6 +144,7 @@ def write_job(plan: DetectorPlan) -> None:
     for file in (plan.job.progress_file, plan.job.stop_file):
         file.unlink(missing_ok=True)
     plan.job_file.write_text(plan.job.model_dump_json(indent=2), encoding="utf-8")
+    plan.place.prepare()
 
 
 def previous_outcome(job: DetectorJob) -> Path:

@@ -10,7 +10,7 @@ from fraudctl.runtime.progress import Observe
 from fraudctl.runtime.readiness import Probe
 from fraudctl.runtime.state import Profile, StackState
 
-ServiceName = Literal["kafka", "postgres", "grafana"]
+ServiceName = Literal["kafka", "postgres", "grafana", "spark-master", "spark-worker"]
 # The client's own question to each service; one that is missing is judged by its runtime alone.
 Probes = Mapping[ServiceName, Probe]
 

@@ -13,6 +13,8 @@ class Service(StrEnum):
     KAFKA = "kafka"
     POSTGRES = "postgres"
     GRAFANA = "grafana"
+    SPARK_MASTER = "spark-master"
+    SPARK_WORKER = "spark-worker"
     DETECTOR = "detector"
 
 

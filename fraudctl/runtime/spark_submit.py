@@ -41,13 +41,41 @@ class SparkSubmit:
     environment: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Interior:
+    """Where the driver finds what it needs: on this machine, or inside a container.
+
+    `connector` are the options that bring Kafka's connector; `java_home` None leaves it to the image;
+    `host` is how executors of a cluster reach the driver, None leaves it to Spark.
+    """
+
+    spark_home: str
+    python: str
+    java_home: str | None
+    connector: tuple[str, ...]
+    host: str | None = None
+    python_path: tuple[str, ...] = ()
+
+
+def on_this_machine(java_home: Path, ivy_home: Path, ivy_settings: Path) -> Interior:
+    """The installed pyspark. `ivy_home` holds what --packages resolves, so no download happens here."""
+    return Interior(
+        spark_home=str(spark_home()),
+        python=sys.executable,
+        java_home=str(java_home),
+        connector=(
+            *("--packages", kafka_package()),
+            *("--conf", f"spark.jars.ivy={ivy_home}"),
+            *("--conf", f"spark.jars.ivySettings={ivy_settings}"),
+        ),
+    )
+
+
 def build(
     *,
     job_file: Path,
     spark: SparkSettings,
-    ivy_home: Path,
-    ivy_settings: Path,
-    java_home: Path,
+    interior: Interior,
     java_options: Sequence[str],
     local_fs_jars: Sequence[Path],
     log4j_file: Path,
@@ -56,7 +84,6 @@ def build(
     """Assemble the command line.
 
     Args:
-        ivy_home: where Ivy keeps what --packages resolves; already filled, so no download happens here.
         java_options: flags for the driver's JVM (a trust store, for instance).
         local_fs_jars: put on the class path before start; --packages would be too late for a file system.
         scratch: folder for Spark's temporary files.
@@ -73,46 +100,57 @@ def build(
         ]
     )
     conf: dict[str, str] = {
-        "spark.jars.ivy": str(ivy_home),
-        "spark.jars.ivySettings": str(ivy_settings),
         "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(scratch),
         "spark.redaction.regex": "(?i)secret|password|token|jaas",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
         "spark.sql.streaming.numRecentProgressUpdates": "50",
+        **_network(spark, interior),
     }
     if spark.state_store == "rocksdb":
         conf["spark.sql.streaming.stateStore.providerClass"] = _ROCKSDB
-    if spark.fast_checkpoint:
+    if spark.fast_checkpoint and not spark.is_cluster:  # executors elsewhere have not got the jar
         conf |= {
             "spark.driver.extraClassPath": ":".join(str(jar) for jar in local_fs_jars),
             "spark.hadoop.fs.file.impl": LOCAL_FS,
             "spark.sql.streaming.checkpointFileManagerClass": _FILE_MANAGER,
         }
     argv = [
-        str(spark_home() / "bin" / "spark-submit"),
+        f"{interior.spark_home}/bin/spark-submit",
         *("--master", spark.master),
         *("--driver-memory", spark.driver_memory),
         *("--driver-java-options", java),
-        *("--packages", kafka_package()),
+        *interior.connector,
         *(part for key, value in conf.items() for part in ("--conf", f"{key}={value}")),
         str(assets.detector_script()),
         str(job_file),
     ]
     environment = {
-        "JAVA_HOME": str(java_home),
-        "SPARK_HOME": str(spark_home()),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "SPARK_HOME": interior.spark_home,
+        "PYSPARK_PYTHON": interior.python,
+        "PYSPARK_DRIVER_PYTHON": interior.python,
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(scratch),
         "TZ": "UTC",
     }
+    if interior.java_home is not None:
+        environment["JAVA_HOME"] = interior.java_home
+    if interior.python_path:
+        environment["PYTHONPATH"] = ":".join(interior.python_path)
+    if not spark.is_cluster:
+        environment["SPARK_LOCAL_IP"] = "127.0.0.1"
     return SparkSubmit(tuple(argv), environment)
+
+
+def _network(spark: SparkSettings, interior: Interior) -> dict[str, str]:
+    """Who may reach the driver: nobody from outside, or the executors of its cluster."""
+    if not spark.is_cluster:
+        return {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    conf = {"spark.executor.extraJavaOptions": "-Duser.timezone=UTC", "spark.executorEnv.TZ": "UTC"}
+    if interior.host is not None:
+        conf |= {"spark.driver.host": interior.host, "spark.driver.bindAddress": "0.0.0.0"}
+    return conf
 
 
 def _quoted(option: str) -> str:

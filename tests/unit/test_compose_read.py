@@ -203,6 +203,7 @@ def test_defaults_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
         "kafka": settings.docker.kafka_image,
         "postgres": settings.docker.postgres_image,
         "grafana": settings.docker.grafana_image,
+        **dict.fromkeys(("spark-master", "spark-worker", "detector"), settings.docker.spark_image),
     }
     published = {each.name: [port.published for port in each.ports] for each in found.services}
     assert published["kafka"] == [settings.kafka.port]
@@ -252,3 +253,16 @@ def test_the_broker_is_described_for_both_images(shipped: ComposeFile, image: st
     for listener in environment["KAFKA_LISTENERS"].split(","):
         assert f"{listener.split('://')[0]}:PLAINTEXT" in mapped
     assert environment["KAFKA_LOG_DIRS"] == shipped.service("kafka").mounts[0].target
+
+
+def test_a_volume_may_lie_in_a_folder_of_the_stack(shipped: ComposeFile) -> None:
+    """Before a detector starts, its checkpoint is looked at from this machine."""
+    assert shipped.stack_folders == (("checkpoints", "data"),)
+
+
+@pytest.mark.parametrize(
+    "options", ["{driver: nfs}", "{x-stack-folder: ../elsewhere}", "{x-stack-folder: data, external: true}"]
+)
+def test_a_volume_takes_no_other_option(options: str) -> None:
+    with pytest.raises(ConfigError, match=r"compose.yaml:4"):
+        read_compose(f"name: p\nservices: {{}}\nvolumes:\n  a: {options}\n", Path("compose.yaml"), {})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fraudctl.config.job import DetectorJob
 from fraudctl.operations.detect import Detected
+from fraudctl.operations.place_detector import Place
 from fraudctl.operations.plan_detector import DetectorPlan
 from fraudctl.runtime.spark_submit import SparkSubmit
 from fraudctl.ui import as_json
@@ -47,7 +48,8 @@ def test_a_plan_as_json_holds_no_secret() -> None:
         {"JAVA_HOME": "/java", "MY_TOKEN": "hush", "PROXY": "http://me:hush@proxy:1"},
     )
     job = DetectorJob.model_construct(topic="transactions", checkpoint=Path("/data/checkpoint"))
-    plan = DetectorPlan(job, Path("/run/job.json"), Path("/run/spark"), submit, {"PASSWORD": "hush"}, {})
+    place = Place(submit, ("spark-submit",), {"PASSWORD": "hush"}, lambda: None)
+    plan = DetectorPlan(job, Path("/run/job.json"), Path("/run/spark"), place, "127.0.0.1:9092", {})
     document = plan_document(plan)
     assert document["environment"] == {
         "JAVA_HOME": "/java",

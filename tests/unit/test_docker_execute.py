@@ -86,8 +86,8 @@ class FakeEngine:
     def remove_network(self, name: str) -> None:
         self._call(f"remove network {name}")
 
-    def create_volume(self, name: str, labels: dict[str, str]) -> None:
-        self._call(f"create volume {name}")
+    def create_volume(self, name: str, labels: dict[str, str], place: Path | None) -> None:
+        self._call(f"create volume {name}" + (f" in {place}" if place else ""))
 
     def remove_volume(self, name: str) -> None:
         self._call(f"remove volume {name}")

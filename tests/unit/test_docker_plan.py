@@ -42,6 +42,9 @@ services:
     ports: ["127.0.0.1:3000:3000"]
     healthcheck: {test: [CMD, ok], interval: 2s, timeout: 1s, retries: 3, start_period: 1m}
     depends_on: {db: {condition: service_healthy}}
+  batch:
+    profiles: [submit]
+    image: log:1
 volumes: {keys: , log: , db: }
 """
 BOARD = frozenset({"board"})
@@ -460,3 +463,12 @@ def test_compose_finds_a_container_by_its_labels() -> None:
 def test_stacks_have_projects_of_their_own() -> None:
     assert project_name("fraudctl", "default") == "fraudctl"
     assert project_name("fraudctl", "demo") == "fraudctl-demo"
+
+
+def test_what_runs_on_demand_is_neither_started_nor_removed() -> None:
+    at_work = Container("id-batch", "p-batch-1", "running", project="p", service="batch", folder=ME.folder)
+    seen = up()
+    seen = replace(seen, containers=(*seen.containers, at_work))
+    assert plan(seen) == []
+    down = plan_down(read(), ME, seen, volumes=False).text.splitlines()
+    assert down[0] == "remove p-batch-1"

@@ -6,16 +6,23 @@ from pathlib import Path
 import pytest
 
 from fraudctl.config.load import load
-from fraudctl.runtime.spark_submit import LOCAL_FS, SparkSubmit, build, child_environment
+from fraudctl.runtime.spark_submit import (
+    LOCAL_FS,
+    Interior,
+    SparkSubmit,
+    build,
+    child_environment,
+    on_this_machine,
+)
+
+INSIDE = Interior("/opt/spark", "python3", None, ("--jars", "/jars/a.jar"), "detector", ("/packages",))
 
 
-def submit(**flags: object) -> SparkSubmit:
+def submit(interior: Interior | None = None, **flags: object) -> SparkSubmit:
     return build(
         job_file=Path("/run/job.json"),
         spark=load(flags={f"spark.{key}": value for key, value in flags.items()}).settings.spark,
-        ivy_home=Path("/cache/ivy"),
-        ivy_settings=Path("/configs/ivysettings.xml"),
-        java_home=Path("/java"),
+        interior=interior or on_this_machine(Path("/java"), Path("/cache/ivy"), Path("/configs/ivy.xml")),
         java_options=("-Dtrust=1",),
         local_fs_jars=(Path("/jars/fs.jar"),),
         log4j_file=Path("/configs/log4j2.properties"),
@@ -72,3 +79,34 @@ def test_another_spark_of_this_machine_does_not_leak_in() -> None:
     assert "SPARK_CONF_DIR" not in found
     assert "PYSPARK_SUBMIT_ARGS" not in found
     assert (found["HOME"], found["TZ"], found["JAVA_HOME"]) == ("/home/me", "UTC", "/java")
+
+
+def test_inside_a_container_nothing_of_this_machine_is_named() -> None:
+    line = submit(INSIDE)
+    assert line.argv[0] == "/opt/spark/bin/spark-submit"
+    assert "--packages" not in line.argv
+    assert line.argv[line.argv.index("--jars") + 1] == "/jars/a.jar"
+    assert not any("ivy" in part for part in line.argv)
+    assert line.environment["PYTHONPATH"] == "/packages"
+    assert "JAVA_HOME" not in line.environment
+
+
+@pytest.mark.parametrize("interior", [None, INSIDE])
+def test_a_local_driver_is_reached_by_nobody(interior: Interior | None) -> None:
+    line = submit(interior)
+    assert conf(line)["spark.driver.host"] == conf(line)["spark.driver.bindAddress"] == "127.0.0.1"
+    assert line.environment["SPARK_LOCAL_IP"] == "127.0.0.1"
+
+
+def test_a_driver_with_a_cluster_is_reached_by_its_name() -> None:
+    line = submit(INSIDE, master="spark://spark-master:7077")
+    assert conf(line)["spark.driver.host"] == "detector"
+    assert "SPARK_LOCAL_IP" not in line.environment
+    assert conf(line)["spark.executorEnv.TZ"] == "UTC"
+    # The executors' class path lacks the jar.
+    assert "spark.hadoop.fs.file.impl" not in conf(line)
+
+
+def test_where_this_machine_is_reached_is_left_to_spark() -> None:
+    found = conf(submit(master="spark://elsewhere:7077"))
+    assert "spark.driver.host" not in found

@@ -88,6 +88,10 @@ class Secrets:
     files: tuple[str, ...]
 
 
+# Services of these profiles are run by somebody when it is their turn: `up` lets them be.
+ON_DEMAND = frozenset({"submit", "app"})
+
+
 @dataclass(frozen=True)
 class ComposeFile:
     file: Path
@@ -95,6 +99,8 @@ class ComposeFile:
     services: tuple[Service, ...]
     volumes: tuple[str, ...]
     secrets: Secrets | None = None
+    # Volumes that lie in a folder of the stack: name to folder.
+    stack_folders: tuple[tuple[str, str], ...] = ()
 
     def service(self, name: str) -> Service:
         return next(service for service in self.services if service.name == name)

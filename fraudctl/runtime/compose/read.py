@@ -25,6 +25,7 @@ LOOPBACK = "127.0.0.1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PORT = re.compile(r"(?P<address>[^:]+):(?P<published>[0-9]+):(?P<target>[0-9]+)")
 _FILE_KEYS = ("name", "services", "volumes", "x-secrets")
+_FOLDER = "x-stack-folder"
 _HEALTH_KEYS = ("test", "interval", "timeout", "retries", "start_period")
 
 
@@ -58,7 +59,8 @@ def read_compose(text: str, file: Path, variables: Mapping[str, str]) -> Compose
     for needed in ("name", "services"):
         if needed not in keys:
             raise reading.error(root, f"the key {needed!r} is missing")
-    volumes = _volumes(reading, keys.get("volumes"))
+    folders = _volumes(reading, keys.get("volumes"))
+    volumes = tuple(folders)
     nodes = reading.mapping(keys["services"])
     services = tuple(_service(reading, name, node, volumes) for name, node in nodes.items())
     for service in services:
@@ -70,6 +72,7 @@ def read_compose(text: str, file: Path, variables: Mapping[str, str]) -> Compose
         services=services,
         volumes=volumes,
         secrets=_secrets(reading, keys.get("x-secrets"), services),
+        stack_folders=tuple((name, folder) for name, folder in folders.items() if folder),
     )
 
 
@@ -80,14 +83,19 @@ def _named(reading: Reading, node: yaml.Node) -> str:
     return name
 
 
-def _volumes(reading: Reading, node: yaml.Node | None) -> tuple[str, ...]:
+def _volumes(reading: Reading, node: yaml.Node | None) -> dict[str, str]:
+    """Names, and the folder of the stack that a volume lies in (empty: the engine has it)."""
     if node is None:
-        return ()
-    found = reading.mapping(node)
-    for name, options in found.items():
-        if not options.tag.endswith(":null"):
+        return {}
+    found: dict[str, str] = {}
+    for name, options in reading.mapping(node).items():
+        found[name] = ""
+        if options.tag.endswith(":null"):
+            continue
+        if not isinstance(options, yaml.MappingNode) or [key.value for key, _ in options.value] != [_FOLDER]:
             raise reading.error(options, f"the volume {name!r} has options, which fraudctl does not set")
-    return tuple(found)
+        found[name] = reading.one_of(options.value[0][1], ("data",))
+    return found
 
 
 def _secrets(reading: Reading, node: yaml.Node | None, services: tuple[Service, ...]) -> Secrets | None:

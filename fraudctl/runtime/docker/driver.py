@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from fraudctl import assets
 from fraudctl.clock import Deadline, StopFlag
+from fraudctl.config.lane import Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import ConfigError, RefusedError
 from fraudctl.runtime.compose.model import ComposeFile
 from fraudctl.runtime.compose.read import load_compose
 from fraudctl.runtime.docker.address import EngineAddress
+from fraudctl.runtime.docker.detector_container import DetectorContainer, spark_user
 from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.execute import Execution
 from fraudctl.runtime.docker.identity import Identity, project_name
@@ -20,6 +22,7 @@ from fraudctl.runtime.docker.observed import Container, Observed
 from fraudctl.runtime.docker.plan import Plan, plan_down, plan_up
 from fraudctl.runtime.docker.secret_files import SecretFiles
 from fraudctl.runtime.driver import LogSource, Look, Probes, ServiceName
+from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.ports import free_port
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.services.postgres import password_file
@@ -27,6 +30,10 @@ from fraudctl.runtime.state import Ports, Profile, StackState, asked_ports, plan
 
 # What the broker needs beside its heap: threads, buffers, the class library.
 _KAFKA_OVERHEAD_MB = 256
+_OF_PROFILES: tuple[tuple[str, tuple[ServiceName, ...]], ...] = (
+    ("grafana", ("grafana",)),
+    ("spark", ("spark-master", "spark-worker")),
+)
 _UNITS_MB = {"m": 1, "g": 1024}
 
 
@@ -53,7 +60,8 @@ class DockerDriver:
         return frozenset(self._settings.docker.profiles)
 
     def services(self) -> tuple[ServiceName, ...]:
-        return ("kafka", "postgres", "grafana") if "grafana" in self._profiles else ("kafka", "postgres")
+        chosen = [name for profile, names in _OF_PROFILES if profile in self._profiles for name in names]
+        return ("kafka", "postgres", *chosen)
 
     def look(self) -> Mapping[ServiceName, Look]:
         self._secrets().gather()
@@ -89,11 +97,13 @@ class DockerDriver:
             docker.kafka_image: "docker.kafka_image",
             docker.postgres_image: "docker.postgres_image",
             docker.grafana_image: "docker.grafana_image",
+            docker.spark_image: "docker.spark_image",
         }
         execution = self._execute(observe, stop, {})
         execution.pull(self._plan, names, Deadline(docker.pull_seconds))
 
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
+        make_folder(self._paths.data)  # a volume lies in it
         self._execution = self._execute(observe, stop, probes)
         self._execution.run(self._plan, deadline)
 
@@ -132,6 +142,10 @@ class DockerDriver:
             raise RefusedError(f"{service} does not run", hint="start it with `fraudctl up`")
         return self._engine.run(self._identity.container(service), argv, on_output)
 
+    def detector(self, lane: Lane) -> DetectorContainer:
+        """The container for one run of the detector."""
+        return DetectorContainer(self._engine, self._file, self._identity, self._settings, self._paths, lane)
+
     def _variables(self, ports: Ports) -> dict[str, str]:
         """Every plain setting under the name that an environment variable would give it."""
         found = {
@@ -145,6 +159,8 @@ class DockerDriver:
             "FRAUDCTL_KAFKA__PORT": str(ports.kafka),
             "FRAUDCTL_POSTGRES__PORT": str(ports.postgres),
             "FRAUDCTL_DOCKER__GRAFANA_PORT": str(ports.grafana),
+            "FRAUDCTL_DOCKER__SPARK_USER": spark_user(),
+            "FRAUDCTL_DOCKER__CHECKPOINTS": str(self._paths.data),
         }
 
     def _read(self, ports: Ports) -> ComposeFile:

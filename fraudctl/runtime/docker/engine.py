@@ -2,13 +2,15 @@
 
 import io
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import docker
 import docker.errors
 import docker.utils
+import docker.utils.socket
 import requests.exceptions
 
 from fraudctl.clock import Deadline, StopFlag
@@ -127,6 +129,39 @@ class Engine:
         with self._doing(f"starting {name}"):
             self._api.start(name)
 
+    def attach(self, name: str) -> Iterator[bytes]:
+        """What it writes, from its start to its end. Its standard input ends with this process.
+
+        The connection is made by this call, the reading by the iteration.
+        """
+        wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        with self._doing(f"attaching to {name}"):
+            connection = self._api.attach_socket(name, params=wanted)
+
+        def pieces() -> Iterator[bytes]:
+            with self._doing(f"reading what {name} writes"):
+                for _, piece in docker.utils.socket.frames_iter(connection, tty=False):
+                    yield piece
+
+        return pieces()
+
+    def wait(self, name: str, seconds: float = _CALL_SECONDS) -> None:
+        """Until it has ended; one that is gone has."""
+        with self._doing(f"waiting for the end of {name}"):
+            try:
+                self._api.wait(name, timeout=seconds)
+            except docker.errors.NotFound:
+                return
+
+    def signal(self, name: str, number: int) -> None:
+        """Hand a signal to its first process; one that is gone already needs none."""
+        with self._doing(f"sending a signal to {name}"):
+            try:
+                self._api.kill(name, number)
+            except docker.errors.APIError as error:
+                if error.status_code not in (404, 409):
+                    raise
+
     def unpause(self, name: str) -> None:
         with self._doing(f"unpausing {name}"):
             self._api.unpause(name)
@@ -216,9 +251,11 @@ class Engine:
         with self._doing("listing volumes"):
             return list(self._api.volumes(filters=filters)["Volumes"] or [])
 
-    def create_volume(self, name: str, labels: dict[str, str]) -> None:
+    def create_volume(self, name: str, labels: dict[str, str], place: Path | None = None) -> None:
+        """`place`: a folder of this machine that it lies in; it must be there before a container starts."""
+        options = {"type": "none", "o": "bind", "device": str(place)} if place else None
         with self._doing(f"creating the volume {name}"):
-            self._api.create_volume(name, labels=labels)
+            self._api.create_volume(name, driver="local", driver_opts=options, labels=labels)
 
     def remove_volume(self, name: str) -> None:
         with self._doing(f"removing the volume {name}"):

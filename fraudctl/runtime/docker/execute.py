@@ -98,7 +98,8 @@ class Execution:
                 self.engine.create_network(step.name, self.identity.network_labels())
                 self.created.append(step)
             case "create volume":
-                self.engine.create_volume(step.name, self.identity.volume_labels(step.subject))
+                place = self.identity.volume_place(step.subject, self.file)
+                self.engine.create_volume(step.name, self.identity.volume_labels(step.subject), place)
                 self.created.append(step)
             case "create":
                 self._create(step, plan)
@@ -151,7 +152,7 @@ class Execution:
                 ready, last = self._ask(container, probe, deadline, last)
                 if ready:
                     where = ", ".join(f"{port.address}:{port.published}" for port in service.ports)
-                    self.observe(Progress(service.name, "done", f"ready at {where}"))
+                    self.observe(Progress(service.name, "done", f"ready at {where}" if where else "ready"))
                     return
             if deadline.expired:
                 text = f"{service.name} was not ready within {deadline.seconds:g} s"
@@ -170,7 +171,9 @@ class Execution:
         if found is None:
             raise NotReadyError(f"the container {name} was removed while it was starting")
         container = look.of_inspection(found)
-        if container.state in ("exited", "dead") and (container.exit_code or service.ports):
+        if container.state in ("exited", "dead") and (
+            container.exit_code or service.ports or service.healthcheck
+        ):
             how = "ran out of memory" if found["State"].get("OOMKilled") else "ended"
             text = f"{service.name} {how} while it was starting (exit code {container.exit_code})"
             raise self._not_ready(text, str(found["State"].get("Error") or ""), name)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fraudctl import __version__
-from fraudctl.runtime.compose.model import Service
+from fraudctl.runtime.compose.model import ComposeFile, Service
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -56,12 +56,19 @@ class Identity:
         }
 
     def volume_labels(self, volume: str) -> dict[str, str]:
-        return self._owned() | {VOLUME: volume}
+        return self.owned | {VOLUME: volume}
+
+    def volume_place(self, volume: str, file: ComposeFile) -> Path | None:
+        """The folder of the stack that it lies in; None: the engine keeps it where it keeps all."""
+        folder = dict(file.stack_folders).get(volume)
+        return Path(self.folder) / folder if folder else None
 
     def network_labels(self) -> dict[str, str]:
-        return self._owned() | {NETWORK: DEFAULT_NETWORK}
+        return self.owned | {NETWORK: DEFAULT_NETWORK}
 
-    def _owned(self) -> dict[str, str]:
+    @property
+    def owned(self) -> dict[str, str]:
+        """The labels of everything that belongs to the stack."""
         return {
             PROJECT: self.project,
             "com.docker.compose.version": f"fraudctl-{__version__}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fraudctl.errors import RefusedError
-from fraudctl.runtime.compose.model import ComposeFile, Service
+from fraudctl.runtime.compose.model import ON_DEMAND, ComposeFile, Service
 from fraudctl.runtime.docker.container import Config, config_hash, differences, engine_config, facts
 from fraudctl.runtime.docker.identity import Identity
 from fraudctl.runtime.docker.observed import Container, Observed
@@ -199,7 +199,8 @@ def _pulls(services: Iterable[Service], verdicts: Mapping[str, _Verdict], observ
 
 def _dismissed(file: ComposeFile, services: Iterable[Service], observed: Observed) -> list[Step]:
     """Containers of services that the file knows and nobody wants any more; unknown ones are left alone."""
-    unwanted = {each.name for each in file.services} - {each.name for each in services}
+    unwanted = {each.name for each in file.services if not ON_DEMAND & set(each.profiles)}
+    unwanted -= {each.name for each in services}
     return [
         Step("remove", each.service, each.name, "its profile is not chosen")
         for each in observed.containers

@@ -95,10 +95,10 @@ def summary(result: Detected) -> str:
 def plan_document(plan: DetectorPlan) -> dict[str, object]:
     """The spark-submit line, what it adds to the environment, and the job that it is to run."""
     return {
-        "argv": [masked(part) for part in plan.submit.argv],
+        "argv": [masked(part) for part in plan.place.submit.argv],
         "environment": {
             name: "***" if _SECRET_NAME.search(name) else masked(value)
-            for name, value in sorted(plan.submit.environment.items())
+            for name, value in sorted(plan.place.submit.environment.items())
         },
         "job_file": plan.job_file,
         "job": plan.job.model_dump(mode="json"),

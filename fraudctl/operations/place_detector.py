@@ -1,0 +1,146 @@
+"""Where the detector's driver runs: as a process of this machine, or in a container beside the stack."""
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fraudctl import assets, failpoints
+from fraudctl.clock import Deadline
+from fraudctl.config.endpoints import Endpoints
+from fraudctl.config.job import DetectorJob
+from fraudctl.config.lane import Lane
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths
+from fraudctl.errors import RefusedError
+from fraudctl.runtime import jars, spark_submit, stack
+from fraudctl.runtime.java import find_java
+from fraudctl.runtime.progress import Observe
+from fraudctl.runtime.spark_submit import SparkSubmit
+
+if TYPE_CHECKING:
+    from fraudctl.runtime.docker.detector_container import DetectorContainer
+
+
+@dataclass(frozen=True)
+class Place:
+    """`argv` and `environment` are those of the process that is started here and supervised.
+
+    With a container that is its attendant, and `submit` runs inside. `prepare` makes ready what the run will
+    find, as the last thing before it starts.
+    """
+
+    submit: SparkSubmit
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    prepare: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Where:
+    """What both places are decided by."""
+
+    settings: Settings
+    paths: StackPaths
+    lane: Lane
+    environ: Mapping[str, str]
+    deadline: Deadline
+    observe: Observe
+
+
+def seen_from(settings: Settings, endpoints: Endpoints) -> Endpoints:
+    """The services' addresses as the driver has to name them."""
+    if settings.spark.submit == "local":
+        return endpoints
+    from fraudctl.runtime.docker.detector_container import BROKER, DATABASE, PASSWORD
+
+    host, port = DATABASE
+    postgres = replace(endpoints.postgres, host=host, port=port)
+    return Endpoints(BROKER, postgres, writer_password_file=Path(PASSWORD))
+
+
+def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Place:
+    """Bring what is missing (jars, an image, packages), and build the command line; starts nothing.
+
+    Args:
+        endpoints: as this machine sees them.
+
+    Raises:
+        UnreachableError: something cannot be had.
+        RefusedError: the stack has no engine, or the image cannot run the detector.
+    """
+    java = find_java(where.paths, where.environ)
+    connector = jars.ensure_jars("connector", java, where.paths, where.deadline, where.observe)
+    local_fs = jars.ensure_jars("local-fs", java, where.paths, where.deadline, where.observe)
+    if where.settings.spark.submit == "container":
+        return _in_container(where, job, endpoints, connector, local_fs)
+    interior = spark_submit.on_this_machine(
+        java.home, jars.ivy_home(where.paths), assets.configs() / "ivysettings.xml"
+    )
+    line = _submit(where, interior, java.options, local_fs)
+    return Place(line, line.argv, spark_submit.child_environment(line, where.environ), lambda: None)
+
+
+def _in_container(
+    where: Where,
+    job: DetectorJob,
+    endpoints: Endpoints,
+    connector: tuple[Path, ...],
+    local_fs: tuple[Path, ...],
+) -> Place:
+    container = _container(where)
+    interior, shown = container.interior(connector, where.deadline, where.observe)
+    line = _submit(where, interior, (), local_fs)
+    failpoint = where.environ.get(failpoints.VARIABLE)
+    inside = replace(
+        line, environment=line.environment | ({failpoints.VARIABLE: failpoint} if failpoint else {})
+    )
+    password = endpoints.writer.password_file
+    order = container.order(inside, password, (*shown, *{jar.parent for jar in local_fs}))
+    order_file = where.lane.file(where.paths, "container.json")
+
+    def prepare() -> None:
+        container.hand_over(job, password)
+        order.write(order_file)
+
+    job_file = str(where.lane.file(where.paths, "job.json"))
+    argv = (
+        *(sys.executable, "-m", "fraudctl.runtime.docker.attend"),
+        *(str(order_file), str(assets.detector_script()), job_file),
+    )
+    return Place(line, argv, dict(where.environ), prepare)
+
+
+def _container(where: Where) -> "DetectorContainer":
+    settings, paths = where.settings, where.paths
+    profile = stack.choose_profile(settings, paths)[0]
+    if profile != "docker":
+        raise RefusedError(
+            f"spark.submit is container, but stack {paths.stack!r} has the profile {profile}",
+            hint="bring it up with `--profile docker`, or set spark.submit to local",
+        )
+    from fraudctl.runtime.docker.driver import DockerDriver
+
+    driver = stack.driver_of(profile, settings, paths, where.environ)
+    assert isinstance(driver, DockerDriver)
+    return driver.detector(where.lane)
+
+
+def _submit(
+    where: Where,
+    interior: spark_submit.Interior,
+    java_options: Sequence[str],
+    local_fs: tuple[Path, ...],
+) -> SparkSubmit:
+    spark = where.settings.spark
+    return spark_submit.build(
+        job_file=where.lane.file(where.paths, "job.json"),
+        spark=spark,
+        interior=interior,
+        java_options=[*java_options, *shlex.split(spark.java_options)],
+        local_fs_jars=local_fs,
+        log4j_file=assets.configs() / "log4j2-detector.properties",
+        scratch=where.lane.file(where.paths, "spark"),
+    )

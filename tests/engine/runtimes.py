@@ -1,0 +1,55 @@
+"""The ways in which one and the same job can be run, and what must be gone after each of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.e2e import scenario
+from tests.stacks import Stack
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """`environ` are the settings that choose it."""
+
+    name: str
+    environ: dict[str, str]
+
+
+LOCAL = Runtime("local", {"FRAUDCTL_PROFILE": "local"})
+DOCKER = Runtime("docker", {"FRAUDCTL_PROFILE": "docker"})
+CONTAINER = Runtime("docker, Spark in a container", {**DOCKER.environ, "FRAUDCTL_SPARK__SUBMIT": "container"})
+CLUSTER = Runtime(
+    "docker, a standalone cluster",
+    {
+        **CONTAINER.environ,
+        "FRAUDCTL_DOCKER__PROFILES": '["spark"]',
+        "FRAUDCTL_SPARK__MASTER": "spark://spark-master:7077",
+    },
+)
+RUNTIMES = (LOCAL, DOCKER, CONTAINER, CLUSTER)
+
+
+def the_whole_way(stack: Stack, leftovers: Callable[[], list[str]]) -> None:
+    """up, produce, detect, more of both on the same checkpoint, verify, down --volumes.
+
+    Observables: every acknowledged record is counted or has a dead letter; the second `up` changes nothing;
+    nothing of the stack is left: no process, no folder, nothing on the engine.
+    """
+    stack.up()
+    assert stack.json("up")["changed"] == []
+    sent = 0
+    for seed in (1, 2):
+        produced = stack.json("produce", "--rate", "1000", "--count", "1500", "--seed", str(seed))
+        assert produced["acknowledged"] == 1500
+        sent += 1500
+        detected = stack.json("detect", "--until-caught-up")
+        assert detected["records"] == 1500
+    verified = stack.json("verify-idempotency")
+    assert verified["verdict"] == "ok"
+    assert sum(verified["fates"].values()) == sent
+    letters = scenario.execute(stack, "SELECT count(*) FROM fraud.dead_letters")[0][0]
+    assert scenario.counted(stack) == sent - letters
+    stack.down()
+    assert leftovers() == []
+    assert not stack.root.exists()
+    assert not scenario.leftovers(stack.home)

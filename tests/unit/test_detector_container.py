@@ -1,0 +1,124 @@
+"""The detector's container as it is asked of the engine: what it sees, what it may, what it is never told."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraudctl import assets
+from fraudctl.clock import Deadline
+from fraudctl.config.lane import LIVE
+from fraudctl.config.load import load
+from fraudctl.config.paths import StackPaths
+from fraudctl.errors import RefusedError
+from fraudctl.runtime.compose.read import load_compose
+from fraudctl.runtime.docker.address import EngineAddress
+from fraudctl.runtime.docker.detector_container import DetectorContainer
+from fraudctl.runtime.docker.identity import Identity
+from fraudctl.runtime.docker.packages import NEEDED, requirements
+from fraudctl.runtime.progress import silent
+from fraudctl.runtime.spark_submit import SparkSubmit
+
+GOOD = {
+    "python": [3, 12],
+    "program": "/usr/bin/python3.12",
+    "machine": "x86_64",
+    "spark_home": "/opt/spark",
+    "missing": [],
+}
+CONNECTOR = (Path("/cache/jars/connector-1/a.jar"), Path("/cache/jars/connector-1/b.jar"))
+
+
+class Images:
+    """An engine whose one image answers as it is told."""
+
+    address = EngineAddress("unix:///engine.sock", "test")
+
+    def __init__(self, *said: str) -> None:
+        self.said = list(said)
+        self.asked = 0
+
+    def image_id(self, _image: str) -> str:
+        return "sha256:1234"
+
+    def create(self, config: dict[str, Any], _labels: dict[str, str], _name: str) -> None:
+        assert config["HostConfig"] == {"NetworkMode": "none"}
+        self.asked += 1
+
+    def start(self, _name: str) -> None: ...
+    def wait(self, _name: str, _seconds: float) -> None: ...
+    def remove(self, _name: str) -> None: ...
+
+    def log(self, _name: str, _lines: int) -> list[str]:
+        return self.said
+
+
+def container(engine: Any, folder: Path) -> DetectorContainer:
+    paths = StackPaths(folder / "home", "s", folder / "cache")
+    file = load_compose(assets.compose_file(), {"FRAUDCTL_DOCKER__CHECKPOINTS": str(paths.data)})
+    identity = Identity("fraudctl-s", str(paths.root), file.file)
+    return DetectorContainer(engine, file, identity, load().settings, paths, LIVE)
+
+
+def test_an_image_is_asked_once(tmp_path: Path) -> None:
+    engine = Images("a warning", json.dumps(GOOD))
+    one = container(engine, tmp_path)
+    for _ in range(2):
+        interior, shown = one.interior(CONNECTOR, Deadline(5), silent)
+        assert interior.python == "/usr/bin/python3.12"
+        assert interior.connector == ("--jars", "/cache/jars/connector-1/a.jar,/cache/jars/connector-1/b.jar")
+        assert interior.host == "fraudctl-s-detector-1"
+        assert set(shown) == {assets.PACKAGE, assets.configs(), assets.sql(), Path("/cache/jars/connector-1")}
+    assert engine.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [([3, 10], "has Python 3.10; the detector needs 3.11"), (None, "has no Python; the detector needs")],
+)
+def test_an_old_python_is_refused_with_the_way_out(
+    tmp_path: Path, python: list[int] | None, words: str
+) -> None:
+    engine = Images(json.dumps({**GOOD, "python": python}))
+    with pytest.raises(RefusedError, match=words) as caught:
+        container(engine, tmp_path).interior(CONNECTOR, Deadline(5), silent)
+    assert "docker build -t fraudctl-spark --build-arg SPARK_IMAGE=apache/spark" in caught.value.hint
+    assert (assets.compose_file().parent / "spark" / "Dockerfile").is_file()
+
+
+@pytest.mark.parametrize("said", [(), ("sh: not found",)])
+def test_an_image_that_says_nothing_of_use(tmp_path: Path, said: tuple[str, ...]) -> None:
+    with pytest.raises(RefusedError, match="does not say what it holds"):
+        container(Images(*said), tmp_path).interior(CONNECTOR, Deadline(5), silent)
+
+
+def test_packages_have_the_versions_of_this_machine() -> None:
+    assert len(requirements()) == len(NEEDED)
+    assert all("==" in each for each in requirements())
+
+
+def test_it_sees_what_it_needs_and_no_secret_but_one(tmp_path: Path) -> None:
+    one = container(Images(), tmp_path)
+    password = tmp_path / "writer.password"
+    submit = SparkSubmit(("spark-submit", "job.json"), {"PYSPARK_DRIVER_PYTHON": "python3", "TZ": "UTC"})
+    order = one.order(submit, password, (Path("/shown"),))
+    host = order.config["HostConfig"]
+    seen = {mount["Target"]: (mount["Source"], mount["ReadOnly"]) for mount in host["Mounts"]}
+    own = os.geteuid() == 0
+    assert seen == {
+        str(one.paths.data): ("fraudctl-s_checkpoints", False),
+        str(one.paths.run): (str(one.paths.run), False),
+        "/run/secrets/writer.password": (
+            str(one.paths.secrets / "spark" / "writer.password" if own else password),
+            True,
+        ),
+        "/shown": ("/shown", True),
+    }
+    assert (order.volume, order.volume_place) == ("fraudctl-s_checkpoints", str(one.paths.data))
+    assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and host["Memory"] == 2 * 1024**3
+    assert host["PortBindings"] == {}
+    assert order.config["Cmd"][-2:] == ["spark-submit", "job.json"]
+    assert (order.config["OpenStdin"], order.config["StdinOnce"]) == (True, True)
+    assert order.labels["com.docker.compose.project"] == "fraudctl-s"
