@@ -8,7 +8,8 @@
 A test may be several bars; `bar("0 half", number=9)` is then the figure of that one only.
 
 With PROVE_BARS=FOLDER in the environment, every marked test adds its line to FOLDER/bars.jsonl;
-`python -m tests.bars FOLDER RESULT.json` prints the table and writes it as JSON (`make prove` does both).
+`python -m tests.bars FOLDER RESULT.json` prints the table and writes it as JSON, and beside it as Markdown
+(`make prove` does both).
 Without the mark (a smaller variant of the same test) the figure goes nowhere.
 """
 
@@ -118,11 +119,12 @@ def _joined(found: list[Row]) -> Row:
     if len(found) == 1:
         return found[0]
     figures = Counter(row["figure"] for row in found)
+    each = [f"{number} of {len(found)} {figure}" for figure, number in figures.most_common()]
     return Row(
         bar=found[0]["bar"],
         name=found[0]["name"],
         target=found[0]["target"],
-        figure="; ".join(f"{number} of {len(found)} {figure}" for figure, number in figures.most_common()),
+        figure="; ".join(figures if len(figures) == len(found) else each),
         passed=all(row["passed"] for row in found),
         seconds=round(sum(row["seconds"] for row in found), 1),
         test=found[0]["test"].partition("[")[0],
@@ -150,6 +152,15 @@ def table(found: list[Row]) -> str:
     )
 
 
+def markdown(found: list[Row]) -> str:
+    """The same as a table for the README."""
+    lines = ["| bar | what | target | figure |", "|---|---|---|---|"]
+    for row in found:
+        figure = row["figure"] if row["passed"] else f"**missed**: {row['figure']}"
+        lines.append(f"| {row['bar']} | {row['name']} | {row['target']} | {figure} |")
+    return "\n".join(lines) + "\n"
+
+
 def main(arguments: list[str]) -> int:
     """Print the table, write it as JSON; 1 when a bar was missed or none was tried."""
     folder, result = map(Path, arguments)
@@ -157,6 +168,7 @@ def main(arguments: list[str]) -> int:
     missed = [row for row in found if not row["passed"]]
     document: dict[str, Any] = {"bars": found, "passed": len(found) - len(missed), "failed": len(missed)}
     result.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    result.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
     print(table(found))
     print(f"\n{len(found) - len(missed)} of {len(found)} reached; also in {result}")
     return 1 if missed or not found else 0

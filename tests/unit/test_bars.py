@@ -36,6 +36,7 @@ def test_a_missed_bar_fails_the_table(
     result = tmp_path / "result.json"
     assert bars.main([str(written(tmp_path, row("a", passed=passed))), str(result)]) == code
     assert json.loads(result.read_text(encoding="utf-8"))["passed"] == int(passed)
+    assert ("**missed**" in result.with_suffix(".md").read_text(encoding="utf-8")) == (not passed)
     printed = capsys.readouterr().out
     assert "diff 0" in printed
     assert ("FAIL" in printed) == (not passed)
@@ -80,3 +81,8 @@ def test_tests_that_share_a_bar_are_one_line(tmp_path: Path) -> None:
     (found,) = bars.rows(written(tmp_path, *tests))
     assert (found["figure"], found["passed"]) == ("2 of 3 named; 1 of 3 diff 0", False)
     assert (found["test"], found["seconds"]) == ("a", 3.0)
+
+
+def test_figures_that_differ_are_told_one_after_the_other(tmp_path: Path) -> None:
+    (found,) = bars.rows(written(tmp_path, row("a[x]", figure="3 s"), row("a[y]", figure="5 s")))
+    assert found["figure"] == "3 s; 5 s"
