@@ -14,6 +14,7 @@ from tests.e2e import faults, scenario
 pytestmark = [pytest.mark.services]
 
 SEED = 20_261_124
+BACK_SECONDS = 30.0
 
 
 def killed_at(new_stack: NewStack, places: list[str]) -> str:
@@ -42,7 +43,7 @@ def killed_at(new_stack: NewStack, places: list[str]) -> str:
     verified = stack.json("verify-idempotency")
     assert verified["verdict"] == "ok"
     assert verified["events_read"] == produced["acknowledged"] == produced["sent"]
-    return f"{len(places)}/{len(places)} diff 0; back to processing {faults.spread(back)}"
+    return f"{len(places)}/{len(places)} diff 0; back to processing {faults.spread(back, BACK_SECONDS)}"
 
 
 # Where the state of affairs differs: the other names lie beside one of these without a statement between.
