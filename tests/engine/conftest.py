@@ -94,6 +94,7 @@ def contained(engine: docker.DockerClient, environ: dict[str, str] | None = None
     own = {
         "FRAUDCTL_PROFILE": "docker",
         "FRAUDCTL_STACK": name,
+        "FRAUDCTL_TIMEOUTS__UP_SECONDS": "240",  # a busy machine takes long to start anything
         "FRAUDCTL_DOCKER__GRAFANA_PORT": str(stacks.free_port()),
     }
     stack = stacks.new_stack(stacks.make_home(), own | (environ or {}))

@@ -57,7 +57,7 @@ class Images:
 
 def container(engine: Any, folder: Path) -> DetectorContainer:
     paths = StackPaths(folder / "home", "s", folder / "cache")
-    file = load_compose(assets.compose_file(), {"FRAUDCTL_DOCKER__CHECKPOINTS": str(paths.data)})
+    file = load_compose(assets.compose_file(), {"FRAUD_CHECKPOINTS": str(paths.data)})
     identity = Identity("fraudctl-s", str(paths.root), file.file)
     return DetectorContainer(engine, file, identity, load().settings, paths, LIVE)
 

@@ -159,8 +159,8 @@ class DockerDriver:
             "FRAUDCTL_KAFKA__PORT": str(ports.kafka),
             "FRAUDCTL_POSTGRES__PORT": str(ports.postgres),
             "FRAUDCTL_DOCKER__GRAFANA_PORT": str(ports.grafana),
-            "FRAUDCTL_DOCKER__SPARK_USER": spark_user(),
-            "FRAUDCTL_DOCKER__CHECKPOINTS": str(self._paths.data),
+            "FRAUD_SPARK_USER": spark_user(),
+            "FRAUD_CHECKPOINTS": str(self._paths.data),
         }
 
     def _read(self, ports: Ports) -> ComposeFile:
