@@ -6,6 +6,7 @@ import typer
 
 from fraudctl import __version__
 from fraudctl.cli import (  # noqa: F401 - registers its commands
+    alerts,
     config,
     deadletters,
     demo,

@@ -36,7 +36,8 @@ def replay(
         typer.Option("--to", parser=parse_instant, metavar="TIME", help="Where the range ends."),
     ] = None,
     rules: Annotated[
-        Path | None, typer.Option("--rules", metavar="FILE", help="Judge the range by these rules instead.")
+        Path | None,
+        typer.Option("--rules", metavar="FILE", help="Judge by these rules instead of those in force."),
     ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Recompute everything from the start of the log.")
@@ -65,8 +66,8 @@ def replay(
             "say what is to be replayed, in one way",
             hint="--last-batches K, or --from TIME --to TIME, or --rebuild",
         )
-    if (apply and last_batches) or (rules and begin is None):
-        raise UsageError("--apply is for a range or --rebuild, --rules for a range", hint="leave it away")
+    if last_batches and (apply or rules):
+        raise UsageError("--apply and --rules are for a range or --rebuild", hint="leave it away")
     if batch_size and last_batches:
         raise UsageError(
             "--batch-size has no meaning with --last-batches: they run as they were planned",
@@ -85,17 +86,16 @@ def replay(
 
 def _request(session: Session, batch_size: int | None, rules: Path | None) -> "ReplayRequest":
     from fraudctl.config.rules_file import read_rules_document
+    from fraudctl.operations.apply_rules import rules_in_force
     from fraudctl.operations.replay import ReplayRequest
     from fraudctl.runtime.stack import endpoints
 
     settings = session.settings({"spark.max_offsets_per_trigger": batch_size} if batch_size else None)
-    return ReplayRequest(
-        settings,
-        session.paths,
-        endpoints(settings, session.paths),
-        read_rules_document(str(rules) if rules else settings.rules.file),
-        dict(os.environ),
+    places = endpoints(settings, session.paths)
+    document = (
+        read_rules_document(str(rules)) if rules else rules_in_force(settings, places.postgres).rules.document
     )
+    return ReplayRequest(settings, session.paths, places, document, dict(os.environ))
 
 
 def _last_batches(request: "ReplayRequest", batches: int, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""fraudctl rules: look at rules, check them, try them."""
+"""fraudctl rules: look at rules, check them, try them, put them in force."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,9 @@ from fraudctl.cli.command import Json, Session, app, command
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
 
-group = typer.Typer(no_args_is_help=True, help="Look at rules, check them, try them on recorded events.")
+group = typer.Typer(
+    no_args_is_help=True, help="Look at rules, check them, try them on recorded events, put them in force."
+)
 app.add_typer(group, name="rules")
 
 RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file, such as configs/rules.yaml.")]
@@ -17,13 +19,12 @@ RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file, s
 
 @command("list", example="fraudctl rules list", group=group)
 def list_rules(session: Session, as_json: Json = False) -> None:
-    """List the rules that `rules.file` names, in the order in which they are written."""
-    from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.rules.model import parse_rules
+    """List the rules in force: the stack's, or, where it does not run, those that it would begin with."""
+    from fraudctl.operations.apply_rules import rules_to_list
     from fraudctl.ui.text import rules as text
 
-    rules = parse_rules(read_rules_document(session.settings().rules.file))
-    console.write(to_json.dumps(text.as_data(rules)) if as_json else text.listed(rules))
+    found = rules_to_list(session.settings(), session.paths)
+    console.write(to_json.dumps(text.in_force_data(found)) if as_json else text.in_force(found))
 
 
 @command("check", example="fraudctl rules check my-rules.yaml", group=group)
@@ -61,3 +62,21 @@ def test(
     log = None if events else endpoints(settings, session.paths)
     result = try_rules(TryRequest(settings, read_rules_document(str(file)), log, events, examples))
     console.write(to_json.dumps(result) if as_json else text.trial(result))
+
+
+@command("apply", example="fraudctl rules apply my-rules.yaml", group=group)
+def apply(session: Session, file: RulesFile, as_json: Json = False) -> None:
+    """Put a rules file in force. A running detector takes it up before its next batch, without a restart.
+
+    An invalid file is refused (exit 3), and the rules in force stay.
+    """
+    from fraudctl.config.rules_file import read_rules_document
+    from fraudctl.operations.apply_rules import apply_rules
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import rules as text
+
+    settings = session.settings()
+    document = read_rules_document(str(file))
+    postgres = endpoints(settings, session.paths, need=("postgres",)).postgres
+    result = apply_rules(settings, postgres, document)
+    console.write(to_json.dumps(result) if as_json else text.applied(result))

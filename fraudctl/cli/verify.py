@@ -20,15 +20,12 @@ def verify_idempotency(
 
     Exit 0: every row agrees. Exit 1: differences, each named. Exit 3: it cannot be told any more.
     """
-    from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations import verify as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import verify as text
 
     settings = session.settings()
-    request = operation.VerifyRequest(
-        endpoints(settings, session.paths), settings, read_rules_document(settings.rules.file)
-    )
+    request = operation.VerifyRequest(endpoints(settings, session.paths), settings)
     with text.progress() as observe:
         result = operation.verify(request, observe)
     console.write(to_json.dumps(result) if as_json else text.verification(result, limit))

@@ -7,12 +7,21 @@ from pathlib import Path
 from fraudctl.config.model import (
     DeadLettersSettings,
     EventsSettings,
+    KafkaSettings,
     LandingSettings,
     LatenessSettings,
+    ProducerSettings,
     Section,
     SparkSettings,
     WindowsSettings,
 )
+
+
+class AlertsOut(Section):
+    """The topic that alerts are sent on to, and how."""
+
+    kafka: KafkaSettings
+    producer: ProducerSettings
 
 
 class DetectorJob(Section):
@@ -35,7 +44,8 @@ class DetectorJob(Section):
     dead_letters: DeadLettersSettings
     spark: SparkSettings
     landing: LandingSettings
-    rules_document: dict[str, object]
+    rules_document: dict[str, object]  # in force unless the database already has others
+    alerts: AlertsOut | None = None  # where landed alerts are sent on to
     checkpoint: Path
     progress_file: Path
     outcome_file: Path
@@ -59,7 +69,6 @@ class DetectorJob(Section):
             events=self.events,
             windows=self.windows,
             lateness=self.lateness,
-            rules_document=self.rules_document,
         )
 
 
@@ -69,14 +78,15 @@ def fingerprint(
     events: EventsSettings,
     windows: WindowsSettings,
     lateness: LatenessSettings,
-    rules_document: dict[str, object],
 ) -> str:
-    """SHA-256 over what decides a number: change any of it and an old checkpoint no longer fits."""
+    """SHA-256 over what decides a number: change any of it and an old checkpoint no longer fits.
+
+    Rules are no part of it: the ledger says for each batch which of them judged it.
+    """
     facts = {
         "topic": topic,
         "events": events.model_dump(mode="json"),
         "windows": windows.model_dump(mode="json"),
         "lateness": lateness.model_dump(mode="json"),
-        "rules": rules_document,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -31,6 +31,7 @@ class KafkaSettings(Section):
     controller_port: Port
     topic: TopicName
     labels_topic: TopicName
+    alerts_topic: TopicName
     partitions: Annotated[int, Field(ge=1, le=1000)]
     timestamp_type: Literal["LogAppendTime", "CreateTime"]
     retention_hours: Positive

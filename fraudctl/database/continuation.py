@@ -161,7 +161,7 @@ def check_fingerprint(landed: Landed | None, present: Present) -> None:
     if landed is not None and landed.fingerprint != present.fingerprint:
         raise RefusedError(
             "a setting that decides the numbers has changed since the last batch was landed",
-            detail="one of topic, events, windows, lateness or rules; see `fraudctl config show --origin`",
+            detail="one of topic, events, windows or lateness; see `fraudctl config show --origin`",
             hint=f"set it back, or {REBUILD}",
         )
 

@@ -1,4 +1,4 @@
-"""Landing one micro-batch: fence, ledger, staging, golden merge and dead letters in one transaction.
+"""Landing one micro-batch: fence, ledger, staging, golden merge, dead letters and alerts in one transaction.
 
 Whatever happens on the way (crash, lost connection, lost answer to COMMIT, a second attempt by Spark),
 the batch is either wholly there, once, or not there at all. Three things see to it: the lease row, locked
@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.types.json import Json
@@ -25,15 +25,17 @@ from tenacity import (
 from fraudctl import failpoints
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import LandingSettings
-from fraudctl.database import lease
+from fraudctl.database import lease, rule_sets
 from fraudctl.database.connection import Connection, connect
 from fraudctl.database.lease import Holder
+from fraudctl.database.rule_sets import StoredRules
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, UnreachableError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Payloads are kilobytes: a batch that is refused whole must not become one statement that takes its time.
 _LETTERS_AT_ONCE = 5_000
+_ALERTS_AT_ONCE = 10_000
 _LOST = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -68,13 +70,37 @@ class DeadLetter:
     payload_bytes: int
 
 
+@dataclass(frozen=True, order=True)
+class Alert:
+    """One transaction that raised an alert; `rules` are the ids of those that matched, with commas between.
+
+    `arrival_us` is that of the first copy in the batch, and depends on nothing but the log.
+    """
+
+    digest: str
+    transaction_id: str
+    card_id: str
+    merchant_id: str
+    event_time_us: int
+    category: str
+    amount_minor: int
+    currency: str
+    country: str
+    channel: str
+    arrival_us: int
+    score: int
+    rules: str
+
+
 @dataclass(frozen=True)
 class MicroBatch:
     """Everything one micro-batch brings.
 
     `offsets` maps a partition to (first, one past the last); `intake` counts the records of each
     partition by fate (`admitted` or a reason); `watermark_ms` is the batch's own entry in the checkpoint.
-    The rest is for people: when the batch was planned, and its oldest and newest arrival.
+    `rule_set` is the digest of the rules that judged it, and `alerts` what they raised: a function of the
+    records and these rules. The rest is for people: when the batch was planned, and its oldest and newest
+    arrival.
     """
 
     query_id: str
@@ -86,6 +112,8 @@ class MicroBatch:
     dead_letters: tuple[DeadLetter, ...]
     planned_ms: int | None = None
     arrivals_us: tuple[int, int] | None = None
+    alerts: tuple[Alert, ...] = ()
+    rule_set: str | None = None
 
     def digest(self) -> str:
         """SHA-256 over the rows, in an order of their own: equal input gives an equal digest."""
@@ -109,12 +137,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Landed:
-    """What landing did. `replayed`: the ledger already had the batch, nothing was changed."""
+    """What landing did. `replayed`: the ledger already had the batch, nothing was changed.
+
+    `alerts` leaves out what had raised one in an earlier batch.
+    """
 
     batch_id: int
     replayed: bool
     windows: int
     dead_letters: int
+    alerts: int = 0
 
 
 class Landing:
@@ -165,6 +197,34 @@ class Landing:
             UnreachableError: the database did not answer within `landing.retry_seconds`.
         """
         return self._retrying(lambda: self._land_once(batch))
+
+    def begin_rules(self, digest: str, document: dict[str, Any]) -> StoredRules:
+        """Put these rules in force if there are none yet; returns those in force.
+
+        Raises:
+            UnreachableError: the database did not answer within `landing.retry_seconds`.
+        """
+
+        def work() -> StoredRules:
+            connection = self._open()
+            with connection.transaction():
+                return rule_sets.begin(connection, digest, document)
+
+        return self._retrying(work)
+
+    def wanted_rules(self, query_id: str, batch_id: int) -> StoredRules | None:
+        """The rules that this batch must be judged by: those that did, or else those in force.
+
+        Raises:
+            UnreachableError: the database did not answer within `landing.retry_seconds`.
+        """
+
+        def work() -> StoredRules | None:
+            connection = self._open()
+            with connection.transaction():
+                return rule_sets.wanted(connection, query_id, batch_id)
+
+        return self._retrying(work)
 
     def release(self) -> None:
         """Give the lease back, if it was acquired; a lease that is not has only to be waited for.
@@ -228,15 +288,17 @@ class Landing:
 
     def _land_once(self, batch: MicroBatch) -> Landed:
         connection = self._open()
+        alerts = 0
         with connection.transaction():
             lease.beat(connection, self.epoch)
             replayed = self._already_landed(connection, batch)
             if not replayed:
-                self._write(connection, batch)
+                alerts = self._write(connection, batch)
         failpoints.reach("after_commit")
-        return Landed(batch.batch_id, replayed, len(batch.windows), len(batch.dead_letters))
+        return Landed(batch.batch_id, replayed, len(batch.windows), len(batch.dead_letters), alerts)
 
-    def _write(self, connection: Connection, batch: MicroBatch) -> None:
+    def _write(self, connection: Connection, batch: MicroBatch) -> int:
+        """Returns how many alerts are new."""
         failpoints.reach("before_staging")
         _stage(connection, batch.windows)
         failpoints.reach("after_staging")
@@ -244,6 +306,7 @@ class Landing:
         failpoints.reach("before_merge")
         connection.execute(statement("metrics_merge"))
         _keep_dead_letters(connection, self._source.topic, batch.dead_letters)
+        alerts = _raise_alerts(connection, batch)
         failpoints.reach("after_merge")
         connection.execute(
             statement("ledger_insert"),
@@ -251,6 +314,7 @@ class Landing:
         )
         failpoints.reach("after_ledger")
         failpoints.reach("before_commit")
+        return alerts
 
     def _already_landed(self, connection: Connection, batch: MicroBatch) -> bool:
         key = {"query_id": batch.query_id, "batch_id": batch.batch_id}
@@ -285,6 +349,7 @@ class Landing:
             "planned_at": None if batch.planned_ms is None else _instant(batch.planned_ms * 1000),
             "oldest_arrival": None if oldest is None else _instant(oldest),
             "newest_arrival": None if newest is None else _instant(newest),
+            "rule_set": batch.rule_set,
         }
 
     def _open(self) -> Connection:
@@ -339,6 +404,35 @@ def _keep_dead_letters(connection: Connection, topic: str, letters: tuple[DeadLe
                 "lengths": [letter.payload_bytes for letter in part],
             },
         )
+
+
+def _raise_alerts(connection: Connection, batch: MicroBatch) -> int:
+    """Returns how many are new: of a transaction that raised one before, this is a copy."""
+    new = 0
+    for first in range(0, len(batch.alerts), _ALERTS_AT_ONCE):
+        part = batch.alerts[first : first + _ALERTS_AT_ONCE]
+        new += connection.execute(
+            statement("alerts_insert"),
+            {
+                "query_id": batch.query_id,
+                "batch_id": batch.batch_id,
+                "rule_set": batch.rule_set,
+                "digests": [alert.digest for alert in part],
+                "transactions": [alert.transaction_id for alert in part],
+                "cards": [alert.card_id for alert in part],
+                "merchants": [alert.merchant_id for alert in part],
+                "event_times": [_instant(alert.event_time_us) for alert in part],
+                "categories": [alert.category for alert in part],
+                "amounts": [alert.amount_minor for alert in part],
+                "currencies": [alert.currency for alert in part],
+                "countries": [alert.country for alert in part],
+                "channels": [alert.channel for alert in part],
+                "arrivals": [_instant(alert.arrival_us) for alert in part],
+                "scores": [alert.score for alert in part],
+                "rules": [alert.rules for alert in part],
+            },
+        ).rowcount
+    return new
 
 
 def _plain_offsets(batch: MicroBatch) -> dict[str, list[int]]:

@@ -25,7 +25,7 @@ from fraudctl.errors import RefusedError, UnreachableError
 # Also written out in sql/queries/shadow_*.sql.
 SCHEMA = REPLAY.schema
 # What a rebuild replaces as a whole.
-_REPLACED = ("fraud_metrics", "batch_ledger", "dead_letters")
+_REPLACED = ("fraud_metrics", "batch_ledger", "dead_letters", "fraud_alerts")
 # How long one statement may wait for a merge that is at work.
 _LOCK_SECONDS = 30
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -109,8 +109,11 @@ class Shadow:
 
         return self._transaction(work)
 
-    def replace_live(self, holder: Holder) -> int:
+    def replace_live(self, holder: Holder, rules: str) -> int:
         """Put everything in the place of the live rows, as a new epoch; returns that epoch.
+
+        Args:
+            rules: digest of the rules that judged everything; they are in force from now on.
 
         Raises:
             RefusedError: a detector holds the lease.
@@ -119,6 +122,9 @@ class Shadow:
         def work(connection: Connection) -> int:
             epoch = lease.acquire(connection, holder, 0.0)
             connection.execute(statement("shadow_purges"))
+            connection.execute(statement("shadow_published"))
+            connection.execute(statement("shadow_rule_sets"))
+            connection.execute(statement("rules_apply"), {"digest": rules})
             for table in _REPLACED:
                 names = sql.Identifier(table), sql.Identifier(SCHEMA, table)
                 connection.execute(sql.SQL("DELETE FROM {}").format(names[0]))

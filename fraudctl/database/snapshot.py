@@ -1,7 +1,7 @@
-"""What has been landed, as of one instant: windows, ledger and dead letters from one snapshot."""
+"""What has been landed, as of one instant: windows, ledger, dead letters and alerts from one snapshot."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -12,6 +12,7 @@ from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.database.connection import Connection, connect
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, RefusedError, UnreachableError
+from fraudctl.recount.alerts import Alert
 from fraudctl.recount.compare import Place
 from fraudctl.recount.instants import INFINITY_US
 from fraudctl.recount.ledger import Batch, read_intake, read_offsets
@@ -24,6 +25,8 @@ class Snapshot:
     metrics: dict[WindowKey, Totals]
     batches: tuple[Batch, ...]
     dead_letters: dict[Place, Letter]
+    alerts: dict[str, Alert] = field(default_factory=dict)  # by digest of the transaction
+    rule_sets: dict[str, str] = field(default_factory=dict)  # documents as JSON, by digest
 
     @property
     def reasons(self) -> dict[Place, str]:
@@ -32,7 +35,7 @@ class Snapshot:
 
 
 def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float, tolerant: bool = False) -> Snapshot:
-    """Read all three tables in one REPEATABLE READ, READ ONLY transaction.
+    """Read all tables in one REPEATABLE READ, READ ONLY transaction.
 
     Args:
         tolerant: take ledger rows of the wrong shape as well; what is wrong with each is then in its `flaws`.
@@ -56,6 +59,8 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float, toleran
                     (row[0], row[1], row[2]): Letter(row[3], _instant(row[4]), *row[5:])
                     for row in _rows(connection, statement("snapshot_dead_letters"))
                 },
+                {row[0]: _alert(row) for row in _rows(connection, statement("snapshot_alerts"))},
+                {row[0]: row[1] for row in _rows(connection, statement("snapshot_rule_sets"))},
             )
         except (sqlstate.UndefinedTable, sqlstate.UndefinedColumn, sqlstate.InvalidSchemaName) as error:
             raise RefusedError(
@@ -84,8 +89,15 @@ def _instant(text: str) -> int:
     return int(text)
 
 
+def _alert(row: tuple[Any, ...]) -> Alert:
+    values = list(row[1:])
+    for place in (Alert._fields.index("event_time_us"), Alert._fields.index("arrival_us")):
+        values[place] = _instant(values[place])
+    return Alert._make(values)
+
+
 def _batch(row: tuple[Any, ...], tolerant: bool) -> Batch:
-    query_id, batch_id, epoch, cluster_id, topic, topic_id, offsets, intake, watermark, mark, replays = row
+    query_id, batch_id, epoch, cluster_id, topic, topic_id, offsets, intake, watermark, mark, *rest = row
     ranges, range_flaws = read_offsets(offsets)
     counts, count_flaws = read_intake(intake)
     flaws = range_flaws + count_flaws
@@ -98,7 +110,19 @@ def _batch(row: tuple[Any, ...], tolerant: bool) -> Batch:
             hint="somebody else than the detector wrote to fraud.batch_ledger;"
             " `fraudctl verify-idempotency` names every row that does not agree",
         )
-    origin = (cluster_id, topic, topic_id)
+    replays, rule_set = rest
     return Batch(
-        query_id, batch_id, epoch, *origin, ranges, counts, _instant(watermark), mark, replays, flaws
+        query_id=query_id,
+        batch_id=batch_id,
+        epoch=epoch,
+        cluster_id=cluster_id,
+        topic=topic,
+        topic_id=topic_id,
+        offsets=ranges,
+        intake=counts,
+        watermark_us=_instant(watermark),
+        fingerprint=mark,
+        replays=replays,
+        flaws=flaws,
+        rule_set=rule_set,
     )

@@ -12,7 +12,8 @@ import signal
 import socket
 import sys
 import traceback
-from functools import reduce
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial, reduce
 from operator import or_
 from pathlib import Path
 
@@ -27,17 +28,20 @@ from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.job import DetectorJob
 from fraudctl.database import continuation
-from fraudctl.database.landing import Landing, Source
+from fraudctl.database.landing import Landed, Landing, MicroBatch, Source
 from fraudctl.database.lease import Heartbeat, Holder
 from fraudctl.detector.checkpoint import Checkpoint
 from fraudctl.detector.executors import Executors, session
 from fraudctl.detector.explain import explained
 from fraudctl.detector.progress import ProgressLog
+from fraudctl.detector.relay import AlertRelay
+from fraudctl.detector.rules_in_force import RulesInForce
+from fraudctl.detector.run_again import RunAgainError
 from fraudctl.detector.sink import Sink, StopRequestedError
-from fraudctl.detector.skew import RunAgainError, Skew
+from fraudctl.detector.skew import Skew
 from fraudctl.detector.transforms import landing_rows, whole_payloads
 from fraudctl.errors import ExitCode, FraudctlError, UnreachableError
-from fraudctl.rules.model import parse_rules
+from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime import whereabouts
 from fraudctl.runtime.rewind import rewound
 
@@ -86,19 +90,44 @@ def _detect(job: DetectorJob) -> None:
     try:
         landing.acquire()  # before Spark touches the checkpoint
         continuation.check_unmoved(database, job.ledger_end, connect_seconds=job.connect_seconds)
-        with Heartbeat(
-            database,
-            landing.epoch,
-            lease_seconds=job.landing.lease_seconds,
-            connect_seconds=job.connect_seconds,
-            on_trouble=_log,
-        ) as heartbeat:
-            _run(job, landing, heartbeat, stopping)
+        with (
+            Heartbeat(
+                database,
+                landing.epoch,
+                lease_seconds=job.landing.lease_seconds,
+                connect_seconds=job.connect_seconds,
+                on_trouble=_log,
+            ) as heartbeat,
+            _relay(job, database, landing.epoch) as relay,
+        ):
+            _run(job, landing, heartbeat, stopping, relay)
     finally:
         _give_back(landing)
 
 
-def _run(job: DetectorJob, landing: Landing, heartbeat: Heartbeat, stopping: "_Asked") -> None:
+def _relay(
+    job: DetectorJob, database: PostgresEndpoint, epoch: int
+) -> AbstractContextManager[AlertRelay | None]:
+    """What sends alerts on; None where they stay, as those of a replay do."""
+    if job.alerts is None:
+        return nullcontext()
+    return AlertRelay(
+        database,
+        job.bootstrap_servers,
+        job.alerts,
+        epoch,
+        connect_seconds=job.connect_seconds,
+        on_trouble=_log,
+    )
+
+
+def _run(
+    job: DetectorJob,
+    landing: Landing,
+    heartbeat: Heartbeat,
+    stopping: "_Asked",
+    relay: AlertRelay | None,
+) -> None:
     spark = session(job)
     executors = Executors(spark, job.spark.master, job.spark.executor_seconds)
     try:
@@ -106,30 +135,38 @@ def _run(job: DetectorJob, landing: Landing, heartbeat: Heartbeat, stopping: "_A
         checkpoint = Checkpoint(spark, job.checkpoint_location, job.topic, job.ending_offsets)
         guard = TopicGuard(job.bootstrap_servers, job.topic, job.topic_id)
         skew = None if job.redo_batches else _skew(job)
+        rules = RulesInForce(landing, parse_rules(job.rules_document))
         sink = Sink(
             checkpoint,
             landing,
-            progress.landed,
+            partial(_landed, progress, relay),
             lambda: guard.check(timeout_seconds=_BROKER_SECONDS),
             whole_payloads(job),
             skew,
+            rules,
         )
         for _again in rewound(job.checkpoint, job.redo_batches) if job.redo_batches else (None,):
             while True:
                 held_back_seconds = skew.held_back_ms // 1000 if skew else 0
-                query = _start(spark, job, sink, held_back_seconds)
+                query = _start(spark, job, rules.now, sink, held_back_seconds)
                 progress.started(str(query.id), landing.epoch, held_back_seconds)
                 stopping.after(job.run_seconds)
                 try:
                     _watch(query, sink, progress, job, stopping, heartbeat, guard, executors)
                 except RunAgainError as again:
-                    _log(f"watermark: {again}")
+                    _log(str(again))
                     sink.forget_failure()
                 else:
                     break
     finally:
         if heartbeat.lost is None:  # else leave at once: a batch may be at work, and its end changes nothing
             spark.stop()
+
+
+def _landed(progress: ProgressLog, relay: AlertRelay | None, batch: MicroBatch, landed: Landed) -> None:
+    progress.landed(batch, landed)
+    if relay is not None and landed.alerts:
+        relay.wake()
 
 
 def _skew(job: DetectorJob) -> Skew:
@@ -154,8 +191,9 @@ def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - the detector's log file
 
 
-def _start(spark: SparkSession, job: DetectorJob, sink: Sink, held_back_seconds: int) -> StreamingQuery:
-    rules = parse_rules(job.rules_document)
+def _start(
+    spark: SparkSession, job: DetectorJob, rules: RuleSet, sink: Sink, held_back_seconds: int
+) -> StreamingQuery:
     writer = landing_rows(read_topic(spark, job), job, rules, held_back_seconds).writeStream
     if job.redo_batches:
         writer = writer.trigger(once=True)

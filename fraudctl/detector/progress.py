@@ -32,6 +32,8 @@ class ProgressLog:
             "batch_id": batch.batch_id,
             "replayed": landed.replayed,
             "windows": landed.windows,
+            "alerts": landed.alerts,
+            "rule_set": batch.rule_set,
             "fates": fates,
             "watermark_ms": batch.watermark_ms,
             "held_back_seconds": self._held_back_seconds,

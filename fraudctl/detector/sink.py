@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pyspark.sql import DataFrame, Row
 
 from fraudctl import failpoints
-from fraudctl.database.landing import DeadLetter, Landed, Landing, MicroBatch, WindowRow
+from fraudctl.database.landing import Alert, DeadLetter, Landed, Landing, MicroBatch, WindowRow
 from fraudctl.detector.checkpoint import Checkpoint
+from fraudctl.detector.rules_in_force import RulesInForce
 from fraudctl.detector.skew import Skew
 from fraudctl.detector.transforms import WINDOW, summarise
 
@@ -26,6 +27,7 @@ class Sink:
     `skew` looks at every batch and may have it run again; where it is None (a batch that was finished before
     is run again with its own watermark) nothing does.
     `same_source` is asked after a batch was read and before it lands, and raises if the topic is another one.
+    `rules` are those that the query was made with, and may have the batch run again with others.
     `failure` keeps the first exception, because Spark hands it on only as text.
     """
 
@@ -37,6 +39,7 @@ class Sink:
         same_source: Callable[[], None],
         whole: int,
         skew: Skew | None = None,
+        rules: RulesInForce | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._landing = landing
@@ -44,6 +47,7 @@ class Sink:
         self._same_source = same_source
         self._whole = whole
         self._skew = skew
+        self._rules = rules
         self.stopping = threading.Event()
         self.idle = threading.Event()
         self.idle.set()
@@ -55,6 +59,8 @@ class Sink:
             if self.stopping.is_set():
                 raise StopRequestedError
             failpoints.reach("before_batch")
+            if self._rules is not None:
+                self._rules.check(self._checkpoint.query_id(), batch_id)
             # Consume everything first: returning without it would leave state stores uncommitted.
             rows = summarise(frame, self._whole).collect()
             failpoints.reach("batch_consumed")
@@ -79,6 +85,7 @@ class Sink:
         planned = self._checkpoint.planned(batch_id)
         fates: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         windows, letters = [], []
+        alerts: dict[str, Alert] = {}
         arrivals: list[int] = []
         for row in rows:
             if row["kind"] == WINDOW:
@@ -96,6 +103,8 @@ class Sink:
                 continue
             fates[row["partition"]][row["reason"] or ADMITTED] += row["count"]
             arrivals += (row["arrival_us"], row["newest_arrival_us"])
+            if row["digest"]:
+                _keep_first(alerts, _alert(row))
             if row["reason"]:
                 letters.append(
                     DeadLetter(
@@ -117,7 +126,20 @@ class Sink:
             dead_letters=tuple(letters),
             planned_ms=planned.planned_ms,
             arrivals_us=(min(arrivals), max(arrivals)) if arrivals else None,
+            alerts=tuple(alerts.values()),
+            rule_set=self._rules.now.digest if self._rules else None,
         )
+
+
+def _alert(row: Row) -> Alert:
+    return Alert(**{name: row[name] for name in Alert.__dataclass_fields__})
+
+
+def _keep_first(alerts: dict[str, Alert], alert: Alert) -> None:
+    """Copies in other partitions differ in nothing but their arrival."""
+    known = alerts.get(alert.digest)
+    if known is None or alert.arrival_us < known.arrival_us:
+        alerts[alert.digest] = alert
 
 
 def _newest_arrivals(rows: list[Row]) -> dict[int, int]:

@@ -13,14 +13,12 @@ as the producers' clocks allow.
 
 from collections.abc import Callable, Mapping
 
+from fraudctl.detector.run_again import RunAgainError
+
 _MINUTE_MS = 60_000
 
 # Partition → arrival in ms of the record at this offset or the first one behind it; None: there is none yet.
 NextArrivals = Callable[[Mapping[int, int]], Mapping[int, int | None]]
-
-
-class RunAgainError(Exception):
-    """The batch is to be run again, by a query with another watermark delay."""
 
 
 class Skew:
@@ -64,12 +62,14 @@ class Skew:
             # Twice as much as is needed now, so that a growing distance asks for few changes.
             self.held_back_ms = -(-2 * distance // _MINUTE_MS) * _MINUTE_MS
             raise RunAgainError(
-                f"the partitions are {_minutes(distance)} apart: the watermark is held back by "
+                f"watermark: the partitions are {_minutes(distance)} apart: the watermark is held back by "
                 f"{_minutes(self.held_back_ms)} until they are level"
             )
         if self.held_back_ms and distance < self._slack_ms // 2:
             self.held_back_ms = 0
-            raise RunAgainError("the partitions are level: the watermark is not held back any longer")
+            raise RunAgainError(
+                "watermark: the partitions are level: the watermark is not held back any longer"
+            )
 
     def _ask(self, newest_ms: int, brought: Mapping[int, int], ends: Mapping[int, int]) -> None:
         """Have the broker say what is unread where the last arrival that was read is too old to tell."""

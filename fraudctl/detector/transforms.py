@@ -3,6 +3,9 @@
 `landing_rows` is what one micro-batch brings to the sink: the windows that changed, and for every record
 read either its place among the admitted (counted per partition) or its rejection. Both travel in one
 query, told apart by `kind`, so that one checkpoint, one batch and one transaction cover them.
+
+A record that raises an alert carries it on its intake row, which sees every record without any state. So
+alerts are a function of the records and the rules alone; of copies the sink and the database keep one.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -16,6 +19,16 @@ from fraudctl.events import schema
 from fraudctl.rules.model import RuleSet
 
 WINDOW, INTAKE = "window", "intake"
+_ALERT_FIELDS = (
+    "transaction_id",
+    "card_id",
+    "merchant_id",
+    "category",
+    "amount_minor",
+    "currency",
+    "country",
+    "channel",
+)
 
 # Thirteen digits or more, alone or with single blanks or hyphens between them, may be a card's number. Each
 # match is one digit to hide: the seventh of such a run together with the six before it, which stay, or the
@@ -50,6 +63,17 @@ _LANDING_COLUMNS = {
     "arrival_us": "bigint",
     "payload": "binary",
     "payload_bytes": "bigint",
+    # Only of records that raise an alert, as is `category` and `amount_minor` of an intake row.
+    "digest": "string",
+    "transaction_id": "string",
+    "card_id": "string",
+    "merchant_id": "string",
+    "event_time_us": "bigint",
+    "currency": "string",
+    "country": "string",
+    "channel": "string",
+    "score": "int",
+    "rules": "string",
 }
 
 
@@ -65,7 +89,7 @@ def landing_rows(
     admitted = checked.where(F.col("reason").isNull())
     delay = lateness.watermark_delay_seconds + held_back_seconds
     judged = deduplicate(admitted, delay).withColumn("flagged", verdict(rules).flagged)
-    return windows(judged, job.windows).unionByName(intake(checked, job.dead_letters.payload_bytes))
+    return windows(judged, job.windows).unionByName(intake(checked, job.dead_letters.payload_bytes, rules))
 
 
 def deduplicate(admitted: DataFrame, delay_seconds: int) -> DataFrame:
@@ -75,15 +99,18 @@ def deduplicate(admitted: DataFrame, delay_seconds: int) -> DataFrame:
     then of no consequence, while two different payloads under one id both count, and are reported as a
     conflict by the recount.
     """
-    fields = [F.unix_micros(name) if name == "event_time" else F.col(name) for name in schema.FIELDS]
-    digest = F.unhex(F.sha2(F.concat_ws("\u001f", *fields), 256))
+    key = F.unhex(_digest()).alias("digest")
     return (
-        admitted.select(
-            "event_time", "category", "amount_minor", "country", "channel", digest.alias("digest")
-        )
+        admitted.select("event_time", "category", "amount_minor", "country", "channel", key)
         .withWatermark("event_time", f"{delay_seconds} seconds")
         .dropDuplicatesWithinWatermark(["digest"])
     )
+
+
+def _digest() -> Column:
+    """What names a transaction, as fraudctl/events/schema.py defines it."""
+    fields = [F.unix_micros(name) if name == "event_time" else F.col(name) for name in schema.FIELDS]
+    return F.sha2(F.concat_ws("\u001f", *fields), 256)
 
 
 def windows(judged: DataFrame, settings: WindowsSettings) -> DataFrame:
@@ -109,11 +136,22 @@ def windows(judged: DataFrame, settings: WindowsSettings) -> DataFrame:
     )
 
 
-def intake(checked: DataFrame, payload_bytes: int) -> DataFrame:
-    """One row a record: its partition and arrival; of a rejected one also offset, reason and first bytes."""
+def intake(checked: DataFrame, payload_bytes: int, rules: RuleSet) -> DataFrame:
+    """One row a record: its partition and arrival; of a rejected one also offset, reason and first bytes.
+
+    One that raises an alert has all of the alert's columns, any other one none of them.
+    """
     rejected = F.col("reason").isNotNull()
     value = F.coalesce("value", F.lit(b""))
     masked = mask_card_numbers(F.substring(value, 1, payload_bytes + _BEYOND_BYTES))
+    judged = verdict(rules)
+    raised = {name: F.col(name) for name in _ALERT_FIELDS} | {
+        "digest": _digest(),
+        "event_time_us": F.unix_micros("event_time"),
+        "score": judged.score,
+        "rules": judged.rules,
+    }
+    alerting = ~rejected & judged.alert
     return _landing(
         checked,
         kind=F.lit(INTAKE),
@@ -124,6 +162,7 @@ def intake(checked: DataFrame, payload_bytes: int) -> DataFrame:
         arrival_us=F.unix_micros("arrival"),
         payload=F.when(rejected, F.substring(masked, 1, payload_bytes)),
         payload_bytes=F.when(rejected, F.length(value)),
+        **{name: F.when(alerting, column) for name, column in raised.items()},
     )
 
 
@@ -145,6 +184,8 @@ def whole_payloads(job: DetectorJob) -> int:
 
 def summarise(batch: DataFrame, whole: int) -> DataFrame:
     """A micro-batch with its admitted records added up per partition; everything else row by row.
+
+    Copies that raise the same alert are added up as well.
 
     Of several records `arrival_us` is the oldest arrival, and `newest_arrival_us` the newest.
     Beyond the first `whole` rows of each partition payloads are cut short.

@@ -9,6 +9,10 @@ strict JSON object (duplicate keys, trailing text, NaN, lone surrogates and comm
 does not have exactly the fields below with exactly these JSON types. An integer is a JSON number
 without fraction or exponent that fits in 64 bits. After that the first field, in the order below,
 whose value is out of bounds gives the reason `invalid_<field>`.
+
+What names a transaction, beyond the id that its producer gave it, is its digest: SHA-256 as hex over all
+fields in the order below, each as text, joined by U+001F; integers in decimal, `event_time` as microseconds
+since 1970.
 """
 
 from typing import Literal

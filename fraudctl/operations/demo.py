@@ -141,7 +141,7 @@ def _show(
             raise KeyboardInterrupt  # half a day has nothing to show; everything is taken down all the same
         produced = stream.result()
         views.step(Progress("verify", "begun", "recounting the log independently"))
-        verification = verify(VerifyRequest(endpoints, settings, request.rules_document))
+        verification = verify(VerifyRequest(endpoints, settings))
         slices = tuple(reader.slices(settings.windows.length_minutes))
     return DemoResult(
         seed=seed,

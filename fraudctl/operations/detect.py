@@ -73,6 +73,8 @@ class Batch:
     batch_id: int
     replayed: bool
     windows: int
+    alerts: int
+    rule_set: str | None
     fates: dict[str, int]
     duplicates: int
     dropped_by_watermark: int
@@ -101,6 +103,8 @@ class Detected:
     duplicates: int
     dropped_by_watermark: int
     windows_written: int
+    alerts: int
+    rule_sets: tuple[str, ...]  # versions of the rules that judged, in the order in which they did
     trigger_ms: dict[str, float]
     query_id: str
     epoch: int
@@ -398,6 +402,8 @@ def _summary(seen: _Seen, log: Path) -> Detected:
         duplicates=sum(batch.duplicates for batch in seen.batches),
         dropped_by_watermark=sum(batch.dropped_by_watermark for batch in seen.batches),
         windows_written=sum(batch.windows for batch in seen.batches),
+        alerts=sum(batch.alerts for batch in seen.batches),
+        rule_sets=tuple(dict.fromkeys(batch.rule_set for batch in seen.batches if batch.rule_set)),
         trigger_ms=(
             {
                 "first": times[0],

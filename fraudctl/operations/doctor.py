@@ -145,7 +145,6 @@ def _compare(
             events=settings.events,
             windows=settings.windows,
             lateness=settings.lateness,
-            rules_document=request.rules_document,
         ),
     )
     seconds = settings.timeouts.connect_seconds

@@ -10,16 +10,16 @@ from fraudctl import failpoints
 from fraudctl.broker import topics
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import Endpoints
-from fraudctl.config.job import DetectorJob
-from fraudctl.config.lane import Lane
+from fraudctl.config.job import AlertsOut, DetectorJob
+from fraudctl.config.lane import LIVE, Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.database import continuation
+from fraudctl.database import continuation, rule_sets
 from fraudctl.operations.place_detector import Place, Where, place_detector, seen_from
-from fraudctl.rules.model import parse_rules
+from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime import checkpoint_folder
 from fraudctl.runtime.files import make_folder
-from fraudctl.runtime.progress import Observe
+from fraudctl.runtime.progress import Observe, Progress
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def plan_detector(
         connect_seconds=settings.timeouts.connect_seconds,
         settled=settled,
     )
+    if lane == LIVE:
+        _tell_rules(settings, endpoints, parse_rules(rules_document), observe)
     job = job.model_copy(update={"ledger_end": landed.batch_id if landed else None})
     where = Where(settings, paths, lane, environ, deadline, observe)
     place = place_detector(where, job, endpoints)
@@ -120,7 +122,8 @@ def _job(
         dead_letters=settings.dead_letters,
         spark=settings.spark,
         landing=settings.landing,
-        rules_document=rules_document,
+        rules_document=dict(rules_document),
+        alerts=_alerts(settings) if lane == LIVE else None,
         checkpoint=lane.checkpoint(paths),
         progress_file=lane.file(paths, "progress.jsonl"),
         outcome_file=lane.file(paths, "outcome.json"),
@@ -131,6 +134,24 @@ def _job(
         ending_offsets=lane.ending_offsets,
         redo_batches=lane.redo_batches,
     )
+
+
+def _tell_rules(settings: Settings, endpoints: Endpoints, given: RuleSet, observe: Observe) -> None:
+    """The rules of the settings are only what a new pipeline begins with: say so if others are in force."""
+    stored = rule_sets.active(endpoints.postgres, connect_seconds=settings.timeouts.connect_seconds)
+    if stored is not None and stored.digest != given.digest:
+        text = (
+            f"{stored.digest[:12]} is in force, not {given.digest[:12]} of {settings.rules.file}; "
+            f"`fraudctl rules apply {settings.rules.file}` would change that"
+        )
+        observe(Progress("rules", "note", text))
+
+
+def _alerts(settings: Settings) -> AlertsOut:
+    kafka = settings.kafka.model_copy(
+        update={"topic": settings.kafka.alerts_topic, "timestamp_type": "LogAppendTime"}
+    )
+    return AlertsOut(kafka=kafka, producer=settings.producer)
 
 
 def write_job(plan: DetectorPlan) -> None:

@@ -6,6 +6,8 @@ place of the live ones, in one transaction.
 """
 
 import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +20,7 @@ from fraudctl.database.snapshot import Snapshot, read_snapshot
 from fraudctl.errors import RefusedError
 from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, run
 from fraudctl.operations.replay_span import Arrivals, Held, LogSpan, Range, arrivals, log_span, widened
+from fraudctl.recount.alerts import Alert
 from fraudctl.recount.compare import WindowDifference, compare_windows
 from fraudctl.recount.instants import instant_text
 from fraudctl.recount.ledger import Ledger
@@ -40,6 +43,23 @@ class RangeRequest:
 
 
 @dataclass(frozen=True)
+class AlertChange:
+    """Alerts of transactions in the range: those that the replay raises and the detector did not, and so on.
+
+    Counted for all, by category, and by each rule that matched; `won` and `lost` name the transactions.
+    """
+
+    live: int
+    replayed: int
+    won: tuple[str, ...]
+    lost: tuple[str, ...]
+    won_by_category: dict[str, int]
+    lost_by_category: dict[str, int]
+    won_by_rule: dict[str, int]
+    lost_by_rule: dict[str, int]
+
+
+@dataclass(frozen=True)
 class RangeReplay:
     """In each difference `expected` is the replay's value, and `stored` the one that had landed.
 
@@ -56,6 +76,7 @@ class RangeReplay:
     differences: tuple[WindowDifference, ...]
     flagged_live: int
     flagged_replayed: int
+    alerts: AlertChange
     applied: bool
     rows_changed: int
     seconds: float
@@ -106,6 +127,7 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
         differences=tuple(compare_windows(replayed, live)),
         flagged_live=sum(totals.flagged_count for totals in live.values()),
         flagged_replayed=sum(totals.flagged_count for totals in replayed.values()),
+        alerts=alert_change(_alerts_inside(before, span), _alerts_inside(after, span)),
         applied=request.apply,
         rows_changed=changed,
         seconds=round(time.monotonic() - began, 1),
@@ -141,15 +163,21 @@ def _refuse_other_settings(request: RangeRequest, landed: Snapshot) -> None:
         events=settings.events,
         windows=settings.windows,
         lateness=settings.lateness,
-        rules_document=request.replay.rules_document,
     )
     if {batch.fingerprint for batch in landed.batches} != {own}:
-        what = f"the rules of {request.rules} are" if request.rules else "the present settings are"
         raise RefusedError(
-            f"{what} not those that the windows were counted with: applying a part would mix the two",
+            "the present settings are not those of what has landed: applying a part would mix the two",
             detail="the ledger says which settings are in force; a recount would disagree with every row",
-            hint="look at the difference without --apply; to change everything, set rules.file and run "
-            "`fraudctl replay --rebuild --apply`",
+            hint="look at the difference without --apply; `fraudctl replay --rebuild --apply` changes all",
+        )
+    rules = parse_rules(request.replay.rules_document).digest
+    if {batch.rule_set for batch in landed.batches} != {rules}:
+        what = f"the rules of {request.rules} are" if request.rules else "the rules in force are"
+        raise RefusedError(
+            f"{what} not those that judged all landed batches: applying a part would mix the two",
+            detail="the ledger says which rules judged each batch; a recount would disagree with the windows",
+            hint="look at the difference without --apply; `fraudctl replay --rebuild --apply` judges all "
+            "anew, and `fraudctl rules apply` what is still to come",
         )
 
 
@@ -179,6 +207,34 @@ def _tell(views: Views, span: Range, part: LogSpan) -> None:
             f"{part.records:,} offsets to read",
         )
     )
+
+
+def _alerts_inside(landed: Snapshot, span: Range) -> dict[str, Alert]:
+    return {
+        digest: alert
+        for digest, alert in landed.alerts.items()
+        if span.begin_us <= alert.event_time_us < span.finish_us
+    }
+
+
+def alert_change(live: Mapping[str, Alert], replayed: Mapping[str, Alert]) -> AlertChange:
+    """What a replay would change, from the alerts of both by digest of the transaction."""
+    won = [alert for digest, alert in replayed.items() if digest not in live]
+    lost = [alert for digest, alert in live.items() if digest not in replayed]
+    return AlertChange(
+        live=len(live),
+        replayed=len(replayed),
+        won=tuple(sorted(alert.transaction_id for alert in won)),
+        lost=tuple(sorted(alert.transaction_id for alert in lost)),
+        won_by_category=_counted(alert.category for alert in won),
+        lost_by_category=_counted(alert.category for alert in lost),
+        won_by_rule=_counted(rule for alert in won for rule in alert.rules.split(",")),
+        lost_by_rule=_counted(rule for alert in lost for rule in alert.rules.split(",")),
+    )
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
 
 
 def _inside(windows: Windows, span: Range) -> Windows:

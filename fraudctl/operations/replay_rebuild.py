@@ -20,6 +20,7 @@ from fraudctl.operations.claim_lease import claim_lease
 from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, refuse_running, run, settle
 from fraudctl.operations.replay_range import refuse_foreign
 from fraudctl.operations.replay_span import from_the_beginning
+from fraudctl.recount.alerts import AlertDifference, compare_alerts
 from fraudctl.recount.compare import (
     DeadLetterDifference,
     WindowDifference,
@@ -29,6 +30,8 @@ from fraudctl.recount.compare import (
 from fraudctl.recount.ledger import Ledger
 from fraudctl.rules.model import parse_rules
 from fraudctl.runtime import whereabouts
+
+_OF_THE_BATCH = frozenset({"query_id", "batch_id", "arrival_us"})
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,16 @@ class Rebuild:
     window_differences: tuple[WindowDifference, ...]
     dead_letters_compared: int
     dead_letter_differences: tuple[DeadLetterDifference, ...]
+    alerts_compared: int
+    alert_differences: tuple[AlertDifference, ...]
     applied: bool
     resumed: bool
     seconds: float
 
     @property
     def differences(self) -> int:
-        return len(self.window_differences) + len(self.dead_letter_differences)
+        named = (self.window_differences, self.dead_letter_differences, self.alert_differences)
+        return sum(map(len, named))
 
 
 def rebuild(request: RebuildRequest, *, stop: StopFlag, views: Views) -> Rebuild:
@@ -70,12 +76,12 @@ def rebuild(request: RebuildRequest, *, stop: StopFlag, views: Views) -> Rebuild
     """
     began = time.monotonic()
     replay = request.replay
-    parse_rules(replay.rules_document)
+    rules = parse_rules(replay.rules_document)
     if request.apply:
         refuse_running(replay.paths, "a rebuild cannot take its place meanwhile")
     with alone(replay, views) as mended:
         if mended and request.apply:
-            return Rebuild(0, 0, 0, (), 0, (), True, True, round(time.monotonic() - began, 1))
+            return Rebuild(0, 0, 0, (), 0, (), 0, (), True, True, round(time.monotonic() - began, 1))
         if request.apply:
             _claim(replay, views)
         before = read_snapshot(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
@@ -88,7 +94,7 @@ def rebuild(request: RebuildRequest, *, stop: StopFlag, views: Views) -> Rebuild
         after = read_snapshot(endpoint_of(replay.endpoints.postgres), connect_seconds=replay.connect_seconds)
         if request.apply:
             refuse_running(replay.paths, "it was started while the rebuild ran")
-            shadow.replace_live(_holder())
+            shadow.replace_live(_holder(), rules.digest)
             settle(replay, views)
         shadow.drop()
         clear(replay.paths)
@@ -142,6 +148,9 @@ def _compared(before: Snapshot, after: Snapshot, applied: bool, seconds: float) 
         window_differences=tuple(compare_windows(after.metrics, before.metrics)),
         dead_letters_compared=len(before.dead_letters.keys() | after.dead_letters.keys()),
         dead_letter_differences=tuple(compare_dead_letters(after.reasons, before.reasons)),
+        alerts_compared=len(before.alerts.keys() | after.alerts.keys()),
+        # Other batches read the records, and of copies another one may come first: the alert is the same.
+        alert_differences=tuple(compare_alerts(after.alerts, before.alerts, ignoring=_OF_THE_BATCH)),
         applied=applied,
         resumed=False,
         seconds=seconds,

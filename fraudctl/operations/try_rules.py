@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class Trial:
     seconds: float
 
 
-def checked(settings: Settings, rules_document: dict[str, Any]) -> RuleSet:
+def checked(settings: Settings, rules_document: Mapping[str, Any]) -> RuleSet:
     """The rules, if they are valid and speak only of categories that there are.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +13,7 @@ from fraudctl.config.job import fingerprint
 from fraudctl.config.model import Settings
 from fraudctl.database.snapshot import Snapshot, read_snapshot
 from fraudctl.errors import RefusedError
+from fraudctl.recount.alerts import AlertDifference, compare_alerts, expected_alerts
 from fraudctl.recount.compare import (
     DeadLetterDifference,
     Place,
@@ -23,7 +24,7 @@ from fraudctl.recount.compare import (
 from fraudctl.recount.ledger import Batch, Ledger, LedgerFinding, Ranges, Tally
 from fraudctl.recount.letters import LetterCheck
 from fraudctl.recount.recount import ADMITTED_FATES, DROPPED_BY_ENGINE, Record, Recount, recount
-from fraudctl.rules.model import RuleSet, parse_rules
+from fraudctl.rules.model import RuleSet
 
 # A broker that is starting, or fetching from a slow disk, may be silent for a while.
 _SILENCE_SECONDS = 30.0
@@ -34,7 +35,6 @@ _OBSERVED_EVERY = 10_000
 class VerifyRequest:
     endpoints: Endpoints
     settings: Settings
-    rules_document: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,22 @@ class Verification:
     rows_stored: int
     rows_compared: int
     dead_letters_compared: int
+    alerts_compared: int
+    rule_sets: int  # versions of the rules that judged the batches
     # Places of letters not as long as dead_letters.payload_bytes says now; what was kept agrees.
     letters_cut_elsewhere: tuple[Place, ...]
     # Offsets of the log beyond the ledger when it was looked at; None without a ledger to measure from.
     not_landed: int | None
     window_differences: tuple[WindowDifference, ...]
     dead_letter_differences: tuple[DeadLetterDifference, ...]
+    alert_differences: tuple[AlertDifference, ...]
     ledger_findings: tuple[LedgerFinding, ...]
     seconds: float
 
     @property
     def differences(self) -> int:
-        return len(self.window_differences) + len(self.dead_letter_differences) + len(self.ledger_findings)
+        named = (self.window_differences, self.dead_letter_differences, self.alert_differences)
+        return sum(map(len, named)) + len(self.ledger_findings)
 
     @property
     def dropped_by_engine(self) -> int:
@@ -92,16 +96,16 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
     Raises:
         RefusedError: the question cannot be answered: nothing has landed, the log no longer holds the
             range, or topic or settings are not those of the ledger.
-        ConfigError: the rules are not valid, or the database refuses the login.
+        ConfigError: the database refuses the login.
         UnreachableError: broker or database does not answer.
     """
     began = time.monotonic()
-    rules = parse_rules(request.rules_document)
     connect_seconds = request.settings.timeouts.connect_seconds
     snapshot = read_snapshot(request.endpoints.postgres, connect_seconds=connect_seconds, tolerant=True)
     ledger = Ledger(snapshot.batches)
     # Batches without a single offset prove nothing either: agreement on nothing is no agreement.
-    if not (ledger.ranges or snapshot.metrics or snapshot.dead_letters or _flawed(snapshot)):
+    landed = snapshot.metrics or snapshot.dead_letters or snapshot.alerts
+    if not (ledger.ranges or landed or _flawed(snapshot)):
         raise RefusedError(
             "nothing has landed yet, so there is nothing to verify",
             hint="run `fraudctl produce` and `fraudctl detect` first",
@@ -114,7 +118,8 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
             request.settings.kafka.topic,
             timeout_seconds=connect_seconds,
         )
-    findings = [*ledger.contradictions(), *ledger.watermarks(), *ledger.strangers(held)]
+    rules, unknown = ledger.rule_sets(snapshot.rule_sets)
+    findings = [*ledger.contradictions(), *ledger.watermarks(), *ledger.strangers(held), *unknown]
     ranges = {partition: span for partition, span in ledger.ranges.items() if partition in held}
     tally = Tally(ledger, _observed(_log(request, ranges, findings), ranges, observe))
     letters = LetterCheck(
@@ -150,16 +155,15 @@ def _refuse_other_origin(request: VerifyRequest, batches: tuple[Batch, ...]) -> 
         hint="set kafka.topic to the topic that was read",
     )
     _refuse_unless(
-        "fingerprint of events, windows, lateness and rules",
+        "fingerprint of events, windows and lateness",
         {batch.fingerprint for batch in batches},
         fingerprint(
             topic=topic,
             events=settings.events,
             windows=settings.windows,
             lateness=settings.lateness,
-            rules_document=request.rules_document,
         ),
-        hint="verify with the settings and the rules that were in force during `fraudctl detect`",
+        hint="verify with the settings that were in force during `fraudctl detect`",
     )
     present = identity(
         request.endpoints.bootstrap_servers, topic, timeout_seconds=settings.timeouts.connect_seconds
@@ -214,7 +218,11 @@ def _observed(records: Iterable[Record], ranges: Ranges, observe: Observer) -> I
 
 
 def _recount(
-    settings: Settings, rules: RuleSet, records: Iterable[Record], ledger: Ledger, letters: LetterCheck
+    settings: Settings,
+    rules: Sequence[RuleSet],
+    records: Iterable[Record],
+    ledger: Ledger,
+    letters: LetterCheck,
 ) -> Recount:
     return recount(
         records,
@@ -223,6 +231,7 @@ def _recount(
         lateness=settings.lateness,
         rules=rules,
         watermark=ledger.watermark,
+        batch_of=ledger.place,
         on_refused=letters.refused,
     )
 
@@ -239,11 +248,13 @@ def _verification(
     windows = tuple(compare_windows(counted.windows, snapshot.metrics))
     rejects = {(topic, *place): reason for place, reason in counted.rejects.items()}
     letters = (*compare_dead_letters(rejects, snapshot.reasons), *letter_check.differences())
+    expected = expected_alerts(counted.raised, ledger.batches)
+    alerts = tuple(compare_alerts(expected, snapshot.alerts))
     fates: Counter[str] = Counter(dict.fromkeys(ADMITTED_FATES, 0))
     for own in counted.fates.values():
         fates.update(own)
     return Verification(
-        verdict="differences" if windows or letters or findings else "ok",
+        verdict="differences" if windows or letters or alerts or findings else "ok",
         topic=topic,
         cluster_id=newest.cluster_id if newest else "",
         topic_id=newest.topic_id if newest else "",
@@ -259,10 +270,13 @@ def _verification(
         rows_stored=len(snapshot.metrics),
         rows_compared=len(counted.windows.keys() | snapshot.metrics.keys()),
         dead_letters_compared=len(rejects.keys() | snapshot.dead_letters.keys()),
+        alerts_compared=len(expected.keys() | snapshot.alerts.keys()),
+        rule_sets=len({batch.rule_set for batch in ledger.batches}),
         letters_cut_elsewhere=tuple(letter_check.cut_elsewhere),
         not_landed=None,
         window_differences=windows,
         dead_letter_differences=letters,
+        alert_differences=alerts,
         ledger_findings=tuple(findings),
         seconds=0.0,
     )

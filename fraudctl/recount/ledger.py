@@ -1,16 +1,20 @@
 """What the ledger claims: which part of the log each micro-batch read, and what came in with it."""
 
+import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from fraudctl.errors import ConfigError
 from fraudctl.recount.instants import INFINITY_US, instant_text
 from fraudctl.recount.recount import NO_WATERMARK, Record
 from fraudctl.recount.strict_json import read_object
+from fraudctl.rules.model import RuleSet, document_digest, parse_rules
 
 ADMITTED = "admitted"
+NO_RULES = RuleSet(rules=())
 Ranges = Mapping[int, tuple[int, int]]
 Intake = Mapping[int, Mapping[str, int]]
 _PARTITION_MAX = 2**31 - 1
@@ -42,6 +46,7 @@ class Batch:
     fingerprint: str
     replays: int
     flaws: tuple[Flaw, ...] = ()
+    rule_set: str | None = None
 
     @property
     def name(self) -> str:
@@ -52,7 +57,7 @@ class Batch:
 class LedgerFinding:
     """One thing in the ledger that cannot be right, or that the log does not confirm."""
 
-    kind: Literal["batch", "range", "gap", "overlap", "intake", "log", "offsets", "watermark"]
+    kind: Literal["batch", "range", "gap", "overlap", "intake", "log", "offsets", "watermark", "rules"]
     query_id: str
     batch_id: int | None
     partition: int | None
@@ -100,9 +105,29 @@ class Ledger:
 
     def watermark(self, partition: int, offset: int) -> int:
         """Up to which instant events were dropped when this place of the log was read."""
-        return self._late_before[self._reader(partition, offset)]
+        return self._late_before[self.place(partition, offset)]
 
-    def _reader(self, partition: int, offset: int) -> int:
+    def rule_sets(self, known: Mapping[str, str]) -> tuple[list[RuleSet], list[LedgerFinding]]:
+        """The rules that judged each batch, in the order of `batches`, and where these cannot be told.
+
+        Args:
+            known: the stored documents, as JSON, by their digest.
+        """
+        sets: dict[str | None, RuleSet | str] = {}
+        chosen: list[RuleSet] = []
+        findings: list[LedgerFinding] = []
+        for batch in self.batches:
+            if batch.rule_set not in sets:
+                sets[batch.rule_set] = _rules_of(batch.rule_set, known)
+            found = sets[batch.rule_set]
+            if isinstance(found, str):
+                findings.append(_finding("rules", batch, None, "the rules that judged the batch", found))
+                found = NO_RULES
+            chosen.append(found)
+        return chosen, findings
+
+    def place(self, partition: int, offset: int) -> int:
+        """Which of `batches` read this place of the log."""
         return self._readers[partition][bisect_right(self._starts[partition], offset) - 1]
 
     def contradictions(self) -> Iterator[LedgerFinding]:
@@ -164,7 +189,7 @@ class Tally:
         self._read: Counter[tuple[int, int]] = Counter()
 
     def __iter__(self) -> Iterator[Record]:
-        read, reader = self._read, self._ledger._reader
+        read, reader = self._read, self._ledger.place
         for record in self._records:
             read[reader(record[0], record[1]), record[0]] += 1
             yield record
@@ -173,7 +198,7 @@ class Tally:
         """Where the ledger's intake is not what the log gives."""
         refused: dict[tuple[int, int], Counter[str]] = {}
         for (partition, offset), reason in rejects.items():
-            place = self._ledger._reader(partition, offset)
+            place = self._ledger.place(partition, offset)
             refused.setdefault((place, partition), Counter())[reason] += 1
         for place, batch in enumerate(self._ledger.batches):
             for partition in sorted(batch.offsets.keys() | batch.intake.keys()):
@@ -184,8 +209,24 @@ class Tally:
                     yield _finding("intake", batch, partition, _amounts(expected), _amounts(stored))
 
 
+def _rules_of(digest: str | None, known: Mapping[str, str]) -> RuleSet | str:
+    """The rules that a batch names, or what is wrong with them."""
+    if digest is None:
+        return "none"
+    document = known.get(digest)
+    if document is None:
+        return f"{_shown(digest)}, of which there is no document"
+    plain = json.loads(document)
+    if not isinstance(plain, dict) or document_digest(plain) != digest:
+        return f"{_shown(digest)}, whose document is another one"
+    try:
+        return parse_rules(plain)
+    except ConfigError as error:
+        return f"{_shown(digest)}, which this version cannot read: {error.detail}"
+
+
 def _finding(
-    kind: Literal["batch", "range", "gap", "overlap", "intake", "offsets", "watermark"],
+    kind: Literal["batch", "range", "gap", "overlap", "intake", "offsets", "watermark", "rules"],
     batch: Batch,
     partition: int | None,
     expected: str,

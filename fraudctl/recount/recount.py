@@ -5,14 +5,15 @@ model and the settings.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from fraudctl.config.model import EventsSettings, LatenessSettings, WindowsSettings
 from fraudctl.events.schema import FUTURE, LATE
-from fraudctl.recount.judgement import judge
+from fraudctl.recount.judgement import Judge, judge
 from fraudctl.recount.parse import Rejected, Transaction, parser
+from fraudctl.recount.raised import AlertBook, Raised
 from fraudctl.recount.windows import Totals, WindowKey, WindowSums
 from fraudctl.rules.model import RuleSet
 
@@ -24,6 +25,8 @@ ADMITTED_FATES = (COUNTED, DUPLICATE, DROPPED_BY_ENGINE)
 # Whoever asks for a watermark gives the place of an admitted event in the log: (partition, offset).
 Watermark = Callable[[int, int], int]
 NO_WATERMARK = -(2**63)
+# By the same place of the log: the number of the batch that read it.
+BatchOf = Callable[[int, int], int]
 # One record of the log: partition, offset, arrival in milliseconds since 1970, value.
 Record = tuple[int, int, int, bytes | None]
 # Called with each refused record, for whoever needs more of it than its reason.
@@ -38,6 +41,8 @@ class Recount:
     rejects: dict[tuple[int, int], str]
     # Transaction ids that came with more than one payload; each of the payloads is counted once.
     conflicts: tuple[str, ...]
+    # By digest of the transaction.
+    raised: dict[str, Raised]
 
     @property
     def read(self) -> int:
@@ -54,17 +59,21 @@ def recount(
     events: EventsSettings,
     windows: WindowsSettings,
     lateness: LatenessSettings,
-    rules: RuleSet,
+    rules: RuleSet | Sequence[RuleSet],
     watermark: Watermark = lambda _partition, _offset: NO_WATERMARK,
+    batch_of: BatchOf = lambda _partition, _offset: 0,
     on_refused: OnRefused = lambda _partition, _offset, _arrival_ms, _value: None,
 ) -> Recount:
     """Parse, admit, deduplicate, judge and sum every record.
 
-    `watermark` gives the instant (in microseconds) up to which the engine dropped events when it read that
-    place of the log; the default is an engine that never drops any.
+    Args:
+        rules: one set for all, or one for each batch, in the order in which the batches were landed.
+        watermark: the instant (in microseconds) up to which the engine dropped events when it read that
+            place of the log; the default is an engine that never drops any.
+        batch_of: which batch read that place of the log; the default is one batch for all.
     """
-    parse, verdict = parser(events), judge(rules)
-    sums, seen = WindowSums(windows), _Seen()
+    parse, judges = parser(events), _judges(rules)
+    sums, seen, alerts = WindowSums(windows), _Seen(), AlertBook()
     fates: dict[int, Counter[str]] = {}
     rejects: dict[tuple[int, int], str] = {}
     read: Counter[int] = Counter()
@@ -74,18 +83,39 @@ def recount(
         if isinstance(result, Rejected):
             fate = rejects[partition, offset] = result.reason
             on_refused(partition, offset, arrival_ms, value)
-        elif seen.before(result):
-            fate = DUPLICATE
-        elif result.event_us <= watermark(partition, offset):
-            fate = DROPPED_BY_ENGINE
         else:
-            fate = COUNTED
-            seen.remember(result)
-            sums.add(result, flagged=verdict(result).flagged)
+            place = batch_of(partition, offset)
+            verdict = judges[place](result)
+            alerts.judged(result, verdict, place, arrival_ms)
+            dropped = result.event_us <= watermark(partition, offset)
+            counted_by = seen.counted_by(result)
+            if counted_by is None:
+                fate = DROPPED_BY_ENGINE if dropped else COUNTED
+                if not dropped:
+                    seen.remember(result, place)
+                    sums.add(result, flagged=verdict.flagged)
+            else:
+                fate = DUPLICATE
+                if place < counted_by and not dropped:
+                    # The log is not read in the order of the batches: it was this copy that was counted.
+                    seen.remember(result, place)
+                    before = judges[counted_by](result)
+                    sums.judge_again(result, before=before.flagged, now=verdict.flagged)
         fates.setdefault(partition, Counter())[fate] += 1
     assert read == Counter({partition: own.total() for partition, own in fates.items()})
     assert len(rejects) == sum(own[fate] for own in fates.values() for fate in own.keys() - {*ADMITTED_FATES})
-    return Recount(sums.totals(), fates, rejects, seen.conflicts())
+    return Recount(sums.totals(), fates, rejects, seen.conflicts(), alerts.raised())
+
+
+def _judges(rules: RuleSet | Sequence[RuleSet]) -> Sequence[Judge]:
+    """One judge for each batch; batches that share their rules share it."""
+    if isinstance(rules, RuleSet):
+        return [judge(rules)]
+    made: dict[str, Judge] = {}
+    digests = {id(one): one.digest for one in rules}
+    for one in rules:
+        made.setdefault(digests[id(one)], judge(one))
+    return [made[digests[id(one)]] for one in rules]
 
 
 def admit(
@@ -103,22 +133,24 @@ def admit(
 
 
 class _Seen:
-    """Which transactions were counted: 16 bytes for each payload and 16 for each id, however long."""
+    """Which transactions were counted, and by which batch: 16 bytes for each payload and each id."""
 
     def __init__(self) -> None:
-        self._payloads: set[bytes] = set()
+        self._payloads: dict[bytes, int] = {}
         self._ids: set[bytes] = set()
         self._conflicts: set[str] = set()
 
-    def before(self, transaction: Transaction) -> bool:
-        return payload_digest(transaction) in self._payloads
+    def counted_by(self, transaction: Transaction) -> int | None:
+        return self._payloads.get(payload_digest(transaction))
 
-    def remember(self, transaction: Transaction) -> None:
-        self._payloads.add(payload_digest(transaction))
-        own = _digest(transaction.transaction_id)
-        if own in self._ids:
-            self._conflicts.add(transaction.transaction_id)
-        self._ids.add(own)
+    def remember(self, transaction: Transaction, place: int) -> None:
+        payload = payload_digest(transaction)
+        if payload not in self._payloads:
+            own = _digest(transaction.transaction_id)
+            if own in self._ids:
+                self._conflicts.add(transaction.transaction_id)
+            self._ids.add(own)
+        self._payloads[payload] = place
 
     def conflicts(self) -> tuple[str, ...]:
         return tuple(sorted(self._conflicts))

@@ -41,6 +41,16 @@ class WindowSums:
             sums[1] += 1
             sums[3] += transaction.amount_minor
 
+    def judge_again(self, transaction: Transaction, *, before: bool, now: bool) -> None:
+        """Take back what was said of a transaction that was added: whether it is flagged."""
+        if before == now:
+            return
+        slide = transaction.event_us - transaction.event_us % self._slide_us
+        sums = self._slides[slide, transaction.category]
+        sign = 1 if now else -1
+        sums[1] += sign
+        sums[3] += sign * transaction.amount_minor
+
     def totals(self) -> dict[WindowKey, Totals]:
         """Every window that holds at least one transaction, in order."""
         windows: dict[WindowKey, list[int]] = {}

@@ -37,7 +37,7 @@ def test_statement_prepares(stack: Stack, file: Path) -> None:
     with psycopg.connect(stack.postgres, options="-c search_path=fraud") as connection:
         if "fraud_shadow." in text:  # made anew for each replay, from the live tables
             connection.execute("CREATE SCHEMA fraud_shadow")
-            for table in ("fraud_metrics", "dead_letters"):
+            for table in ("fraud_metrics", "dead_letters", "fraud_alerts", "rule_sets"):
                 connection.execute(f"CREATE TABLE fraud_shadow.{table} (LIKE {table})")
         if uncommented(text).startswith("COPY"):
             with connection.cursor() as cursor, cursor.copy(text):

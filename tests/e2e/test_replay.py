@@ -128,6 +128,8 @@ def test_other_rules_are_shown_and_not_mixed_in(landed: Stack) -> None:
     rules.write_text(STRICT, encoding="utf-8")
     found = replay(landed, *middle(), "--rules", str(rules), code=1)
     assert found["flagged_replayed"] > found["flagged_live"]
+    assert found["alerts"]["replayed"] == len(found["alerts"]["won"]) == 0, "the strict rule only flags"
+    assert found["alerts"]["live"] == len(found["alerts"]["lost"])
     assert {row["kind"] for row in found["differences"]} == {"differs"}
     assert all(
         row["expected"]["flagged_count"] == row["expected"]["count"] == row["stored"]["count"]

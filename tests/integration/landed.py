@@ -3,6 +3,7 @@
 The rows come from the golden cases, which were written by hand; nothing of the recount is used here.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,9 @@ from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.job import fingerprint
 from fraudctl.config.load import load
 from fraudctl.config.model import Settings
-from fraudctl.config.rules_file import read_rules_document
 from fraudctl.database.migrations import migrate
 from fraudctl.operations.verify import VerifyRequest
+from fraudctl.rules.model import parse_rules
 from tests.golden import WINDOWS, value_bytes
 from tests.integration.databases import open_session
 
@@ -36,6 +37,44 @@ BATCHES: list[tuple[int, dict[str, list[int]], dict[str, dict[str, int]]]] = [
     ),
     (1, {"0": [3, 6], "1": [1, 1]}, {"0": {"admitted": 3}}),
     (2, {"0": [6, 9], "1": [1, 1]}, {"0": {"admitted": 3}, "1": {}}),
+]
+
+# Each batch has rules of its own; the conditions are those of configs/rules.yaml.
+RULES = [
+    parse_rules(
+        {
+            "rules": [
+                {
+                    "id": "high-amount",
+                    "reason": "dear",
+                    "when": {"amount_over": {"Retail": 60000, "Food": 15000, "Electronics": 250000}},
+                },
+                {
+                    "id": "odd-hours",
+                    "reason": "at night",
+                    "action": "alert",
+                    "weight": weight,
+                    "when": {"hours_utc": [1, 5], "amount_over": 20000},
+                },
+            ]
+        }
+    )
+    for weight in (10, 20, 30)
+]
+# Batch, event time, arrival in seconds, and the fields as the digest takes them: times as microseconds.
+ALERTS = [
+    (
+        1,
+        "2026-03-10 01:00Z",
+        1_773_104_400,
+        ("1", "b", "1773104400000000", "c-1", "m-1", "Retail", "20002", "EUR", "DE", "pos"),
+    ),
+    (
+        2,
+        "2026-03-10 04:59:59.999999Z",
+        1_773_118_800,
+        ("1", "d", "1773118799999999", "c-1", "m-1", "Retail", "20004", "EUR", "DE", "pos"),
+    ),
 ]
 
 
@@ -90,7 +129,6 @@ def remove_topic(endpoints: Endpoints, topic: str) -> None:
 
 def land(endpoints: Endpoints, settings: Settings) -> Landed:
     """Fill the (empty) database of `endpoints` with what a detector lands for LOG."""
-    document = read_rules_document(settings.rules.file)
     topic = settings.kafka.topic
     origin = identity(endpoints.bootstrap_servers, topic, timeout_seconds=20.0)
     mark = fingerprint(
@@ -98,15 +136,14 @@ def land(endpoints: Endpoints, settings: Settings) -> Landed:
         events=settings.events,
         windows=settings.windows,
         lateness=settings.lateness,
-        rules_document=document,
     )
     migrate(endpoints.postgres, connect_seconds=5.0, lock_wait_seconds=20.0)
     with open_session(endpoints.postgres) as session, session.transaction():
         for batch_id, offsets, intake in BATCHES:
             session.execute(
                 "INSERT INTO fraud.batch_ledger (query_id, batch_id, epoch, cluster_id, topic, topic_id,"
-                " offsets, intake, watermark, rows, digest, fingerprint)"
-                " VALUES (%s, %s, 1, %s, %s, %s, %s, %s, '1970-01-01Z', 0, '', %s)",
+                " offsets, intake, watermark, rows, digest, fingerprint, rule_set)"
+                " VALUES (%s, %s, 1, %s, %s, %s, %s, %s, '1970-01-01Z', 0, '', %s, %s)",
                 (
                     QUERY,
                     batch_id,
@@ -116,6 +153,7 @@ def land(endpoints: Endpoints, settings: Settings) -> Landed:
                     json.dumps(offsets),
                     json.dumps(intake),
                     mark,
+                    RULES[batch_id].digest,
                 ),
             )
         session.cursor().executemany(
@@ -127,7 +165,29 @@ def land(endpoints: Endpoints, settings: Settings) -> Landed:
             "INSERT INTO fraud.dead_letters VALUES (%s, %s, %s, %s, to_timestamp(%s), %s, %s)",
             [(topic, *letter, *_kept(*letter[:2])) for letter in DEAD_LETTERS],
         )
-    return Landed(VerifyRequest(endpoints, settings, document))
+        session.cursor().executemany(
+            "INSERT INTO fraud.rule_sets VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [(rules.digest, json.dumps(rules.document)) for rules in RULES],
+        )
+        session.cursor().executemany(
+            "INSERT INTO fraud.fraud_alerts VALUES (%s, %s, 'c-1', 'm-1', %s, 'Retail', %s, 'EUR', 'DE',"
+            " 'pos', to_timestamp(%s), %s, %s, '{odd-hours}', %s, %s)",
+            [
+                (
+                    hashlib.sha256("\x1f".join(fields).encode()).hexdigest(),
+                    fields[1],
+                    time,
+                    int(fields[6]),
+                    arrival_seconds,
+                    RULES[batch_id].digest,
+                    RULES[batch_id].rules[1].weight,
+                    QUERY,
+                    batch_id,
+                )
+                for batch_id, time, arrival_seconds, fields in ALERTS
+            ],
+        )
+    return Landed(VerifyRequest(endpoints, settings))
 
 
 def _kept(partition: int, offset: int) -> tuple[int, bytes, int]:

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
+from tests.integration.landed import QUERY, RULES
+
 METRICS = "UPDATE fraud.fraud_metrics SET"
 FOOD = "WHERE window_start = '2026-03-10 11:55Z'"
 LEDGER = "UPDATE fraud.batch_ledger SET"
+ALERTS = "UPDATE fraud.fraud_alerts SET"
+B = "WHERE transaction_id = 'b'"
 COPY_ROW = """
 INSERT INTO fraud.batch_ledger
 SELECT query_id, 9, 2, cluster_id, topic, topic_id, offsets, intake, watermark, rows, digest, fingerprint
@@ -283,5 +287,83 @@ MUTANTS = [
         "dead letter of another topic",
         "UPDATE fraud.dead_letters SET topic = 'elsewhere' WHERE reason = 'late'",
         "extra    dead_letters elsewhere partition 1 offset 0: expected no row, stored late",
+    ),
+    Mutant(
+        "alert hidden",
+        f"DELETE FROM fraud.fraud_alerts {B}",
+        "missing  fraud_alerts b (5e7794080cef): expected an alert of odd-hours in batch 1, stored no row",
+    ),
+    Mutant(
+        "all alerts gone",
+        "DELETE FROM fraud.fraud_alerts",
+        "missing  fraud_alerts d (ded1174c0d42): expected an alert of odd-hours in batch 2, stored no row",
+    ),
+    Mutant(
+        "alert too many",
+        "INSERT INTO fraud.fraud_alerts SELECT repeat('0', 64), 'x', card_id, merchant_id, event_time,"
+        " category, amount_minor, currency, country, channel, arrival, rule_set, score, rules, query_id,"
+        " batch_id"
+        f" FROM fraud.fraud_alerts {B}",
+        "extra    fraud_alerts x (000000000000): expected no row, stored an alert",
+    ),
+    Mutant(
+        "alert of another transaction",
+        f"{ALERTS} digest = repeat('1', 64) {B}",
+        "extra    fraud_alerts b (111111111111): expected no row, stored an alert",
+    ),
+    *(
+        Mutant(
+            f"alert with another {column}: {stored}",
+            f"{ALERTS} {column} = {value} {B}",
+            f"differs  fraud_alerts b (5e7794080cef): {column} expected {expected}, stored {stored}",
+        )
+        for column, value, expected, stored in (
+            ("transaction_id", "'c'", "b", "c"),
+            ("card_id", "'c-2'", "c-1", "c-2"),
+            ("merchant_id", "'m-2'", "m-1", "m-2"),
+            ("category", "'Food'", "Retail", "Food"),
+            ("amount_minor", "20003", "20002", "20003"),
+            ("currency", "'USD'", "EUR", "USD"),
+            ("country", "'FR'", "DE", "FR"),
+            ("channel", "'web'", "pos", "web"),
+            ("score", "21", "20", "21"),
+            ("rules", "'{odd-hours,high-amount}'", "odd-hours", "odd-hours,high-amount"),
+            ("rules", "'{}'", "odd-hours", "''"),
+            ("batch_id", "2", "1", "2"),
+            ("query_id", "repeat('0', 32)::uuid", QUERY, "00000000-0000-0000-0000-000000000000"),
+            ("event_time", "'infinity'", "2026-03-10T01:00:00Z", "infinity"),
+            ("arrival", "'2026-03-10 01:00:01Z'", "2026-03-10T01:00:00Z", "2026-03-10T01:00:01Z"),
+        )
+    ),
+    Mutant(
+        "alert of another version of the rules",
+        f"{ALERTS} rule_set = 'other' {B}",
+        f"differs  fraud_alerts b (5e7794080cef): rule_set expected {RULES[1].digest}, stored other",
+    ),
+    Mutant(
+        "batch judged by no rules",
+        f"{LEDGER} rule_set = NULL WHERE batch_id = 1",
+        f"rules    batch_ledger batch 1 of query {QUERY}:"
+        " expected the rules that judged the batch, stored none",
+    ),
+    Mutant(
+        "batch judged by rules that nobody knows",
+        f"{LEDGER} rule_set = 'other' WHERE batch_id = 1",
+        f"rules    batch_ledger batch 1 of query {QUERY}:"
+        " expected the rules that judged the batch, stored other, of which there is no document",
+    ),
+    Mutant(
+        "rules changed after the fact",
+        "UPDATE fraud.rule_sets SET document = jsonb_set(document, '{rules,1,when,amount_over}', '30000')",
+        f"rules    batch_ledger batch 0 of query {QUERY}:"
+        f" expected the rules that judged the batch, stored {RULES[0].digest},"
+        " whose document is another one",
+    ),
+    Mutant(
+        "rules exchanged",
+        f"{LEDGER} rule_set = '{RULES[2].digest}' WHERE batch_id = 1",
+        f"differs  fraud_alerts b (5e7794080cef): rule_set expected {RULES[2].digest},"
+        f" stored {RULES[1].digest};"
+        " score expected 30, stored 20",
     ),
 ]

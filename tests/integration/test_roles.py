@@ -15,8 +15,9 @@ from psycopg.sql import SQL
 from fraudctl import assets
 from fraudctl.config.endpoints import MIGRATOR, READER, WRITER, PostgresEndpoint
 from fraudctl.config.load import load
+from fraudctl.database.alerts import Outbox
 from fraudctl.database.creation import ensure_database
-from fraudctl.database.landing import DeadLetter, Landing, MicroBatch, Source, WindowRow
+from fraudctl.database.landing import Alert, DeadLetter, Landing, MicroBatch, Source, WindowRow
 from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.database.roles import close_to_others, set_passwords
@@ -37,6 +38,10 @@ TABLES = (
     "batch_ledger",
     "dead_letters",
     "dead_letter_requeues",
+    "rule_sets",
+    "active_rules",
+    "fraud_alerts",
+    "evaluations",
 )
 DDL = (
     "CREATE TABLE fraud.mine (id integer)",
@@ -67,6 +72,10 @@ WRITER_FORBIDDEN = (
     "INSERT INTO fraud.pipeline_lease (pipeline, epoch, holder) VALUES ('mine', 0, '')",
     "UPDATE fraud.dead_letters SET reason = 'late'",
     "SELECT payload FROM fraud.dead_letters",
+    "UPDATE fraud.rule_sets SET document = '{}'",
+    "UPDATE fraud.active_rules SET rule_set = 'mine'",
+    "UPDATE fraud.fraud_alerts SET score = 0",
+    "UPDATE fraud.fraud_alerts SET rule_set = 'mine'",
     "SELECT * FROM fraud.dead_letter_requeues",
     'INSERT INTO fraud.dead_letter_requeues (topic, partition, "offset", attempt, log_end)'
     " VALUES ('t', 0, 0, 1, 0)",
@@ -168,7 +177,18 @@ def batch(number: int) -> MicroBatch:
     letter = DeadLetter(0, number * 2, "malformed", 5_000_000, b"{", 1)
     offsets = {0: (number * 2, number * 2 + 2)}
     intake = {0: {"admitted": 1, "malformed": 1}}
-    return MicroBatch("11111111-2222-4333-8444-555555555555", number, offsets, intake, 0, (row,), (letter,))
+    alert = Alert(f"digest-{number}", "t", "c", "m", 0, "Food", 100, "EUR", "DE", "pos", 5_000_000, 50, "a,b")
+    return MicroBatch(
+        "11111111-2222-4333-8444-555555555555",
+        number,
+        offsets,
+        intake,
+        0,
+        (row,),
+        (letter,),
+        alerts=(alert,),
+        rule_set="rules",
+    )
 
 
 def landing(endpoint: PostgresEndpoint) -> Landing:
@@ -191,20 +211,32 @@ def test_the_writer_lands_into_the_live_tables_and_into_a_shadow(
     Shadow(migrator, connect_seconds=5).create()
     for place in (writer, endpoint_of(writer)):
         detector = landing(place)
-        detector.acquire()
+        epoch = detector.acquire()
+        assert detector.begin_rules("rules", {"rules": []}).digest == "rules"
         assert [detector.land(batch(number)).replayed for number in (0, 1, 1)] == [False, False, True]
+        outbox = Outbox(place, epoch, connect_seconds=2)
+        waiting = outbox.unpublished(10)
+        assert [(alert.digest, alert.rules) for alert in waiting] == [
+            ("digest-0", ("a", "b")),
+            ("digest-1", ("a", "b")),
+        ]
+        outbox.published([alert.digest for alert in waiting])
+        assert outbox.unpublished(10) == []
+        outbox.close()
         detector.release()
         detector.close()
     shadow = read_snapshot(endpoint_of(migrator), connect_seconds=5)
     live = read_snapshot(migrator, connect_seconds=5)
     assert shadow.metrics == live.metrics
+    assert shadow.alerts == live.alerts
+    assert len(live.alerts) == 2
     assert [totals.count for totals in live.metrics.values()] == [2]
     in_shadow = tuple(
         statement.replace("fraud.", "fraud_shadow.").replace("SCHEMA fraud ", "SCHEMA fraud_shadow ")
         for statement in WRITER_FORBIDDEN
     )
     assert set(refusals(database, WRITER, in_shadow).values()) == {"42501"}
-    assert Shadow(migrator, connect_seconds=5).replace_live(Holder("test", "")) > 0
+    assert Shadow(migrator, connect_seconds=5).replace_live(Holder("test", ""), "r") > 0
     Shadow(migrator, connect_seconds=5).drop()
 
 

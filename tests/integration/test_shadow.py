@@ -22,6 +22,7 @@ MINUTE_US = 60_000_000
 BEGIN_US = 29_566_080 * MINUTE_US  # 2026-03-20 00:00 UTC
 AGREE, DIFFER, EXTRA, MISSING, OUTSIDE = range(0, 50, 10)
 WHO = Holder("a rebuild", "")
+RULES = "f" * 64
 COLUMNS = "extract(epoch FROM window_start)::bigint / 60 - 29566080, count"
 
 
@@ -130,12 +131,28 @@ def test_a_rebuild_replaces_everything_as_a_new_epoch(
             (offset,),
         )
     session.execute("UPDATE fraud.dead_letters SET payload = '', purged_at = now()")
-    epoch = shadow.replace_live(WHO)
+    for schema, digest, published in (
+        ("fraud", "gone", None),
+        ("fraud", "both", "2026-03-10 12:00Z"),
+        (SCHEMA, "both", None),
+        (SCHEMA, "new", None),
+    ):
+        session.execute(
+            f"INSERT INTO {schema}.fraud_alerts VALUES (%s, 't', 'c', 'm', now(), 'Food', 1, 'EUR', 'DE',"
+            " 'pos', now(), 'r', 50, '{a}', repeat('0', 32)::uuid, 0, now(), %s)",
+            (digest, published),
+        )
+    session.execute(f"INSERT INTO {SCHEMA}.rule_sets VALUES (%s, '{{}}')", (RULES,))
+    epoch = shadow.replace_live(WHO, RULES)
     assert counts(session) == {AGREE: 3, DIFFER: 5, MISSING: 7, OUTSIDE: 9}
     ledger = session.execute("SELECT right(query_id::text, 1), batch_id, epoch FROM fraud.batch_ledger")
     assert sorted(ledger.fetchall()) == [("2", 0, epoch), ("2", 1, epoch)]
     letters = session.execute('SELECT "offset", payload, purged_at IS NULL FROM fraud.dead_letters')
     assert sorted(letters.fetchall()) == [(1, b"", False), (2, b"x", True)]
+    alerts = session.execute("SELECT digest, published_at IS NOT NULL FROM fraud.fraud_alerts")
+    assert sorted(alerts.fetchall()) == [("both", True), ("new", False)], "what was sent is not sent again"
+    assert session.execute("SELECT rule_set FROM fraud.active_rules").fetchall() == [(RULES,)]
+    assert session.execute("SELECT digest FROM fraud.rule_sets").fetchall() == [(RULES,)]
     seen = lease.look(database, connect_seconds=5)
     assert (seen.epoch, seen.holder, seen.free) == (epoch, WHO.name, True)
 
@@ -148,7 +165,7 @@ def test_a_rebuild_does_not_take_the_lease_from_a_detector(
     with connect(database, application="test", timeout_seconds=5, autocommit=True) as connection:
         lease.acquire(connection, Holder("a detector", ""), 60)
     with pytest.raises(RefusedError, match="another detector writes"):
-        shadow.replace_live(WHO)
+        shadow.replace_live(WHO, RULES)
     assert counts(session) == old
 
 

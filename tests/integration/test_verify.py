@@ -11,7 +11,6 @@ from confluent_kafka.admin import AdminClient
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.load import load
 from fraudctl.config.model import Settings
-from fraudctl.config.rules_file import read_rules_document
 from fraudctl.database.migrations import migrate
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import DataError, ExitCode, RefusedError, UnreachableError
@@ -60,7 +59,10 @@ def test_a_sound_state_passes(landed: Landed) -> None:
     }
     assert (result.rows_compared, result.dead_letters_compared) == (32, 3)
     assert seen[-1] == Progress(10, 10)
-    assert report(result)[-1].startswith("PASS: all 32 rows and 3 dead letters agree with the log")
+    assert (result.alerts_compared, result.rule_sets) == (2, 3)
+    assert report(result)[-1].startswith(
+        "PASS: all 32 rows, 3 dead letters and 2 alerts agree with the log, 10 events recounted"
+    )
 
 
 @pytest.mark.bar(2, "the verifier can fail: mutations of the landed state", target=">= 12 kinds, all named")
@@ -90,6 +92,7 @@ def test_a_later_unrelated_record_in_the_topic_changes_nothing(landed: Landed) -
     """The ledger says what was read, not the topic's end."""
     landed.change("DELETE FROM fraud.batch_ledger WHERE batch_id > 0")
     landed.change("DELETE FROM fraud.fraud_metrics WHERE category = 'Retail'")
+    landed.change("DELETE FROM fraud.fraud_alerts")
     result = verify(landed.request)
     assert (result.verdict, result.events_read) == ("ok", 4)
 
@@ -104,7 +107,7 @@ def test_long_lists_are_cut_and_say_so(landed: Landed) -> None:
 @pytest.mark.parametrize(
     ("sql", "words"),
     [
-        (f"{LEDGER} fingerprint = 'other'", "fingerprint of events, windows, lateness and rules"),
+        (f"{LEDGER} fingerprint = 'other'", "fingerprint of events, windows and lateness"),
         (f"{LEDGER} fingerprint = 'other' WHERE batch_id = 1", "fingerprint of events"),
         (f"{LEDGER} topic_id = 'AAAAAAAAAAAAAAAAAAAAAA'", "topic's id"),
         (f"{LEDGER} topic_id = 'AAAAAAAAAAAAAAAAAAAAAA' WHERE batch_id = 2", "topic's id"),
@@ -144,11 +147,6 @@ def test_other_settings_are_refused(landed: Landed, key: str, value: object) -> 
         verify(replace(landed.request, settings=changed))
 
 
-def test_other_rules_are_refused(landed: Landed) -> None:
-    with pytest.raises(RefusedError, match="fingerprint"):
-        verify(replace(landed.request, rules_document={"rules": []}))
-
-
 def test_a_range_beyond_the_log_is_refused(landed: Landed) -> None:
     """The ledger does not contradict itself: the records that it names are simply not there."""
     landed.change(f"""{LEDGER} offsets = '{{"0": [6, 10], "1": [1, 1]}}' WHERE batch_id = 2""")
@@ -174,7 +172,7 @@ def test_a_range_that_retention_has_eaten_is_refused(endpoints: Endpoints) -> No
 
 
 def test_nothing_landed_is_refused(landed: Landed) -> None:
-    for table in ("fraud_metrics", "batch_ledger", "dead_letters"):
+    for table in ("fraud_metrics", "batch_ledger", "dead_letters", "fraud_alerts"):
         landed.change(f"DELETE FROM fraud.{table}")
     with pytest.raises(RefusedError, match="nothing has landed yet") as caught:
         verify(landed.request)
@@ -183,6 +181,7 @@ def test_nothing_landed_is_refused(landed: Landed) -> None:
 
 def test_a_ledger_that_has_read_nothing_is_refused(landed: Landed) -> None:
     landed.change("DELETE FROM fraud.fraud_metrics")
+    landed.change("DELETE FROM fraud.fraud_alerts")
     landed.change("DELETE FROM fraud.dead_letters")
     landed.change("DELETE FROM fraud.batch_ledger WHERE batch_id > 0")
     landed.change(f"""{LEDGER} offsets = '{{"0": [0, 0], "1": [0, 0]}}', intake = '{{}}'""")
@@ -192,9 +191,7 @@ def test_a_ledger_that_has_read_nothing_is_refused(landed: Landed) -> None:
 
 def test_a_database_that_was_not_migrated_is_refused(endpoints: Endpoints, settings: Settings) -> None:
     with temporary_database(endpoints.postgres) as database:
-        request = VerifyRequest(
-            replace(endpoints, postgres=database), settings, read_rules_document(settings.rules.file)
-        )
+        request = VerifyRequest(replace(endpoints, postgres=database), settings)
         with pytest.raises(RefusedError, match="does not have the pipeline's tables") as caught:
             verify(request)
         assert "fraudctl migrate" in caught.value.hint
@@ -221,6 +218,7 @@ def test_what_lies_beyond_the_ledger_is_told_and_changes_no_verdict(landed: Land
     assert verify(landed.request).not_landed == 0
     landed.change("DELETE FROM fraud.batch_ledger WHERE batch_id > 0")
     landed.change("DELETE FROM fraud.fraud_metrics WHERE category = 'Retail'")
+    landed.change("DELETE FROM fraud.fraud_alerts")
     result = verify(landed.request)
     assert (result.verdict, result.not_landed) == ("ok", 6)
     assert "           not landed yet: 6" in report(result)

@@ -48,7 +48,7 @@ def test_pass_fail_and_refusal(landed: Landed, tmp_path: Path) -> None:
     sound = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
     assert (sound.returncode, sound.stderr) == (0, "")
     assert "counted                       6" in sound.stdout.splitlines()
-    assert sound.stdout.splitlines()[-1].startswith("PASS: all 32 rows and 3 dead letters agree")
+    assert sound.stdout.splitlines()[-1].startswith("PASS: all 32 rows, 3 dead letters and 2 alerts agree")
 
     landed.change("UPDATE fraud.fraud_metrics SET count = count + 1 WHERE window_start = '2026-03-10 11:55Z'")
     failed = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
@@ -57,7 +57,7 @@ def test_pass_fail_and_refusal(landed: Landed, tmp_path: Path) -> None:
         "differs  fraud_metrics 2026-03-10T11:55:00Z to 2026-03-10T12:05:00Z Food: count expected 1, stored 2"
         in failed.stdout.splitlines()
     )
-    assert failed.stdout.splitlines()[-1].startswith("FAIL: 1 row and 0 dead letters disagree")
+    assert failed.stdout.splitlines()[-1].startswith("FAIL: 1 row, 0 dead letters and 0 alerts disagree")
 
     plain = fraudctl(endpoints, tmp_path, "verify-idempotency", "--json", kafka__topic=topic)
     assert plain.returncode == 1

@@ -17,6 +17,7 @@ from fraudctl.runtime.progress import Observe, Progress
 # Module to distribution: what the detector imports, apart from pyspark, which the image has.
 NEEDED = {
     "confluent_kafka": "confluent-kafka",
+    "msgspec": "msgspec",
     "psutil": "psutil",
     "psycopg": "psycopg[binary]",
     "pydantic": "pydantic",

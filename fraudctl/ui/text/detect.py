@@ -41,7 +41,8 @@ class BatchView(Drawing):
         table = Table(
             title="micro-batches", title_justify="left", caption="Ctrl-C: finish the batch and stop"
         )
-        for name in ("batch", "read", "admitted", "duplicate", "refused", "windows", "ms", "watermark (UTC)"):
+        names = ("batch", "read", "admitted", "duplicate", "refused", "windows", "alerts", "ms")
+        for name in (*names, "watermark (UTC)"):
             table.add_column(name, justify="right", no_wrap=True)
         for batch in self._recent:
             table.add_row(
@@ -51,6 +52,7 @@ class BatchView(Drawing):
                 f"{batch.duplicates:,}",
                 f"{batch.read - batch.fates.get('admitted', 0):,}",
                 f"{batch.windows:,}",
+                f"{batch.alerts:,}",
                 f"{batch.trigger_ms:,}",
                 _clock(batch.watermark_ms),
             )
@@ -62,7 +64,8 @@ def line(batch: Batch) -> str:
     refused = batch.read - batch.fates.get("admitted", 0)
     return (
         f"batch {batch.batch_id}: read {batch.read}, duplicates {batch.duplicates}, refused {refused}, "
-        f"windows {batch.windows}, {batch.trigger_ms} ms, watermark {_clock(batch.watermark_ms)}"
+        f"windows {batch.windows}, alerts {batch.alerts}, "
+        f"{batch.trigger_ms} ms, watermark {_clock(batch.watermark_ms)}"
         + (f", held back by {batch.held_back_seconds} s" if batch.held_back_seconds else "")
         + (", replayed: nothing changed" if batch.replayed else "")
     )
@@ -78,6 +81,8 @@ def summary(result: Detected) -> str:
         f"batches: {result.batches - result.idle_batches:,}{idle}",
         f"records read: {result.records:,} ({fates}); duplicates among the admitted: {result.duplicates:,}",
     ]
+    versions = ", ".join(digest[:12] for digest in result.rule_sets)
+    lines.append(f"alerts: {result.alerts:,}" + (f"; judged by rule set {versions}" if versions else ""))
     if result.trigger_ms:
         figures = result.trigger_ms
         lines.append(

@@ -1,12 +1,13 @@
 """What a replay found, as text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from fraudctl.operations.replay import Views
 from fraudctl.operations.replay_last import LastBatches
-from fraudctl.operations.replay_range import RangeReplay
+from fraudctl.operations.replay_range import AlertChange, RangeReplay
 from fraudctl.operations.replay_rebuild import Rebuild
+from fraudctl.recount.alerts import AlertDifference, alert_value
 from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
 from fraudctl.recount.windows import Totals
 from fraudctl.runtime.progress import Observe
@@ -49,6 +50,7 @@ def range_replay(result: RangeReplay, limit: int) -> str:
         ),
         f"flagged    live {result.flagged_live:,}, replayed {result.flagged_replayed:,}"
         " (sums over windows that overlap)",
+        *alert_change(result.alerts),
         "",
         *_limited([_window(row) for row in result.differences], limit),
     ]
@@ -71,10 +73,14 @@ def rebuild(result: Rebuild, limit: int) -> str:
             "`fraudctl detect` goes on from it."
         )
     rows = [_window(row) for row in result.window_differences]
-    lines = _limited(rows + [_letter(letter) for letter in result.dead_letter_differences], limit)
+    rows += [_letter(letter) for letter in result.dead_letter_differences]
+    lines = _limited(rows + [_alert(alert) for alert in result.alert_differences], limit)
     if result.unread:
         lines.append(f"note: {result.unread:,} offsets were read that the detector had not come to")
-    compared = f"{result.windows_compared:,} rows and {result.dead_letters_compared:,} dead letters"
+    compared = (
+        f"{result.windows_compared:,} rows, {result.dead_letters_compared:,} dead letters"
+        f" and {result.alerts_compared:,} alerts"
+    )
     if result.applied:
         verdict = f"APPLIED: {result.differences:,} differences among {compared} are settled"
     elif result.differences:
@@ -82,6 +88,32 @@ def rebuild(result: Rebuild, limit: int) -> str:
     else:
         verdict = f"SAME: {compared} agree with the rebuild"
     return "\n".join([*lines, f"{verdict} ({result.records:,} offsets in {result.seconds:.1f} s)"])
+
+
+def _alert(row: AlertDifference) -> str:
+    what = f"{row.kind:<8} fraud_alerts {row.transaction_id}:"
+    if row.expected is not None and row.stored is not None:
+        ours, theirs = row.expected, row.stored
+        pairs = (f"{name} {alert_value(theirs, name)} -> {alert_value(ours, name)}" for name in row.columns)
+        return f"{what} {'; '.join(pairs)}"
+    return f"{what} {'no alert -> an alert' if row.stored is None else 'an alert -> no alert'}"
+
+
+def alert_change(change: AlertChange) -> list[str]:
+    """How many alerts the replay raises, and of which category and by which rules those are that differ."""
+    lines = [f"alerts: {change.live:,} -> {change.replayed:,}"]
+    for name, total, by_category, by_rule in (
+        ("won", change.won, change.won_by_category, change.won_by_rule),
+        ("lost", change.lost, change.lost_by_category, change.lost_by_rule),
+    ):
+        if total:
+            parts = f"{_parts(by_category)}; {_parts(by_rule)}"
+            lines.append(f"  {name} {len(total):,}: {parts}")
+    return lines
+
+
+def _parts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items())
 
 
 def _limited(lines: Sequence[str], limit: int) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from fraudctl.operations.apply_rules import Applied, InForce
 from fraudctl.operations.try_rules import Example, RuleTally, Trial
 from fraudctl.rules.model import Rule, RuleSet
 
@@ -13,6 +14,28 @@ SHORT = 12
 def as_data(rules: RuleSet) -> dict[str, Any]:
     """The rules with the digest that names them."""
     return {"digest": rules.digest, **rules.document}
+
+
+def in_force_data(found: InForce) -> dict[str, Any]:
+    """The rules, where they come from, and since when they are in force."""
+    return {"source": found.source, "since": found.since, **as_data(found.rules)}
+
+
+def in_force(found: InForce) -> str:
+    if found.since is None:
+        head = f"from {found.source}; no detector has begun with them"
+    else:
+        head = f"in force since {found.since.isoformat(timespec='seconds')}"
+    return f"{head}\n{listed(found.rules)}"
+
+
+def applied(result: Applied) -> str:
+    off = f", {result.switched_off} of them off" if result.switched_off else ""
+    what = f"rule set {result.digest[:SHORT]}, {_many(result.rules, 'rule')}{off}"
+    if not result.changed:
+        return f"in force already: {what}"
+    before = f" in place of {result.before[:SHORT]}" if result.before else ""
+    return f"in force from the detector's next batch on: {what}{before}"
 
 
 def listed(rules: RuleSet) -> str:

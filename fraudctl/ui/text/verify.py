@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fraudctl.operations.verify import Observer, Progress, Verification
+from fraudctl.recount.alerts import AlertDifference, alert_value
 from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
 from fraudctl.recount.ledger import LedgerFinding
 from fraudctl.recount.windows import Totals
@@ -34,13 +35,14 @@ def verdict(result: Verification) -> str:
     """The last line: PASS or FAIL, and how much stands behind it."""
     if result.verdict == "ok":
         return (
-            f"PASS: all {result.rows_compared:,} rows and {result.dead_letters_compared:,} dead letters agree"
-            f" with the log, {result.events_read:,} events recounted in {result.seconds:.1f} s"
+            f"PASS: all {result.rows_compared:,} rows, {result.dead_letters_compared:,} dead letters and"
+            f" {_many(result.alerts_compared, 'alert')} agree with the log,"
+            f" {result.events_read:,} events recounted in {result.seconds:.1f} s"
         )
     letters = {(row.topic, row.partition, row.offset) for row in result.dead_letter_differences}
     return (
-        f"FAIL: {_many(len(result.window_differences), 'row')} and"
-        f" {_many(len(letters), 'dead letter')} disagree with the log,"
+        f"FAIL: {_many(len(result.window_differences), 'row')}, {_many(len(letters), 'dead letter')} and"
+        f" {_many(len(result.alert_differences), 'alert')} disagree with the log,"
         f" {_many(len(result.ledger_findings), 'finding')} in the ledger"
     )
 
@@ -52,6 +54,8 @@ def _many(number: int, word: str) -> str:
 def _read(result: Verification) -> Iterator[str]:
     yield f"topic      {result.topic or '-'}"
     yield f"batches    {result.batches:,} ({result.replays:,} of them landed again)"
+    if result.rule_sets > 1:
+        yield f"rules      {result.rule_sets:,} versions, each batch recounted with its own"
     for partition, (start, end) in result.ranges.items():
         yield f"partition  {partition}: offsets {start:,} to {end:,}"
     if result.offsets_without_event:
@@ -91,6 +95,7 @@ def differences(result: Verification, limit: int) -> Iterator[str]:
     lines = [_finding(finding) for finding in result.ledger_findings]
     lines += [_window(row) for row in result.window_differences]
     lines += [_letter(letter) for letter in result.dead_letter_differences]
+    lines += [_alert(alert) for alert in result.alert_differences]
     yield from lines[:limit]
     if len(lines) > limit:
         yield f"… and {len(lines) - limit:,} more: --limit N shows more, --json shows all"
@@ -121,6 +126,22 @@ def _letter(letter: DeadLetterDifference) -> str:
         f"{letter.kind:<8} dead_letters {_word(letter.topic)} partition {letter.partition} offset"
         f" {letter.offset}: {column}expected {_value(letter.expected)}, stored {_value(letter.stored)}"
     )
+
+
+def _alert(row: AlertDifference) -> str:
+    place = f"{row.kind:<8} fraud_alerts {_word(row.transaction_id)} ({row.digest[:12]}):"
+    if row.expected is not None and row.stored is not None:
+        ours, theirs = row.expected, row.stored
+        pairs = (
+            f"{name.removesuffix('_us')} expected {_word(alert_value(ours, name))},"
+            f" stored {_word(alert_value(theirs, name))}"
+            for name in row.columns
+        )
+        return f"{place} {'; '.join(pairs)}"
+    if row.expected is not None:
+        own = row.expected
+        return f"{place} expected an alert of {own.rules} in batch {own.batch_id}, stored no row"
+    return f"{place} expected no row, stored an alert"
 
 
 def _value(text: str | None) -> str:

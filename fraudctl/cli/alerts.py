@@ -1,0 +1,60 @@
+"""fraudctl alerts: what the rules have raised."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.durations import parse_duration
+from fraudctl.cli.signals import graceful
+from fraudctl.errors import ExitCode
+from fraudctl.ui import as_json as to_json
+from fraudctl.ui import console
+
+if TYPE_CHECKING:
+    from fraudctl.operations.alerts import AlertsRequest
+
+
+@command("alerts", example="fraudctl alerts --since 1h --rule high-amount")
+def alerts(
+    session: Session,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only what has landed since, such as 90s, 1h or 7d.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only what this rule matched.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="How many alerts to show.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show alerts as they land.")] = False,
+    as_json: Json = False,
+) -> int:
+    """List alerts, newest first, and how long they took from arrival to landing (p50 and p99).
+
+    With --follow each alert is one line, or one line of JSON, until Ctrl-C.
+    """
+    from fraudctl.operations import alerts as operation
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import alerts as text
+
+    settings = session.settings()
+    postgres = endpoints(settings, session.paths, need=("postgres",)).postgres
+    seconds = parse_duration(since) if since else None
+    request = operation.AlertsRequest(settings, postgres, seconds, rule, limit)
+    if follow:
+        return _follow(request, as_json)
+    result = operation.list_alerts(request)
+    console.write(to_json.dumps(result) if as_json else text.listed(result))
+    return ExitCode.DONE
+
+
+def _follow(request: "AlertsRequest", as_json: bool) -> int:
+    from fraudctl.operations.alerts import follow_alerts
+    from fraudctl.ui.text import alerts as text
+
+    with graceful() as stop:
+        follow_alerts(
+            request,
+            stop=stop,
+            show=lambda alert, reasons: console.write(
+                text.json_line(alert, reasons) if as_json else text.line(alert, reasons)
+            ),
+        )
+    return ExitCode.DONE

@@ -1,0 +1,101 @@
+"""Landed alerts for people: the newest ones, and those that come."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fraudctl.clock import StopFlag, utc_now
+from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.model import Settings
+from fraudctl.database.alerts import AlertFigures, AlertReader, LandedAlert
+
+_POLL_SECONDS = 0.5
+# Rows become visible when their batch commits, a little after the instant that they bear; and the clocks of
+# this machine and of the database may differ.
+_OVERLAP = timedelta(seconds=120)
+
+
+@dataclass(frozen=True)
+class AlertsRequest:
+    """`since_seconds`: only what has landed in so many seconds; `rule`: only what this rule matched."""
+
+    settings: Settings
+    postgres: PostgresEndpoint
+    since_seconds: float | None
+    rule: str | None
+    limit: int
+
+
+@dataclass(frozen=True)
+class AlertList:
+    """The newest first; `reasons` gives the text of each rule by rule set and id."""
+
+    figures: AlertFigures
+    alerts: tuple[LandedAlert, ...]
+    reasons: dict[str, dict[str, str]]
+
+
+def list_alerts(request: AlertsRequest) -> AlertList:
+    """
+    Raises:
+        UnreachableError, ConfigError: the database does not answer.
+    """
+    since = _since(request)
+    with _reader(request) as reader:
+        alerts = reader.newest(since=since, rule=request.rule, limit=request.limit)
+        return AlertList(reader.figures(since=since, rule=request.rule), tuple(alerts), _reasons(reader))
+
+
+def follow_alerts(
+    request: AlertsRequest, *, stop: StopFlag, show: Callable[[LandedAlert, dict[str, str]], None]
+) -> int:
+    """Show each alert that lands from now on (or since `since_seconds`), once, until `stop`; their number.
+
+    Raises:
+        UnreachableError, ConfigError: the database does not answer.
+    """
+    shown: dict[str, datetime] = {}
+    since = _since(request)
+    count = 0
+    with _reader(request) as reader:
+        if since is None:
+            shown = {alert.digest: alert.landed_at for alert in _recent(reader, request)}
+        reasons = _reasons(reader)
+        while not stop.is_set:
+            for alert in reversed(list(_recent(reader, request, since))):
+                if alert.digest in shown:
+                    continue
+                if alert.rule_set not in reasons:
+                    reasons = _reasons(reader)
+                show(alert, reasons.get(alert.rule_set, {}))
+                shown[alert.digest] = alert.landed_at
+                count += 1
+            if shown:
+                newest = max(shown.values())
+                since = newest - _OVERLAP
+                shown = {digest: at for digest, at in shown.items() if at >= since}
+            time.sleep(_POLL_SECONDS)
+    return count
+
+
+def _recent(
+    reader: AlertReader, request: AlertsRequest, since: datetime | None = None
+) -> Iterator[LandedAlert]:
+    moment = since or utc_now() - _OVERLAP
+    yield from reader.newest(since=moment, rule=request.rule, limit=None)
+
+
+def _since(request: AlertsRequest) -> datetime | None:
+    return None if request.since_seconds is None else utc_now() - timedelta(seconds=request.since_seconds)
+
+
+def _reader(request: AlertsRequest) -> AlertReader:
+    return AlertReader(request.postgres, connect_seconds=request.settings.timeouts.connect_seconds)
+
+
+def _reasons(reader: AlertReader) -> dict[str, dict[str, str]]:
+    return {
+        digest: {rule["id"]: rule["reason"] for rule in document.get("rules", [])}
+        for digest, document in reader.rule_sets().items()
+    }

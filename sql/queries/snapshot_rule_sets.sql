@@ -1,0 +1,1 @@
+SELECT digest, document::text FROM rule_sets
