@@ -15,6 +15,7 @@ from fraudctl.cli import (  # noqa: F401 - registers its commands
     down,
     drill,
     env,
+    evaluate,
     execute,
     logs,
     migrate,
@@ -24,6 +25,7 @@ from fraudctl.cli import (  # noqa: F401 - registers its commands
     rules,
     simulate,
     status,
+    train,
     up,
     verify,
 )

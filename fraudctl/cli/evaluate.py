@@ -1,0 +1,78 @@
+"""fraudctl evaluate: alerts and scores against labels."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.durations import parse_duration
+from fraudctl.cli.instants import parse_instant
+from fraudctl.errors import UsageError
+from fraudctl.ui import as_json as to_json
+from fraudctl.ui import console
+
+
+@command("evaluate", example="fraudctl evaluate --all-labels")
+def evaluate(
+    session: Session,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            "--as-of", parser=parse_instant, metavar="TIME", help="What was known then; now if not given."
+        ),
+    ] = None,
+    all_labels: Annotated[
+        bool, typer.Option("--all-labels", help="Take every label as known, whenever it was reported.")
+    ] = False,
+    label_delay: Annotated[
+        str | None,
+        typer.Option(
+            "--label-delay", help="How late a label may come, such as 7d; as the slowest known one."
+        ),
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="FILE", help="Events of `simulate`.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Their labels.")] = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", metavar="FILE", help="With --events: rules to judge them by.")
+    ] = None,
+    store: Annotated[bool, typer.Option("--store", help="Keep it in the database, for dashboards.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare alerts and scores with labels; "amount > x" with as many alerts stands beside them.
+
+    A label counts from when it was reported, and a transaction once its label could have come. Without
+    --events the log is read as the ledger says, each transaction judged by the rules that judged it.
+    """
+    from fraudctl.clock import utc_now
+    from fraudctl.operations import evaluate as operation
+    from fraudctl.operations.apply_rules import rules_to_try
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import evaluate as text
+
+    if (events is None) != (labels is None) or (rules and not events):
+        raise UsageError(
+            "files of events and labels go together", hint="--events FILE --labels FILE [--rules FILE]"
+        )
+    if as_of and all_labels:
+        raise UsageError("--as-of and --all-labels contradict each other", hint="leave one away")
+    settings = session.settings()
+    files = (events, labels) if events and labels else None
+    places = endpoints(settings, session.paths) if store or not files else None
+    everything = all_labels or (files is not None and as_of is None)
+    result = operation.evaluate(
+        operation.EvaluateRequest(
+            settings,
+            places,
+            files,
+            rules_to_try(settings, session.paths, rules) if files else None,
+            None if everything else as_of or utc_now(),
+            parse_duration(label_delay) if label_delay else None,
+        )
+    )
+    if store and places:
+        operation.store_evaluation(settings, places, result)
+    console.write(to_json.dumps(result) if as_json else text.evaluation(result))

@@ -1,0 +1,150 @@
+"""Learn from what was known at one moment, and measure on what came afterwards.
+
+Source of the split: Fraud Detection Handbook, chapter 3, "get_train_test_set": some days to learn from, a
+delay in which their labels become known, some days to be measured on; of these cards are left out whose fraud
+was known by then. This is the only place that imports scikit-learn.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudctl.errors import RefusedError, UsageError
+from fraudctl.evaluation.features import DAY_MS, History
+from fraudctl.evaluation.metrics import CardPrecision, auc_roc, average_precision, card_precision
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+KINDS = {"lr": "logistic regression", "rf": "random forest"}
+# Chapter 3 of the handbook, "Baseline fraud detection system": AUC-ROC, average precision, precision@100.
+PUBLISHED = {"lr": (0.871, 0.606, 0.291), "rf": (0.867, 0.658, 0.287)}
+CARDS_A_DAY = 100
+
+
+@dataclass(frozen=True)
+class Split:
+    """Whole days, counted from the first midnight at or before the first transaction."""
+
+    first_day: int
+    train_days: int
+    delay_days: int
+    test_days: int
+
+    @property
+    def test_day(self) -> int:
+        """The first day to be measured on: the model is made at its midnight."""
+        return self.first_day + self.train_days + self.delay_days
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Rows to learn from with what was known of them then, and rows to be measured on."""
+
+    train: Bools
+    known_fraud: Bools
+    test: Bools
+
+
+@dataclass(frozen=True)
+class Score:
+    kind: str
+    auc_roc: float | None
+    average_precision: float | None
+    card_precision: CardPrecision
+
+
+def split(history: History, days: Split) -> Sets:
+    """Divide by time; `known_fraud` is what was reported before the test begins."""
+    origin = int(history.time_ms[0] // DAY_MS * DAY_MS) if len(history) else 0
+    day = (history.time_ms - origin) // DAY_MS
+    train = (day >= days.first_day) & (day < days.first_day + days.train_days)
+    made_ms = origin + days.test_day * DAY_MS
+    known_fraud = history.fraud & (history.reported_ms <= made_ms)
+    test = np.zeros(len(history), dtype=np.bool_)
+    for number in range(days.test_days):
+        today = day == days.test_day + number
+        # On a day the frauds of the days up to one delay before it are known, and their cards blocked.
+        blocked_until = days.first_day + days.train_days + number
+        reported = history.reported_ms <= made_ms + number * DAY_MS
+        blocked = history.fraud & reported & (day >= days.first_day) & (day < blocked_until)
+        test |= today & ~np.isin(history.card, np.unique(history.card[blocked]))
+    return Sets(train, known_fraud, test)
+
+
+class Model:
+    """One classifier over scaled features."""
+
+    def __init__(self, kind: str, seed: int) -> None:
+        pipeline, scaler, logistic, forest = _sklearn()
+        classifier = (
+            logistic(random_state=seed, max_iter=1000)
+            if kind == "lr"
+            else forest(random_state=seed, n_jobs=-1)
+        )
+        self.kind = kind
+        self._steps: Any = pipeline(scaler(), classifier)
+
+    def learn(self, rows: Floats, fraud: Bools) -> None:
+        """
+        Raises:
+            UsageError: there is no fraud to learn from, or nothing else.
+        """
+        if len(np.unique(fraud)) < 2:
+            raise UsageError(
+                "there is nothing to learn: the training days hold only one kind of transaction",
+                hint="choose other days, or a preset with more fraud",
+            )
+        self._steps.fit(rows, fraud)
+
+    def scores(self, rows: Floats) -> Floats:
+        """The probability of fraud, 0 to 1."""
+        result: Floats = self._steps.predict_proba(rows)[:, 1]
+        return result
+
+    def dump(self) -> bytes:
+        """The model for a file; only to be read where its origin is trusted, as it is a pickle."""
+        import joblib
+
+        buffer = io.BytesIO()
+        joblib.dump(self._steps, buffer)
+        return buffer.getvalue()
+
+
+def measure(kind: str, scores: Floats, history: History, test: Bools) -> Score:
+    """The handbook's three figures on the test rows."""
+    fraud = history.fraud[test]
+    days = history.time_ms[test] // DAY_MS
+    return Score(
+        kind,
+        auc_roc(scores, fraud),
+        average_precision(scores, fraud),
+        card_precision(scores, fraud, history.card[test], days, CARDS_A_DAY),
+    )
+
+
+def version_of(content: bytes) -> str:
+    """What names a model file: SHA-256 as hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sklearn() -> tuple[Any, Any, Any, Any]:
+    """
+    Raises:
+        RefusedError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+    except ImportError as error:
+        raise RefusedError(
+            "training needs scikit-learn, which is not installed",
+            detail=str(error),
+            hint="install the extra: python -m pip install 'fraudctl[learn]'",
+        ) from error
+    return make_pipeline, StandardScaler, LogisticRegression, RandomForestClassifier

@@ -1,0 +1,113 @@
+"""An evaluation as text: every share with what it is a share of."""
+
+from collections.abc import Iterator
+
+from fraudctl.evaluation.metrics import CardPrecision
+from fraudctl.operations.evaluate import Evaluation, Figures
+
+
+def evaluation(result: Evaluation) -> str:
+    return "\n".join(
+        [*_basis(result), "", *_table(result), "", *_rules(result), *_scenarios(result)]
+    ).rstrip()
+
+
+def _basis(result: Evaluation) -> Iterator[str]:
+    yield f"events     {result.judged:,} judged, of {result.source}"
+    if result.first:
+        yield f"           {result.first} to {result.last}"
+    if result.as_of:
+        yield (
+            f"as of      {result.as_of}: {result.labels_known:,} of {result.labels:,} labels are known;"
+            f" {result.pending:,} transactions are younger than the {_span(result.label_delay_seconds)}"
+            " in which a label may come, and left out"
+        )
+    else:
+        yield f"labels     {result.labels:,}, all of them taken as known"
+    if result.labels_unmatched:
+        yield f"           {result.labels_unmatched:,} labels of transactions that were not judged"
+    yield f"evaluated  {result.evaluated:,} transactions, {result.fraud:,} of them fraud" + _of(
+        result.fraud, result.evaluated
+    )
+
+
+def _table(result: Evaluation) -> Iterator[str]:
+    yardstick = result.yardstick
+    yard = f"amount > {yardstick.amount_over / 100:,.2f}"
+    rows: list[tuple[str, str, str, str]] = [
+        ("", "alerts", "flagged", yard),
+        _row("precision", [_share(one.precision) for one in _three(result)]),
+        _row("recall", [_share(one.recall) for one in _three(result)]),
+        _row("F1", [_share(one.f1) for one in _three(result)]),
+        _row("rate", [_share(one.rate) for one in _three(result)]),
+        _row("true / false", [f"{one.true_positives:,} / {one.false_positives:,}" for one in _three(result)]),
+        _row("missed fraud", [f"{one.false_negatives:,}" for one in _three(result)]),
+        ("AUC-ROC of the score", _share(result.auc_roc), "", _share(yardstick.auc_roc)),
+        (
+            "average precision",
+            _share(result.average_precision),
+            "",
+            _share(yardstick.average_precision),
+        ),
+        (
+            f"card precision@{result.card_precision.k}",
+            _share(result.card_precision.precision),
+            "",
+            _share(yardstick.card_precision.precision),
+        ),
+    ]
+    widths = [max(len(row[place]) for row in rows) for place in range(4)]
+    for row in rows:
+        yield "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        ).rstrip()
+    yield _denominators(result, result.card_precision)
+
+
+def _row(name: str, cells: list[str]) -> tuple[str, str, str, str]:
+    alerts, flagged, yardstick = cells
+    return name, alerts, flagged, yardstick
+
+
+def _three(result: Evaluation) -> tuple[Figures, Figures, Figures]:
+    return result.alerts, result.flagged, result.yardstick.figures
+
+
+def _denominators(result: Evaluation, cards: CardPrecision) -> str:
+    return (
+        f"(precision: of what was raised; recall: of {result.fraud:,} frauds; rate: of {result.evaluated:,}"
+        f" transactions; card precision: fraudulent cards among the {cards.k} with the highest score of a"
+        f" day, divided by {cards.k}, mean of {cards.days:,} days, {_share(cards.best_possible)} at best; the"
+        f" yardstick may raise {result.yardstick.budget:,})"
+    )
+
+
+def _rules(result: Evaluation) -> Iterator[str]:
+    for rule in result.rules:
+        figures = rule.figures
+        matched = figures.true_positives + figures.false_positives
+        yield (
+            f"rule {rule.id} ({rule.action}): matched {matched:,}, precision {_share(figures.precision)},"
+            f" recall {_share(figures.recall)}"
+        )
+
+
+def _scenarios(result: Evaluation) -> Iterator[str]:
+    for scenario in result.scenarios:
+        yield (
+            f"scenario {scenario.scenario}: {scenario.alerted:,} of {scenario.fraud:,} raised an alert"
+            f" ({_share(scenario.recall)}), {scenario.flagged:,} were flagged"
+        )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _of(part: int, whole: int) -> str:
+    return f" ({100 * part / whole:.3f} %)" if whole else ""
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 86_400:.1f} days" if seconds >= 86_400 else f"{seconds:,.0f} s"
