@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from fraudctl.broker import topics
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.job import fingerprint
-from fraudctl.config.lane import LIVE
+from fraudctl.config.lane import LIVE, REPLAY
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation, lease, migrations
 from fraudctl.database.connection import connect
 from fraudctl.errors import FraudctlError, RefusedError
+from fraudctl.operations.settle_checkpoint import awaits_its_place
 from fraudctl.rules.model import parse_rules
 from fraudctl.runtime import checkpoint_folder, stack
 
@@ -61,10 +62,17 @@ def doctor(request: DoctorRequest) -> DoctorReport:
     )
     topic = examined.ask("topic", lambda: _topic(request, endpoints), lambda found: f"id {found.topic_id}")
     schema = examined.ask("schema", lambda: _schema(request, endpoints), lambda _found: "current")
+    rebuilt = schema and _rebuilt(request, endpoints)
+    lane = REPLAY if rebuilt else LIVE
     folder = examined.ask(
         "checkpoint",
-        lambda: checkpoint_folder.look(LIVE.checkpoint(request.paths)),
-        lambda found: "none yet" if found.query_id is None else f"batch {found.last_plan} is the newest",
+        lambda: checkpoint_folder.look(lane.checkpoint(request.paths)),
+        lambda found: (
+            "none yet"
+            if found.query_id is None
+            else f"batch {found.last_plan} is the newest"
+            + (", of a rebuild that the next start puts in place" if rebuilt else "")
+        ),
     )
     if schema:
         held = examined.ask("lease", lambda: _lease(request, endpoints), _leased)
@@ -112,6 +120,12 @@ def _schema(request: DoctorRequest, endpoints: Endpoints) -> bool:
         names = ", ".join(migration.name for migration in pending)
         raise RefusedError("the database lacks migrations", detail=names, hint="run `fraudctl migrate`")
     return True
+
+
+def _rebuilt(request: DoctorRequest, endpoints: Endpoints) -> bool:
+    """Would a detector first move a rebuild's checkpoint to the live one's place?"""
+    seconds = request.settings.timeouts.connect_seconds
+    return awaits_its_place(request.paths, endpoints.postgres, connect_seconds=seconds)
 
 
 def _lease(request: DoctorRequest, endpoints: Endpoints) -> lease.Lease:

@@ -36,18 +36,27 @@ def settle_checkpoint(
     if not rebuilt.exists():
         return False
     with locked(paths.run / "checkpoint.lock", Deadline(_LOCK_SECONDS), purpose="moving a checkpoint"):
-        query_id = _query_id(rebuilt)
-        if query_id is None or query_id == _query_id(live):
-            return False
-        with connect(postgres, application="fraudctl replay", timeout_seconds=connect_seconds) as connection:
-            landed = continuation.newest(connection)
-        if landed is None or landed.query_id != query_id:
+        if not awaits_its_place(paths, postgres, connect_seconds=connect_seconds):
             return False
         if live.exists():
             live.rename(_free_name(live))
         rebuilt.rename(live)
     observe(Progress("checkpoint", "note", "the rebuilt one is in place"))
     return True
+
+
+def awaits_its_place(paths: StackPaths, postgres: PostgresEndpoint, *, connect_seconds: float) -> bool:
+    """Has the ledger become the rebuild's, while its checkpoint is not yet the live one? Changes nothing.
+
+    Raises:
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    query_id = _query_id(REPLAY.checkpoint(paths))
+    if query_id is None or query_id == _query_id(paths.checkpoint):
+        return False
+    with connect(postgres, application="fraudctl replay", timeout_seconds=connect_seconds) as connection:
+        landed = continuation.newest(connection)
+    return landed is not None and landed.query_id == query_id
 
 
 def _query_id(checkpoint: Path) -> str | None:

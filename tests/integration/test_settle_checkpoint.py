@@ -9,7 +9,7 @@ import pytest
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.paths import StackPaths
 from fraudctl.database.migrations import migrate
-from fraudctl.operations.settle_checkpoint import settle_checkpoint
+from fraudctl.operations.settle_checkpoint import awaits_its_place, settle_checkpoint
 from fraudctl.runtime.progress import silent
 from tests.integration.databases import open_session, temporary_database
 
@@ -65,9 +65,12 @@ def test_the_ledger_decides(database: PostgresEndpoint, tmp_path: Path, live: st
     assert not settle(paths, database)  # nothing has landed at all
     ledger_is(database, OLD)
     assert not settle(paths, database)  # killed before the rows were in place
+    assert not awaits_its_place(paths, database, connect_seconds=5)
     assert held(paths) == untouched
 
     ledger_is(database, NEW)
+    assert awaits_its_place(paths, database, connect_seconds=5)  # as `doctor` asks: nothing is moved
+    assert held(paths) == untouched
     assert settle(paths, database)
     kept = (
         {}
@@ -78,6 +81,7 @@ def test_the_ledger_decides(database: PostgresEndpoint, tmp_path: Path, live: st
         }
     )
     assert held(paths) == {"checkpoint": of(NEW), **kept}
+    assert not awaits_its_place(paths, database, connect_seconds=5)
     assert not settle(paths, database)
 
 
