@@ -14,8 +14,23 @@ from fraudctl.ui import console
 group = typer.Typer(no_args_is_help=True, help="Look at refused records, send them again, empty them.")
 app.add_typer(group, name="deadletters")
 
-Reason = Annotated[str | None, typer.Option("--reason", help="Only this reason, such as late.")]
 _DAY_SECONDS = 86_400.0
+# Kafka counts partitions in 32 bits and offsets in 64.
+_LAST_PARTITION, _LAST_OFFSET = 2**31 - 1, 2**63 - 1
+
+
+def _reason(text: str) -> str:
+    from fraudctl.events.schema import REASONS
+
+    if text not in REASONS:
+        raise typer.BadParameter(f"{text!r} is no reason to refuse a record; known are {', '.join(REASONS)}")
+    return text
+
+
+Reason = Annotated[
+    str | None,
+    typer.Option("--reason", parser=_reason, metavar="REASON", help="Only this reason, such as late."),
+]
 
 
 @command("list", example="fraudctl deadletters list --reason late --since 1h", group=group)
@@ -43,8 +58,10 @@ def list_letters(
 @command("show", example="fraudctl deadletters show 0 1234", group=group)
 def show(
     session: Session,
-    partition: Annotated[int, typer.Argument(min=0, help="Partition of the refused record.")],
-    offset: Annotated[int, typer.Argument(min=0, help="Its offset.")],
+    partition: Annotated[
+        int, typer.Argument(min=0, max=_LAST_PARTITION, help="Partition of the refused record.")
+    ],
+    offset: Annotated[int, typer.Argument(min=0, max=_LAST_OFFSET, help="Its offset.")],
     topic: Annotated[str | None, typer.Option("--topic", help="Its topic, if it is not kafka.topic.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -63,8 +80,12 @@ def show(
 def requeue(
     session: Session,
     reason: Reason = None,
-    partition: Annotated[int | None, typer.Option("--partition", min=0, help="With --offset: one.")] = None,
-    offset: Annotated[int | None, typer.Option("--offset", min=0, help="With --partition: one.")] = None,
+    partition: Annotated[
+        int | None, typer.Option("--partition", min=0, max=_LAST_PARTITION, help="With --offset: one.")
+    ] = None,
+    offset: Annotated[
+        int | None, typer.Option("--offset", min=0, max=_LAST_OFFSET, help="With --partition: one.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every refused record.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what was sent again before.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also what would only be refused again.")] = False,

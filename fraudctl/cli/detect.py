@@ -34,6 +34,10 @@ def detect(
     takeover: Annotated[
         bool, typer.Option("--takeover", help="Fence off the detector that runs now; it ends with exit 7.")
     ] = False,
+    new_generation: Annotated[
+        bool,
+        typer.Option("--new-generation", help="First set all that has landed aside, and begin anew."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the spark-submit line only.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -47,6 +51,7 @@ def detect(
     others = {
         "--detach": detach,
         "--takeover": takeover,
+        "--new-generation": new_generation,
         "--until-caught-up": until_caught_up,
         "--duration": duration is not None,
         "--dry-run": dry_run,
@@ -65,6 +70,8 @@ def detect(
         until_caught_up=until_caught_up,
         takeover=takeover,
     )
+    if new_generation:
+        _new_generation(request)
     way = _dry_run if dry_run else _detach if detach else _follow
     way(request, as_json)
 
@@ -77,6 +84,12 @@ def _refuse_conflicts(given: list[str], stop_it: bool) -> None:
         )
     if "--detach" in given and "--until-caught-up" in given:
         raise UsageError("--until-caught-up needs somebody to watch", hint="leave --detach away")
+    if "--new-generation" in given and ("--takeover" in given or "--dry-run" in given):
+        raise UsageError(
+            "--new-generation needs a database that no detector works in, and changes it",
+            hint="stop the detector with `fraudctl detect --stop`, then give --new-generation without "
+            "--takeover and --dry-run",
+        )
     if "--dry-run" in given and "--detach" in given:
         raise UsageError("--dry-run starts nothing, so there is nothing to detach", hint="give one of them")
 
@@ -89,6 +102,13 @@ def _stop(session: Session, grace_seconds: float, as_json: bool) -> None:
         console.write(to_json.dumps({"stopped": was}))
     else:
         console.say("the detector has stopped" if was else "no detector is running")
+
+
+def _new_generation(request: "DetectRequest") -> None:
+    from fraudctl.operations.new_generation import new_generation
+
+    with graceful() as stop, ProgressView() as progress:
+        new_generation(request.settings, request.paths, stop=stop, observe=progress.show)
 
 
 def _dry_run(request: "DetectRequest", as_json: bool) -> None:

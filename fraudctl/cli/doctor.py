@@ -21,7 +21,8 @@ def doctor(
 ) -> int:
     """Run every check of `detect`, and start nothing.
 
-    Exit 0 if a detector may start, 1 if one check fails. Each failure says what differs and what to do.
+    Exit 0 if a detector may start, or runs already; 1 if one check fails. Each failure says what differs and
+    what to do.
     """
     from fraudctl.ui.text import doctor as text
 

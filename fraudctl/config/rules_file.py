@@ -31,13 +31,16 @@ def read_rules_document(name: str) -> RulesDocument:
         ConfigError: the file is missing, unreadable or not a YAML mapping.
     """
     file = Path(name).expanduser()
-    if not file.is_absolute() and not file.is_file():
-        file = assets.configs() / name
+    own = assets.configs() / name
+    if not file.is_file() and own.is_file():  # rules.file may name one that comes with the program
+        file = own
     try:
         document, lines = read_yaml_with_lines(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"the rules file {file} cannot be read", detail=str(error), hint="set rules.file to a YAML file"
+            f"the rules file {file} cannot be read",
+            detail=str(error),
+            hint="name a YAML file that is there, by its argument or by rules.file",
         ) from error
     if not isinstance(document, dict):
         raise ConfigError(f"the rules file {file} must hold a mapping with the key `rules`")

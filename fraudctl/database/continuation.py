@@ -8,7 +8,7 @@ from fraudctl.database.connection import Connection, asking
 from fraudctl.database.statements import statement
 from fraudctl.errors import REBUILD, RefusedError
 
-_ANEW = "begin anew with `fraudctl down --volumes`, which removes log, windows and checkpoint together"
+_ANEW = "begin anew with `fraudctl detect --new-generation`, which keeps all that has landed aside"
 
 Ends = dict[int, int]
 

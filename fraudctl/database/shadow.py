@@ -135,6 +135,37 @@ class Shadow:
 
         return self._transaction(work)
 
+    def set_aside(self, holder: Holder) -> str:
+        """Move all that has landed into a schema of its own, as a new epoch; the live tables are then empty.
+
+        Returns:
+            the schema's name: the live one's with the first free number.
+
+        Raises:
+            RefusedError: a detector holds the lease.
+        """
+
+        def work(connection: Connection) -> str:
+            epoch = lease.acquire(connection, holder, 0.0)
+            aside = self._free_name(connection)
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(aside)))
+            for table in _REPLACED:
+                live, kept = sql.Identifier(table), sql.Identifier(aside, table)
+                connection.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(kept, live))
+                connection.execute(sql.SQL("INSERT INTO {} TABLE {}").format(kept, live))
+                connection.execute(sql.SQL("DELETE FROM {}").format(live))
+            connection.execute(statement("lease_release"), {"epoch": epoch})
+            return aside
+
+        return self._transaction(work)
+
+    def _free_name(self, connection: Connection) -> str:
+        taken = {name for (name,) in connection.execute("SELECT nspname FROM pg_namespace").fetchall()}
+        number = 1
+        while (name := f"{self._live.schema}_generation_{number}") in taken:
+            number += 1
+        return name
+
     @staticmethod
     def _drop(connection: Connection) -> None:
         connection.execute("SET LOCAL client_min_messages = warning")

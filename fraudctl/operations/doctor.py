@@ -16,7 +16,7 @@ from fraudctl.database.connection import connect
 from fraudctl.errors import FraudctlError, RefusedError
 from fraudctl.operations.settle_checkpoint import awaits_its_place
 from fraudctl.rules.model import parse_rules
-from fraudctl.runtime import checkpoint_folder, stack
+from fraudctl.runtime import checkpoint_folder, stack, whereabouts
 
 T = TypeVar("T")
 
@@ -41,7 +41,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class DoctorReport:
+    """`occupied`: a detector has the lease, so a second one would be refused."""
+
     findings: tuple[Finding, ...]
+    occupied: bool
 
     @property
     def healthy(self) -> bool:
@@ -62,23 +65,29 @@ def doctor(request: DoctorRequest) -> DoctorReport:
     )
     topic = examined.ask("topic", lambda: _topic(request, endpoints), lambda found: f"id {found.topic_id}")
     schema = examined.ask("schema", lambda: _schema(request, endpoints), lambda _found: "current")
-    rebuilt = schema and _rebuilt(request, endpoints)
-    lane = REPLAY if rebuilt else LIVE
-    folder = examined.ask(
+    checkpoint = examined.ask(
         "checkpoint",
-        lambda: checkpoint_folder.look(lane.checkpoint(request.paths)),
-        lambda found: (
-            "none yet"
-            if found.query_id is None
-            else f"batch {found.last_plan} is the newest"
-            + (", of a rebuild that the next start puts in place" if rebuilt else "")
-        ),
+        lambda: _checkpoint(request, endpoints, migrated=bool(schema)),
+        lambda found: found.described(),
     )
-    if schema:
-        held = examined.ask("lease", lambda: _lease(request, endpoints), _leased)
-        if topic and folder and held:
-            _compare(examined, request, endpoints, topic, folder, running=not held.free)
-    return DoctorReport(tuple(examined.findings))
+    held = examined.ask("lease", lambda: _lease(request, endpoints), _leased) if schema else None
+    if topic and checkpoint and held:
+        _compare(examined, request, endpoints, topic, checkpoint.folder, running=_occupied(held))
+    return DoctorReport(tuple(examined.findings), held is not None and _occupied(held))
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """`rebuilt`: a rebuild made it, and the next start will first move it to the live one's place."""
+
+    folder: checkpoint_folder.CheckpointFolder
+    rebuilt: bool
+
+    def described(self) -> str:
+        if self.folder.query_id is None:
+            return "none yet"
+        rest = ", of a rebuild that the next start puts in place" if self.rebuilt else ""
+        return f"batch {self.folder.last_plan} is the newest{rest}"
 
 
 class _Examination:
@@ -122,10 +131,11 @@ def _schema(request: DoctorRequest, endpoints: Endpoints) -> bool:
     return True
 
 
-def _rebuilt(request: DoctorRequest, endpoints: Endpoints) -> bool:
-    """Would a detector first move a rebuild's checkpoint to the live one's place?"""
+def _checkpoint(request: DoctorRequest, endpoints: Endpoints, *, migrated: bool) -> _Checkpoint:
     seconds = request.settings.timeouts.connect_seconds
-    return awaits_its_place(request.paths, endpoints.postgres, connect_seconds=seconds)
+    rebuilt = migrated and awaits_its_place(request.paths, endpoints.postgres, connect_seconds=seconds)
+    lane = REPLAY if rebuilt else LIVE
+    return _Checkpoint(checkpoint_folder.look(lane.checkpoint(request.paths)), rebuilt)
 
 
 def _lease(request: DoctorRequest, endpoints: Endpoints) -> lease.Lease:
@@ -133,7 +143,15 @@ def _lease(request: DoctorRequest, endpoints: Endpoints) -> lease.Lease:
 
 
 def _leased(found: lease.Lease) -> str:
-    return "free" if found.free else f"held by {found.described()}"
+    if found.free:
+        return "free"
+    gone = "; its process is gone, so it need not be waited for"
+    return f"held by {found.described()}{'' if _occupied(found) else gone}"
+
+
+def _occupied(found: lease.Lease) -> bool:
+    """As `detect` decides: whoever is surely dead is succeeded at once."""
+    return not (found.free or whereabouts.is_surely_dead(found.process))
 
 
 def _compare(

@@ -125,7 +125,8 @@ def _lane(request: RebuildRequest, landed: Snapshot) -> Lane:
         raise RefusedError(
             "the log ends before the place up to which it was read",
             detail=f"read up to {beyond}, the log holds {log}",
-            hint="the broker has lost records; what was counted cannot be counted again",
+            hint="the broker has lost records; what was counted cannot be counted again: "
+            "`fraudctl detect --new-generation` keeps it aside and begins anew",
         )
     if all(high <= starts[number] for number, (_low, high) in log.items()):
         raise RefusedError("there is nothing to rebuild from: the log holds no record")

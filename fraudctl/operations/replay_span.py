@@ -145,7 +145,8 @@ def _gone(partition: int, low: int) -> RefusedError:
     return RefusedError(
         "retention has removed records that this replay needs",
         detail=f"partition {partition} begins at offset {low}; what lay before it was counted and is gone",
-        hint="the landed windows are all that is left of it; choose a later --from",
+        hint="the landed windows are all that is left of it; choose a later --from, or keep them aside and "
+        "begin anew with `fraudctl detect --new-generation`",
     )
 
 

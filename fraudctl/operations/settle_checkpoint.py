@@ -14,7 +14,7 @@ from fraudctl.config.lane import REPLAY
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation
 from fraudctl.database.connection import connect
-from fraudctl.runtime.files import locked
+from fraudctl.runtime.files import free_beside, locked
 from fraudctl.runtime.progress import Observe, Progress
 
 # Two names are changed: it takes no time.
@@ -39,7 +39,7 @@ def settle_checkpoint(
         if not awaits_its_place(paths, postgres, connect_seconds=connect_seconds):
             return False
         if live.exists():
-            live.rename(_free_name(live))
+            live.rename(free_beside(live, "before-rebuild"))
         rebuilt.rename(live)
     observe(Progress("checkpoint", "note", "the rebuilt one is in place"))
     return True
@@ -65,10 +65,3 @@ def _query_id(checkpoint: Path) -> str | None:
         return str(json.loads((checkpoint / "metadata").read_text(encoding="utf-8"))["id"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _free_name(live: Path) -> Path:
-    number = 1
-    while (name := live.with_name(f"{live.name}.before-rebuild-{number}")).exists():
-        number += 1
-    return name

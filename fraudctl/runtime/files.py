@@ -127,3 +127,11 @@ def tail(file: Path, lines: int) -> list[str]:
             block = stream.read(end - start) + block
             end = start
     return block.decode("utf-8", errors="replace").splitlines()[-lines:] if lines > 0 else []
+
+
+def free_beside(folder: Path, what: str) -> Path:
+    """The first of `FOLDER.WHAT-1`, `FOLDER.WHAT-2`, … that is not there yet."""
+    number = 1
+    while (name := folder.with_name(f"{folder.name}.{what}-{number}")).exists():
+        number += 1
+    return name

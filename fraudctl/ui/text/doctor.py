@@ -20,7 +20,12 @@ def _lines(result: "DoctorReport") -> Iterator[str]:
         if finding.hint:
             yield f"       hint: {finding.hint}"
     wrong = sum(not finding.well for finding in result.findings)
-    yield f"{wrong} of {len(result.findings)} checks failed" if wrong else "a detector may start"
+    if wrong:
+        yield f"{wrong} of {len(result.findings)} checks failed"
+    elif result.occupied:
+        yield "all is well: a detector runs; a second one would be refused (`detect --takeover` fences it)"
+    else:
+        yield "a detector may start"
 
 
 def failpoints(known: Mapping[str, str], variable: str) -> str:

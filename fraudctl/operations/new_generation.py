@@ -1,0 +1,66 @@
+"""Set everything that has landed aside, and let the next detector begin anew with what the log still holds.
+
+The way on when `replay --rebuild` is refused because the log has lost what was counted: nothing is deleted,
+but the rows of before are looked at in a schema of their own, and no longer added to.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+
+from fraudctl.clock import StopFlag
+from fraudctl.config.lane import LIVE
+from fraudctl.config.model import Settings
+from fraudctl.config.paths import StackPaths
+from fraudctl.database.lease import Holder
+from fraudctl.database.shadow import Shadow
+from fraudctl.database.snapshot import read_snapshot
+from fraudctl.errors import RefusedError
+from fraudctl.operations.claim_lease import claim_lease
+from fraudctl.operations.wait_for_stack import wait_for_stack
+from fraudctl.runtime import processes, whereabouts
+from fraudctl.runtime.files import free_beside
+from fraudctl.runtime.progress import Observe, Progress
+from fraudctl.runtime.services import detector
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Where the generation before is; both are empty where there was none."""
+
+    schema: str
+    checkpoint: str
+
+
+def new_generation(settings: Settings, paths: StackPaths, *, stop: StopFlag, observe: Observe) -> Generation:
+    """Set windows, dead letters and ledger aside in one transaction, and the checkpoint beside them.
+
+    Killed between the two, `detect` refuses the checkpoint as one that the database knows nothing of, and
+    the same command once more finishes the work.
+
+    Raises:
+        RefusedError: a detector is at work.
+        UnreachableError, ConfigError: broker or database does not answer.
+    """
+    record = detector.record(paths, LIVE)
+    if record is not None and processes.is_alive(record):
+        raise RefusedError(
+            f"a detector of stack {paths.stack!r} runs, as process {record.pid}",
+            hint="stop it with `fraudctl detect --stop`; a new generation begins without it",
+        )
+    postgres = wait_for_stack(settings, paths, stop=stop, observe=observe).postgres
+    seconds = settings.timeouts.connect_seconds
+    claim_lease(postgres, takeover=False, connect_seconds=seconds, observe=observe)
+    landed = read_snapshot(postgres, connect_seconds=seconds, tolerant=True)
+    schema = checkpoint = ""
+    if landed.batches or landed.metrics or landed.dead_letters:
+        name = f"{socket.gethostname()} pid {os.getpid()}, detect --new-generation"
+        holder = Holder(name, whereabouts.of_process(os.getpid()))
+        schema = Shadow(postgres, connect_seconds=seconds).set_aside(holder)
+        observe(Progress("generation", "note", f"what had landed is kept in schema {schema}"))
+    if paths.checkpoint.exists():
+        aside = free_beside(paths.checkpoint, "generation")
+        paths.checkpoint.rename(aside)
+        checkpoint = str(aside)
+        observe(Progress("generation", "note", f"its checkpoint is kept as {aside.name}"))
+    return Generation(schema, checkpoint)
