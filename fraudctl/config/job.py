@@ -79,14 +79,22 @@ def fingerprint(
     windows: WindowsSettings,
     lateness: LatenessSettings,
 ) -> str:
-    """SHA-256 over what decides a number: change any of it and an old checkpoint no longer fits.
+    """What decides a number, each as `name=digest`: change any of it and an old checkpoint no longer fits.
 
-    Rules are no part of it: the ledger says for each batch which of them judged it.
+    The digests are the first 16 hexadecimal digits of a SHA-256 over the value as JSON. Rules are no part of
+    it: the ledger says for each batch which of them judged it.
     """
-    facts = {
-        "topic": topic,
-        "events": events.model_dump(mode="json"),
-        "windows": windows.model_dump(mode="json"),
-        "lateness": lateness.model_dump(mode="json"),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    facts: dict[str, object] = {"kafka.topic": topic}
+    for section, values in (("events", events), ("windows", windows), ("lateness", lateness)):
+        facts |= {f"{section}.{key}": value for key, value in values.model_dump(mode="json").items()}
+    return " ".join(f"{name}={_digest(value)}" for name, value in sorted(facts.items()))
+
+
+def changed(was: str, now: str) -> tuple[str, ...]:
+    """The settings in which two fingerprints differ, by name."""
+    before, after = (dict(part.partition("=")[::2] for part in mark.split()) for mark in (was, now))
+    return tuple(sorted(name for name in before | after if before.get(name) != after.get(name)))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.job import changed
 from fraudctl.database.connection import Connection, asking
 from fraudctl.database.statements import statement
 from fraudctl.errors import REBUILD, RefusedError
@@ -161,7 +162,8 @@ def check_fingerprint(landed: Landed | None, present: Present) -> None:
     if landed is not None and landed.fingerprint != present.fingerprint:
         raise RefusedError(
             "a setting that decides the numbers has changed since the last batch was landed",
-            detail="one of topic, events, windows or lateness; see `fraudctl config show --origin`",
+            detail=f"changed: {', '.join(changed(landed.fingerprint, present.fingerprint))}; "
+            "`fraudctl config show --origin` says where each value comes from",
             hint=f"set it back, or {REBUILD}",
         )
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from fraudctl.broker import topics
 from fraudctl.clock import StopFlag, utc_now
-from fraudctl.config.job import fingerprint
+from fraudctl.config.job import changed, fingerprint
 from fraudctl.config.lane import REPLAY
 from fraudctl.database.shadow import Shadow, endpoint_of
 from fraudctl.database.snapshot import Snapshot, read_snapshot
@@ -164,10 +164,11 @@ def _refuse_other_settings(request: RangeRequest, landed: Snapshot) -> None:
         windows=settings.windows,
         lateness=settings.lateness,
     )
-    if {batch.fingerprint for batch in landed.batches} != {own}:
+    other = {name for batch in landed.batches for name in changed(batch.fingerprint, own)}
+    if other:
         raise RefusedError(
             "the present settings are not those of what has landed: applying a part would mix the two",
-            detail="the ledger says which settings are in force; a recount would disagree with every row",
+            detail=f"changed: {', '.join(sorted(other))}",
             hint="look at the difference without --apply; `fraudctl replay --rebuild --apply` changes all",
         )
     rules = parse_rules(request.replay.rules_document).digest

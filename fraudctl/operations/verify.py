@@ -9,7 +9,7 @@ from typing import Literal
 from fraudctl.broker.log import read_ranges
 from fraudctl.broker.topics import end_offsets, identity
 from fraudctl.config.endpoints import Endpoints
-from fraudctl.config.job import fingerprint
+from fraudctl.config.job import changed, fingerprint
 from fraudctl.config.model import Settings
 from fraudctl.database.snapshot import Snapshot, read_snapshot
 from fraudctl.errors import RefusedError
@@ -154,17 +154,20 @@ def _refuse_other_origin(request: VerifyRequest, batches: tuple[Batch, ...]) -> 
         topic,
         hint="set kafka.topic to the topic that was read",
     )
-    _refuse_unless(
-        "fingerprint of events, windows and lateness",
-        {batch.fingerprint for batch in batches},
-        fingerprint(
-            topic=topic,
-            events=settings.events,
-            windows=settings.windows,
-            lateness=settings.lateness,
-        ),
-        hint="verify with the settings that were in force during `fraudctl detect`",
+    own = fingerprint(
+        topic=topic,
+        events=settings.events,
+        windows=settings.windows,
+        lateness=settings.lateness,
     )
+    other = {name for batch in batches for name in changed(batch.fingerprint, own)}
+    if other:
+        raise RefusedError(
+            "the landed rows cannot be verified: the fingerprint of events, windows and lateness is not the "
+            "one in the ledger",
+            detail=f"changed: {', '.join(sorted(other))}",
+            hint="verify with the settings that were in force during `fraudctl detect`",
+        )
     present = identity(
         request.endpoints.bootstrap_servers, topic, timeout_seconds=settings.timeouts.connect_seconds
     )

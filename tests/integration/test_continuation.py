@@ -96,7 +96,7 @@ def test_it_may_begin(empty: PostgresEndpoint, present: Present) -> None:
         (replace(FITTING, cluster_id="x"), "cluster id", "fraudctl detect --new-generation"),
         (replace(FITTING, topic="x"), "topic's name", "fraudctl detect --new-generation"),
         (replace(FITTING, topic_id="x"), "topic's id", "fraudctl detect --new-generation"),
-        (replace(FITTING, fingerprint="x"), "setting", "--rebuild"),
+        (replace(FITTING, fingerprint="windows.slide_minutes=0"), "setting", "--rebuild"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
