@@ -17,6 +17,7 @@ from tests.engine.conftest import Contained, NewContained
 
 pytestmark = pytest.mark.engine
 
+REPOSITORY = Path(__file__).parents[2]
 PLUGIN = shutil.which("docker") is not None and (
     subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
 )
@@ -97,6 +98,18 @@ def test_no_secret_is_to_be_seen(running: Contained) -> None:
     seen += [each.logs().decode("utf-8", errors="replace") for each in running.containers().values()]
     seen += [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
     assert [secret for secret in secrets if any(secret in text for text in seen)] == []
+
+
+def test_no_secret_is_in_the_repository(running: Contained) -> None:
+    """Nor could one be there by chance: no file of it holds a password of a stack that runs."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True
+    ).stdout.decode()
+    texts = [(REPOSITORY / name).read_bytes() for name in names.split("\0") if name]
+    assert len(texts) > 100
+    for file in (running.stack.root / "secrets").iterdir():
+        secret = file.read_bytes().strip()
+        assert not any(secret in text for text in texts), file.name
 
 
 def test_processes_are_not_root_and_hold_no_capabilities(running: Contained) -> None:
@@ -221,7 +234,7 @@ def test_the_profile_is_kept_in_the_state(new_contained: NewContained) -> None:
 
 def compose(one: Contained, *arguments: str) -> str:
     """`docker compose` on the shipped file, with the settings of the stack as its environment."""
-    file = Path(__file__).parents[2] / "compose" / "compose.yaml"
+    file = REPOSITORY / "compose" / "compose.yaml"
     done = subprocess.run(
         ["docker", "compose", "-p", one.project, "-f", str(file), *arguments],
         env=one.stack.env,
@@ -256,5 +269,17 @@ def test_a_stack_of_docker_compose_is_seen_and_taken_over(new_contained: NewCont
     assert status["topic"]["exists"] is False
     one.stack.run("up")
     produce_and_verify(one, 300)
+    # The passwords are those that the containers have made, for Grafana's role too.
+    inside = one.containers()["postgres"].exec_run(["cat", "/run/secrets/reader.password"], user="0").output
+    found = one.stack.json("status")["services"]["postgres"]
+    with psycopg.connect(
+        host=found["host"],
+        port=found["port"],
+        dbname=found["database"],
+        user="fraud_reader",
+        password=inside.decode().strip(),
+    ) as connection:
+        counted = connection.execute("SELECT sum(transactions) FROM fraud.panel_slices").fetchone()
+    assert counted and counted[0] > 0
     compose(one, "down", "--volumes")
     assert one.leftovers() == []

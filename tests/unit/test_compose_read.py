@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fraudctl import assets
+from fraudctl.broker.topics import topic_settings
 from fraudctl.config.load import load
 from fraudctl.errors import ConfigError
 from fraudctl.runtime.compose.interpolate import InterpolationError, interpolate
@@ -204,6 +205,8 @@ def test_defaults_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
         "postgres": settings.docker.postgres_image,
         "grafana": settings.docker.grafana_image,
         **dict.fromkeys(("spark-master", "spark-worker", "detector"), settings.docker.spark_image),
+        "app-topic": settings.docker.kafka_image,
+        **dict.fromkeys(("app-schema", "app-producer", "app-detector"), "fraudctl:latest"),
     }
     published = {each.name: [port.published for port in each.ports] for each in found.services}
     assert published["kafka"] == [settings.kafka.port]
@@ -212,6 +215,14 @@ def test_defaults_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
     assert ("KAFKA_HEAP_OPTS", f"-Xmx{settings.kafka.heap_mb}m") in found.service("kafka").environment
     assert ("POSTGRES_DB", settings.postgres.database) in found.service("postgres").environment
     assert ("POSTGRES_USER", settings.postgres.user) in found.service("postgres").environment
+
+
+def test_the_app_s_topic_is_the_one_that_up_would_make(shipped: ComposeFile) -> None:
+    """Compose has no fraudctl at hand that could make it."""
+    kafka = load(profile="docker").settings.kafka
+    (script,) = shipped.service("app-topic").command or ()
+    assert all(f"--config {name}={value}" in script for name, value in topic_settings(kafka).items())
+    assert f"--topic {kafka.topic} --partitions {kafka.partitions} " in script
 
 
 def test_the_cluster_id_is_one_that_kafka_takes(shipped: ComposeFile) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from fraudctl.runtime.docker.identity import Identity
 from fraudctl.runtime.docker.packages import NEEDED, requirements
 from fraudctl.runtime.progress import silent
 from fraudctl.runtime.spark_submit import SparkSubmit
+from tests.engine.app_stand_in import needed
 
 GOOD = {
     "python": [3, 12],
@@ -92,6 +95,26 @@ def test_an_old_python_is_refused_with_the_way_out(
 def test_an_image_that_says_nothing_of_use(tmp_path: Path, said: tuple[str, ...]) -> None:
     with pytest.raises(RefusedError, match="does not say what it holds"):
         container(Images(*said), tmp_path).interior(CONNECTOR, Deadline(5), silent)
+
+
+def test_the_packages_are_all_that_the_detector_imports() -> None:
+    """Asked of a process of its own: this one has imported more."""
+    script = """if True:
+        import sys
+        from importlib.metadata import packages_distributions
+        import fraudctl.detector.app
+        owners = packages_distributions()
+        print(*{each for name in sys.modules for each in owners.get(name.partition(".")[0], ())})
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    imported = {name.lower().replace("_", "-") for name in done.stdout.split()}
+    brought: set[str] = set()
+    for name in NEEDED.values():
+        plain, _, extra = name.rstrip("]").partition("[")
+        needed(plain, brought)
+        if extra:
+            needed(f"{plain}-{extra}", brought)
+    assert imported - brought <= {"fraudctl", "py4j", "pyspark", "setuptools"}
 
 
 def test_packages_have_the_versions_of_this_machine() -> None:
