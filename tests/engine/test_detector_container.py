@@ -12,6 +12,9 @@ import psutil
 import pytest
 
 from tests.e2e import scenario
+from tests.e2e import test_time_zones as time_zones
+from tests.e2e.dst_log import MINUTES, NIGHTS
+from tests.e2e.raw_log import CREATE_TIME
 from tests.engine import conftest
 from tests.engine.conftest import Contained, NewContained
 from tests.engine.runtimes import CLUSTER, CONTAINER
@@ -179,3 +182,26 @@ def test_a_cluster_that_gives_no_executor_is_not_waited_for_for_ever(new_contain
     done = one.stack.run("detect", check=False)
     assert done.returncode == 4, done.stderr
     assert "the Spark master at spark://spark-master:7077 does not answer" in done.stderr
+
+
+def test_no_time_zone_changes_a_row(new_contained: NewContained) -> None:
+    """Intent: under New York's clocks, as they go back, containers count what this machine does in UTC.
+
+    Observables: the same rows from Spark in a container under that TZ as from a rebuild by Spark on this
+    machine under UTC, as a client of either zone reads them.
+    """
+    one = new_contained(
+        {**CONTAINER.environ, **CREATE_TIME, "TZ": "America/New_York", "FRAUDCTL_SPARK__TRIGGER_SECONDS": "0"}
+    )
+    one.stack.up()
+    assert time_zones.fill(one.stack)["utc_offsets"][1] == -5 * 3600
+    one.stack.run("detect", "--until-caught-up")
+    assert one.stack.json("verify-idempotency")["verdict"] == "ok"
+    change = NIGHTS["New York, back"]
+    there = time_zones.in_utc(one.stack, change)
+    assert there.count(b"\n") > 3 * MINUTES
+    assert time_zones.by_psql(one.stack, change) == there
+    here = {"TZ": "UTC", "FRAUDCTL_SPARK__SUBMIT": "local"}
+    one.stack.run("replay", "--rebuild", "--apply", "--yes", env=here)
+    assert time_zones.in_utc(one.stack, change) == there
+    assert one.stack.json("verify-idempotency")["verdict"] == "ok"
