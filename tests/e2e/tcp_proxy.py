@@ -16,6 +16,7 @@ from threading import Event, Lock, Thread
 _NEGOTIATIONS = {80877103, 80877104}  # SSLRequest, GSSENCRequest
 _CHUNK = 65536
 _COMMIT = b"COMMIT\0"
+_COPY_DONE = b"c"
 
 
 class Cut(Enum):
@@ -64,6 +65,7 @@ class _Line:
     server: socket.socket
     messages: ClientMessages = field(default_factory=ClientMessages)
     mute: bool = False  # bytes were lost: it can never be right again
+    copied: bool = False  # rows were copied in since the last COMMIT
     # Called when the server answers a COMMIT, instead of telling the client.
     awaited: Callable[[], None] | None = None
 
@@ -89,7 +91,7 @@ class TcpProxy:
         self._lock = Lock()
         self._lines: list[_Line] = []
         self._unheard: list[socket.socket] = []
-        self._planned: tuple[Cut, Callable[[], None]] | None = None
+        self._planned: tuple[Cut, Callable[[], None], bool] | None = None
         self._silent = False
 
     def __enter__(self) -> "TcpProxy":
@@ -106,9 +108,12 @@ class TcpProxy:
             for client in self._unheard:
                 client.close()
 
-    def cut_at_commit(self, where: Cut, note: Callable[[], None] = lambda: None) -> Event:
+    def cut_at_commit(
+        self, where: Cut, note: Callable[[], None] = lambda: None, *, of_copy: bool = False
+    ) -> Event:
         """Cut the connection of whoever is next to send COMMIT; the event is set when that is done.
 
+        `of_copy`: only of a transaction in which rows were copied in, as the landing of a batch does.
         `note` is called when it comes to that, before the client can notice anything.
         """
         done = Event()
@@ -118,7 +123,7 @@ class TcpProxy:
             done.set()
 
         with self._lock:
-            self._planned = (where, noted)
+            self._planned = (where, noted, of_copy)
         return done
 
     def fall_silent(self) -> None:
@@ -166,6 +171,7 @@ class TcpProxy:
 
     def _to_server(self, line: _Line, data: bytes) -> None:
         for message in line.messages.feed(data):
+            line.copied = line.copied or message[:1] == _COPY_DONE
             if not (is_commit(message) and self._cut(line, message)):
                 line.server.sendall(message)
 
@@ -180,10 +186,12 @@ class TcpProxy:
     def _cut(self, line: _Line, commit: bytes) -> bool:
         """Do to this COMMIT what was planned; False when nothing was."""
         with self._lock:
-            planned, self._planned = self._planned, None
-        if planned is None:
-            return False
-        where, note = planned
+            copied, line.copied = line.copied, False
+            planned = self._planned
+            if planned is None or (planned[2] and not copied):
+                return False
+            self._planned = None
+        where, note, _ = planned
         if where is Cut.AFTER:
             line.awaited = note
             line.server.sendall(commit)

@@ -262,7 +262,7 @@ def test_cut_at_commit(pipeline: Pipeline, bar: Bar) -> None:
     with one_detector(pipeline) as reader:
         before = pipeline.ask(REPLAYS)
         for number, place in enumerate(places):
-            cut = pipeline.proxy.cut_at_commit(place, lambda: known.append(pipeline.landings()))
+            cut = pipeline.proxy.cut_at_commit(place, lambda: known.append(pipeline.landings()), of_copy=True)
             assert cut.wait(60), f"no COMMIT to cut, number {number}"
             # With DURING the commit itself is not seen yet: it comes about without anybody waiting for it.
             seconds.append(Watch(pipeline.database, known[-1] + (place is Cut.DURING)).seconds)
