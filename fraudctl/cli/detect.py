@@ -27,7 +27,11 @@ def detect(
     session: Session,
     duration: Duration = None,
     until_caught_up: Annotated[
-        bool, typer.Option("--until-caught-up", help="Stop once every record of the topic is landed.")
+        bool,
+        typer.Option(
+            "--until-caught-up",
+            help="Stop once every record of the topic is landed, also what is sent meanwhile.",
+        ),
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
     stop_it: Annotated[bool, typer.Option("--stop", help="Stop a detached detector cleanly.")] = False,
