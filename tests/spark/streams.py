@@ -8,9 +8,11 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from fraudctl.config.job import DetectorJob
 from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
+from fraudctl.detector.parse import admit, parse
 from fraudctl.detector.transforms import landing_rows, summarise, whole_payloads
 from fraudctl.rules.model import parse_rules
 
+RULES = parse_rules(read_rules_document("rules.yaml"))
 RECORDS = "value binary, partition int, offset bigint, timestamp timestamp"
 
 
@@ -51,6 +53,14 @@ def records(spark: SparkSession, rows: Sequence[tuple[bytes | None, int, int, in
         "value binary, partition int, offset bigint, arrival_ms bigint",
     )
     return frame.selectExpr("value", "partition", "offset", "timestamp_millis(arrival_ms) AS timestamp")
+
+
+def checked(spark: SparkSession, rows: Sequence[tuple[bytes | None, int, int, int]]) -> DataFrame:
+    """The same, parsed and admitted or refused under the default settings."""
+    settings = load().settings
+    lateness = settings.lateness
+    parsed = parse(records(spark, rows), settings.events)
+    return admit(parsed, lateness.late_seconds, lateness.future_seconds)
 
 
 def land(

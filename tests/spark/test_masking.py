@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from fraudctl.detector.transforms import intake, mask_card_numbers
 from fraudctl.events.card_numbers import mask
-from tests.spark.streams import records
+from tests.spark.streams import RULES, checked
 
 pytestmark = pytest.mark.spark
 
@@ -51,14 +51,8 @@ def test_only_the_first_six_and_the_last_four_digits_remain(spark: SparkSession)
 @pytest.mark.parametrize("kept", [0, 6, 7, 15, 16, 20, 4096])
 def test_a_number_is_masked_before_it_is_cut(spark: SparkSession, tmp_path: Path, kept: int) -> None:
     value = b"4111 1111 1111 1111, and more"
-    checked = records(spark, [(value, 0, 7, 0)]).select(
-        "partition",
-        "offset",
-        "value",
-        F.col("timestamp").alias("arrival"),
-        F.lit("malformed").alias("reason"),
-    )
-    (row,) = intake(checked, kept).collect()
+    (row,) = intake(checked(spark, [(value, 0, 7, 0)]), kept, RULES).collect()
+    assert row.reason == "malformed"
     assert bytes(row.payload) == b"4111 11** **** 1111, and more"[:kept]
     assert row.payload_bytes == len(value)
 

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from fraudctl.detector.transforms import intake, summarise, whole_payloads
-from tests.spark.streams import job, records
+from tests.spark.streams import RULES, checked, job
 
 pytestmark = pytest.mark.spark
 
@@ -18,14 +17,8 @@ def test_the_first_payloads_are_kept_whole_and_the_others_briefly(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     value = b"x" * 1_000
-    checked = records(spark, [(value, number % 3, number, number) for number in range(RECORDS)]).select(
-        "partition",
-        "offset",
-        "value",
-        F.col("timestamp").alias("arrival"),
-        F.lit("malformed").alias("reason"),
-    )
-    summarised = summarise(intake(checked, 4096), WHOLE)
+    flood = checked(spark, [(value, number % 3, number, number) for number in range(RECORDS)])
+    summarised = summarise(intake(flood, 4096, RULES), WHOLE)
     rows = summarised.collect()
     assert sorted(row.offset for row in rows) == list(range(RECORDS))
     assert all(row.newest_arrival_us == row.offset * 1_000 for row in rows)
