@@ -139,7 +139,7 @@ class Shadow:
         """Move all that has landed into a schema of its own, as a new epoch; the live tables are then empty.
 
         Returns:
-            the schema's name: the live one's with the first free number.
+            the schema's name: the live one's with the first free number; empty where nothing had landed.
 
         Raises:
             RefusedError: a detector holds the lease.
@@ -147,17 +147,30 @@ class Shadow:
 
         def work(connection: Connection) -> str:
             epoch = lease.acquire(connection, holder, 0.0)
-            aside = self._free_name(connection)
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(aside)))
-            for table in _REPLACED:
-                live, kept = sql.Identifier(table), sql.Identifier(aside, table)
-                connection.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(kept, live))
-                connection.execute(sql.SQL("INSERT INTO {} TABLE {}").format(kept, live))
-                connection.execute(sql.SQL("DELETE FROM {}").format(live))
+            aside = self._free_name(connection) if self._has_landed(connection) else ""
+            if aside:
+                self._move(connection, aside)
             connection.execute(statement("lease_release"), {"epoch": epoch})
             return aside
 
         return self._transaction(work)
+
+    @staticmethod
+    def _has_landed(connection: Connection) -> bool:
+        filled = sql.SQL(" OR ").join(
+            sql.SQL("EXISTS (TABLE {})").format(sql.Identifier(table)) for table in _REPLACED
+        )
+        row = connection.execute(sql.SQL("SELECT {}").format(filled)).fetchone()
+        return row is not None and bool(row[0])
+
+    @staticmethod
+    def _move(connection: Connection, schema: str) -> None:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        for table in _REPLACED:
+            live, kept = sql.Identifier(table), sql.Identifier(schema, table)
+            connection.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(kept, live))
+            connection.execute(sql.SQL("INSERT INTO {} TABLE {}").format(kept, live))
+            connection.execute(sql.SQL("DELETE FROM {}").format(live))
 
     def _free_name(self, connection: Connection) -> str:
         taken = {name for (name,) in connection.execute("SELECT nspname FROM pg_namespace").fetchall()}

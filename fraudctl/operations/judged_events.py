@@ -1,7 +1,7 @@
 """Every transaction that was judged, with its verdict: from the log as the ledger tells, or from a file."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from fraudctl.broker.log import read_ranges
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
 from fraudctl.database.snapshot import read_snapshot
-from fraudctl.errors import RefusedError, UsageError
+from fraudctl.errors import RefusedError
+from fraudctl.operations.event_files import lines_of
 from fraudctl.recount.judgement import Judge, Verdict, judge
 from fraudctl.recount.ledger import Ledger
 from fraudctl.recount.parse import Rejected, Transaction, parser
@@ -92,23 +93,6 @@ def from_file(file: Path, settings: Settings, rules: RuleSet) -> JudgedEvents:
         seen.add(payload)
         result.add(parsed, verdict_of(parsed))
     return result
-
-
-def lines_of(file: Path) -> Iterator[bytes]:
-    """
-    Raises:
-        UsageError: the file cannot be read.
-    """
-    try:
-        with file.open("rb") as stream:
-            for line in stream:
-                yield line.rstrip(b"\n")
-    except OSError as error:
-        raise UsageError(
-            f"{file} cannot be read",
-            detail=str(error),
-            hint="`fraudctl simulate --out EVENTS --labels LABELS` writes such files",
-        ) from error
 
 
 def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:

@@ -10,7 +10,7 @@ from fraudctl.broker.topics import end_offsets
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
 from fraudctl.errors import DataError, RefusedError
-from fraudctl.operations.judged_events import lines_of
+from fraudctl.operations.event_files import lines_of
 from fraudctl.recount.instants import parse_instant
 
 _SILENCE_SECONDS = 30.0

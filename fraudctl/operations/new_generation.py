@@ -1,12 +1,12 @@
 """Set everything that has landed aside, and let the next detector begin anew with what the log still holds.
 
 The way on when `replay --rebuild` is refused because the log has lost what was counted: nothing is deleted,
-but the rows of before are looked at in a schema of their own, and no longer added to.
+but the rows of before are looked at in a schema of their own, and no longer added to. Alerts among them that
+were not sent on yet stay there; what is read again raises its alerts again, sent under the same keys.
 """
 
 import os
 import socket
-from dataclasses import dataclass
 
 from fraudctl.clock import StopFlag
 from fraudctl.config.lane import LIVE
@@ -14,7 +14,6 @@ from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database.lease import Holder
 from fraudctl.database.shadow import Shadow
-from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import RefusedError
 from fraudctl.operations.claim_lease import claim_lease
 from fraudctl.operations.wait_for_stack import wait_for_stack
@@ -24,16 +23,8 @@ from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.services import detector
 
 
-@dataclass(frozen=True)
-class Generation:
-    """Where the generation before is; both are empty where there was none."""
-
-    schema: str
-    checkpoint: str
-
-
-def new_generation(settings: Settings, paths: StackPaths, *, stop: StopFlag, observe: Observe) -> Generation:
-    """Set windows, dead letters and ledger aside in one transaction, and the checkpoint beside them.
+def new_generation(settings: Settings, paths: StackPaths, *, stop: StopFlag, observe: Observe) -> None:
+    """Set windows, dead letters, alerts and ledger aside in one transaction, then the checkpoint.
 
     Killed between the two, `detect` refuses the checkpoint as one that the database knows nothing of, and
     the same command once more finishes the work.
@@ -51,16 +42,12 @@ def new_generation(settings: Settings, paths: StackPaths, *, stop: StopFlag, obs
     postgres = wait_for_stack(settings, paths, stop=stop, observe=observe).postgres
     seconds = settings.timeouts.connect_seconds
     claim_lease(postgres, takeover=False, connect_seconds=seconds, observe=observe)
-    landed = read_snapshot(postgres, connect_seconds=seconds, tolerant=True)
-    schema = checkpoint = ""
-    if landed.batches or landed.metrics or landed.dead_letters:
-        name = f"{socket.gethostname()} pid {os.getpid()}, detect --new-generation"
-        holder = Holder(name, whereabouts.of_process(os.getpid()))
-        schema = Shadow(postgres, connect_seconds=seconds).set_aside(holder)
+    name = f"{socket.gethostname()} pid {os.getpid()}, detect --new-generation"
+    holder = Holder(name, whereabouts.of_process(os.getpid()))
+    schema = Shadow(postgres, connect_seconds=seconds).set_aside(holder)
+    if schema:
         observe(Progress("generation", "note", f"what had landed is kept in schema {schema}"))
     if paths.checkpoint.exists():
         aside = free_beside(paths.checkpoint, "generation")
         paths.checkpoint.rename(aside)
-        checkpoint = str(aside)
         observe(Progress("generation", "note", f"its checkpoint is kept as {aside.name}"))
-    return Generation(schema, checkpoint)

@@ -24,7 +24,7 @@ from fraudctl.evaluation.training import (
     split,
     version_of,
 )
-from fraudctl.operations.judged_events import lines_of
+from fraudctl.operations.event_files import lines_of
 from fraudctl.operations.labels import labels_from_file
 from fraudctl.operations.simulate import HIGHEST_SEED
 from fraudctl.recount.parse import Rejected, parser

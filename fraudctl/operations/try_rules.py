@@ -11,7 +11,8 @@ from fraudctl.broker.log import read_ranges
 from fraudctl.broker.topics import end_offsets
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
-from fraudctl.errors import ConfigError, UsageError
+from fraudctl.errors import ConfigError
+from fraudctl.operations.event_files import lines_of
 from fraudctl.recount.instants import instant_text
 from fraudctl.recount.judgement import Verdict, judge
 from fraudctl.recount.parse import Rejected, Transaction, parser
@@ -167,7 +168,7 @@ def _transactions(request: TryRequest, counts: Counter[str]) -> Iterator[Transac
     """The events that the detector would judge; a file says nothing of arrival, so nothing in it is late."""
     parse = parser(request.settings.events)
     if request.events is not None:
-        parsed: Iterable[Transaction | Rejected] = map(parse, _lines(request.events))
+        parsed: Iterable[Transaction | Rejected] = map(parse, lines_of(request.events))
     else:
         lateness = request.settings.lateness
         parsed = (admit(parse(record[3]), record[2], lateness) for record in _log(request))
@@ -177,19 +178,6 @@ def _transactions(request: TryRequest, counts: Counter[str]) -> Iterator[Transac
             counts["refused"] += 1
         else:
             yield result
-
-
-def _lines(file: Path) -> Iterator[bytes]:
-    try:
-        with file.open("rb") as stream:
-            for line in stream:
-                yield line.rstrip(b"\n")
-    except OSError as error:
-        raise UsageError(
-            f"the events file {file} cannot be read",
-            detail=str(error),
-            hint="`fraudctl simulate --out FILE` writes one; without --events the topic is read",
-        ) from error
 
 
 def _log(request: TryRequest) -> Iterable[Record]:
