@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def alerts(
     session: Session,
     since: Annotated[
-        str | None, typer.Option("--since", help="Only what has landed since, such as 90s, 1h or 7d.")
+        float | None,
+        typer.Option(
+            "--since", parser=parse_duration, metavar="TIME", help="Only what has landed since (90s, 1h, 7d)."
+        ),
     ] = None,
     rule: Annotated[str | None, typer.Option("--rule", help="Only what this rule matched.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="How many alerts to show.")] = 20,
@@ -36,8 +39,7 @@ def alerts(
 
     settings = session.settings()
     postgres = endpoints(settings, session.paths, need=("postgres",)).postgres
-    seconds = parse_duration(since) if since else None
-    request = operation.AlertsRequest(settings, postgres, seconds, rule, limit)
+    request = operation.AlertsRequest(settings, postgres, since, rule, limit)
     if follow:
         return _follow(request, as_json)
     result = operation.list_alerts(request)

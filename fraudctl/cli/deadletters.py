@@ -38,7 +38,10 @@ def list_letters(
     session: Session,
     reason: Reason = None,
     since: Annotated[
-        str | None, typer.Option("--since", help="Only what arrived since, such as 90s, 1h or 7d.")
+        float | None,
+        typer.Option(
+            "--since", parser=parse_duration, metavar="TIME", help="Only what arrived since (90s, 1h, 7d)."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="How many letters to show.")] = 20,
     as_json: Json = False,
@@ -49,8 +52,7 @@ def list_letters(
     from fraudctl.ui.text import dead_letters as text
 
     settings = session.settings()
-    seconds = parse_duration(since) if since else None
-    request = operation.LettersRequest(endpoints(settings, session.paths), settings, reason, seconds, limit)
+    request = operation.LettersRequest(endpoints(settings, session.paths), settings, reason, since, limit)
     result = operation.list_letters(request)
     console.write(to_json.dumps(result) if as_json else text.listed(result))
 
@@ -114,8 +116,13 @@ def requeue(
 def purge(
     session: Session,
     older_than: Annotated[
-        str | None,
-        typer.Option("--older-than", help="Such as 12h or 30d; dead_letters.expire_days if not given."),
+        float | None,
+        typer.Option(
+            "--older-than",
+            parser=parse_duration,
+            metavar="TIME",
+            help="Such as 12h or 30d; dead_letters.expire_days if not given.",
+        ),
     ] = None,
     reason: Reason = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -127,8 +134,7 @@ def purge(
     from fraudctl.ui.text import dead_letters as text
 
     settings = session.settings()
-    days = settings.dead_letters.expire_days
-    seconds = parse_duration(older_than) if older_than else days * _DAY_SECONDS
+    seconds = older_than or settings.dead_letters.expire_days * _DAY_SECONDS
     request = operation.LettersRequest(endpoints(settings, session.paths), settings, reason)
     if not yes and not _confirmed(text.question(operation.count_expired(request, seconds))):
         console.say("nothing was done")

@@ -27,9 +27,12 @@ def evaluate(
         bool, typer.Option("--all-labels", help="Take every label as known, whenever it was reported.")
     ] = False,
     label_delay: Annotated[
-        str | None,
+        float | None,
         typer.Option(
-            "--label-delay", help="How late a label may come, such as 7d; as the slowest known one."
+            "--label-delay",
+            parser=parse_duration,
+            metavar="TIME",
+            help="How late a label may come, such as 7d; as the slowest known one.",
         ),
     ] = None,
     events: Annotated[
@@ -70,7 +73,7 @@ def evaluate(
             files,
             rules_to_try(settings, session.paths, rules) if files else None,
             None if everything else as_of or utc_now(),
-            parse_duration(label_delay) if label_delay else None,
+            label_delay,
         )
     )
     if store and places:

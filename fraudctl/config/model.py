@@ -15,6 +15,11 @@ Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 # A name as `docker pull` takes it: registry, path, tag, digest.
 Image = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
+# What Spark takes: threads of this machine (and how often a task may fail), or a cluster's address.
+Master = Annotated[
+    str,
+    Field(pattern=r"^(local(\[([1-9][0-9]*|\*)(,[1-9][0-9]*)?\])?|spark://[^\s/]+|k8s://\S+|yarn)$"),
+]
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 CATEGORY_MAX_CHARACTERS = 64
 
@@ -118,7 +123,7 @@ class DeadLettersSettings(Section):
 
 
 class SparkSettings(Section):
-    master: Annotated[str, Field(min_length=1)]
+    master: Master
     submit: Literal["local", "container"]
     executor_seconds: PositiveSeconds
     driver_memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]

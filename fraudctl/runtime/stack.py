@@ -120,6 +120,12 @@ def endpoints(
             f"stack {paths.stack!r} was brought up under the profile {state.profile}, not {profile}",
             hint="leave --profile and FRAUDCTL_PROFILE away, or choose another stack with --stack",
         )
+    if settings.postgres.database != state.database:
+        raise RefusedError(
+            f"the settings name the database {settings.postgres.database}, and stack {paths.stack!r} uses "
+            f"{state.database}",
+            hint=f"{remedy} to change over to it, or take the setting back",
+        )
     looks = driver_of(state.profile, settings, paths).look() if need else {}
     for name in need:
         if name not in looks or not looks[name].running:

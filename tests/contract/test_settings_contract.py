@@ -107,7 +107,14 @@ def test_unknown_keys_of_a_file_are_refused_with_the_nearest_name(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("kafka: {port: 70000}", "kafka.port"), ("kafka: 5", "kafka"), ("- a", "mapping"), ("a: [", "YAML")],
+    [
+        ("kafka: {port: 70000}", "kafka.port"),
+        ("spark: {master: 'local[oops]'}", "spark.master"),
+        ("spark: {master: 'spark://'}", "spark.master"),
+        ("kafka: 5", "kafka"),
+        ("- a", "mapping"),
+        ("a: [", "YAML"),
+    ],
 )
 def test_bad_values_name_the_setting(tmp_path: Path, text: str, word: str) -> None:
     mine = tmp_path / "mine.yaml"
@@ -116,6 +123,14 @@ def test_bad_values_name_the_setting(tmp_path: Path, text: str, word: str) -> No
         load(config_file=mine)
     assert word in caught.value.message + caught.value.detail
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["local", "local[*]", "local[4,2]", "spark://one:7077,two:7077", "yarn", "k8s://https://one:6443"],
+)
+def test_every_kind_of_master_is_taken(master: str) -> None:
+    assert load(flags={"spark.master": master}).settings.spark.master == master
 
 
 def test_a_key_that_is_given_twice_is_refused_with_file_and_line(tmp_path: Path) -> None:

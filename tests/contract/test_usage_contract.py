@@ -46,6 +46,7 @@ WRONG = [
     ("produce --seed 1 extra", "extra", "`fraudctl produce --help`"),
     ("deadletters show 1", "missing argument 'offset'", "`fraudctl deadletters show --help`"),
     ("deadletters list --limit -1", "'--limit'", "`fraudctl deadletters list --help`"),
+    ("deadletters list --since 1x", "'--since'", "`fraudctl deadletters list --help`"),
     ("frobnicate", "no such command 'frobnicate'", "`fraudctl --help`"),
     ("replay --from yesterday --to today", "'--from'", "`fraudctl replay --help`"),
 ]

@@ -80,6 +80,11 @@ def test_endpoints_are_those_of_the_state_and_its_services_must_run(paths: Stack
     assert found.bootstrap_servers == "127.0.0.1:3333"
     assert (found.postgres.host, found.postgres.port) == ("127.0.0.1", 5555)
     assert found.postgres.password_file == paths.secrets / "postgres.password"
+    with pytest.raises(
+        RefusedError, match="name the database other, and stack 'default' uses fraudctl"
+    ) as caught:
+        stack.endpoints(settings(postgres__database="other"), paths, need=())
+    assert "fraudctl up" in caught.value.hint
 
 
 def test_external_endpoints_are_those_of_the_settings(paths: StackPaths) -> None:

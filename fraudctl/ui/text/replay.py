@@ -60,8 +60,10 @@ def range_replay(result: RangeReplay, limit: int) -> str:
         verdict = (
             f"DIFFERENT: {len(result.differences):,} of {result.windows_compared:,} rows; nothing was changed"
         )
-    else:
+    elif result.windows_compared or result.records:
         verdict = f"SAME: all {result.windows_compared:,} rows agree with the replay"
+    else:
+        verdict = "EMPTY: neither the log nor the landed windows have anything in this range"
     return "\n".join([*lines, f"{verdict} ({result.records:,} offsets in {result.seconds:.1f} s)"])
 
 

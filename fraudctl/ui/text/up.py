@@ -13,8 +13,9 @@ next:
 
 def plan(result: UpPlan) -> str:
     """One line a step, then the profile."""
-    steps = result.steps or ("nothing is to be done: all of it runs",)
-    return "\n".join([*steps, f"profile {result.profile} ({result.reason})"])
+    steps = result.steps or ("no service has to be started: all of them run",)
+    then = "then database, migrations, roles and topic are looked at, and created where they are missing"
+    return "\n".join([*steps, then, f"profile {result.profile} ({result.reason})"])
 
 
 def report(result: UpReport) -> str:
