@@ -67,6 +67,15 @@ class GrafanaStatus:
 
 
 @dataclass(frozen=True)
+class SparkStatus:
+    """One member of the standalone cluster."""
+
+    state: State
+    container: str | None
+    problem: str
+
+
+@dataclass(frozen=True)
 class DetectorStatus:
     state: State
     pid: int | None
@@ -97,9 +106,10 @@ class MigrationsStatus:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """`healthy`: broker and database (and Grafana, if chosen) answer, the topic exists, nothing is pending.
+    """`healthy`: broker and database answer, what else was chosen runs, the topic exists, nothing is pending.
 
-    The detector runs only when asked to; it has no part in that verdict.
+    The detector runs only when asked to; it has no part in that verdict. `spark` names the members of the
+    cluster in containers, if there is one.
     """
 
     profile: str
@@ -109,6 +119,7 @@ class StatusReport:
     topic: TopicStatus
     migrations: MigrationsStatus
     grafana: GrafanaStatus | None = None
+    spark: Mapping[str, SparkStatus] = field(default_factory=dict)
 
 
 def status(request: StatusRequest) -> StatusReport:
@@ -128,18 +139,19 @@ def status(request: StatusRequest) -> StatusReport:
     broker = _kafka(endpoints, settings, looks.get("kafka"))
     database = _postgres(endpoints, settings, looks.get("postgres"))
     board = _grafana(settings, paths, looks.get("grafana"))
+    spark = {name: _spark(look) for name, look in looks.items() if name.startswith("spark-")}
     topic = _topic(endpoints, settings.kafka.topic, seconds, broker.state)
     schema = _migrations(endpoints, seconds, database.state)
     healthy = (
         broker.state == "running"
         and database.state == "running"
-        and (board is None or board.state == "running")
+        and all(each.state == "running" for each in (board, *spark.values()) if each is not None)
         and topic.exists
         and not schema.pending
         and not schema.problem
     )
     services = Services(broker, database, _detector(paths))
-    return StatusReport(profile, reason, healthy, services, topic, schema, board)
+    return StatusReport(profile, reason, healthy, services, topic, schema, board, spark)
 
 
 def _state(look: Look | None, probe: Probe, settings: Settings) -> tuple[State, str]:
@@ -187,15 +199,22 @@ def _postgres(endpoints: Endpoints, settings: Settings, look: Look | None) -> Po
 
 
 def _grafana(settings: Settings, paths: StackPaths, look: Look | None) -> GrafanaStatus | None:
-    """Its runtime's own healthcheck is believed: there is no client of it here."""
     if look is None:
         return None
     known = stack.read_state(paths)
     port = known.ports.grafana if known is not None else settings.docker.grafana_port
-    state: State = "unhealthy" if look.problem else "running"
-    return GrafanaStatus(
-        state if look.running else "stopped", f"http://127.0.0.1:{port}", look.container, look.problem
-    )
+    return GrafanaStatus(_believed(look), f"http://127.0.0.1:{port}", look.container, look.problem)
+
+
+def _spark(look: Look) -> SparkStatus:
+    return SparkStatus(_believed(look), look.container, look.problem)
+
+
+def _believed(look: Look) -> State:
+    """What its runtime's own healthcheck says: there is no client of it here."""
+    if not look.running:
+        return "stopped"
+    return "unhealthy" if look.problem else "running"
 
 
 def _detector(paths: StackPaths) -> DetectorStatus:

@@ -173,6 +173,9 @@ def test_a_cluster_that_gives_no_executor_is_not_waited_for_for_ever(new_contain
     one.containers()["spark-worker"].kill()
     running.finish(codes=(5,))
     assert "has given no executor for 10 s" in running.stderr
+    seen = json.loads(one.stack.run("status", "--json", check=False).stdout)
+    states = {name: each["state"] for name, each in seen["spark"].items()}
+    assert (seen["healthy"], states) == (False, {"spark-master": "running", "spark-worker": "stopped"})
     done = one.stack.run("detect", check=False)
     assert done.returncode == 5, done.stderr
     assert "no worker is registered there" in done.stderr

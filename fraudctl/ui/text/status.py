@@ -34,5 +34,14 @@ def report(result: StatusReport) -> str:
     if grafana := result.grafana:
         shown = grafana.url + place(None, grafana.container)
         rows.insert(2, ("grafana", grafana.state, shown, grafana.problem))
-    lines = [f"{name:<9} {state:<10} {text}{f'  ({why})' if why else ''}" for name, state, text, why in rows]
-    return "\n".join([*(line.rstrip() for line in lines), f"profile   {result.profile} ({result.reason})"])
+    rows[-3:-3] = [
+        (name, each.state, place(None, each.container).strip(), each.problem)
+        for name, each in result.spark.items()
+    ]
+    width = max(9, *(len(name) for name, *_ in rows))
+    lines = [
+        f"{name:<{width}} {state:<10} {text}{f'  ({why})' if why else ''}" for name, state, text, why in rows
+    ]
+    return "\n".join(
+        [*(line.rstrip() for line in lines), f"{'profile':<{width}} {result.profile} ({result.reason})"]
+    )
