@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fraudctl.cli.command import Json, Session, command
-from fraudctl.errors import ExitCode, UsageError
+from fraudctl.errors import ConfigError, ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
 
@@ -16,6 +16,10 @@ def migrate(
     status: Annotated[bool, typer.Option("--status", help="List every migration; change nothing.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if one is pending; change nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be applied.")] = False,
+    passwords: Annotated[
+        bool,
+        typer.Option("--passwords", help="Give fraud_writer the one in postgres.writer_password_file, too."),
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Apply the migrations that the database lacks.
@@ -28,14 +32,25 @@ def migrate(
 
     if status + check + dry_run > 1:
         raise UsageError("--status, --check and --dry-run exclude each other", hint="give one of them")
+    if passwords and (status or check or dry_run):
+        raise UsageError(
+            "--passwords goes with none of --status, --check and --dry-run", hint="leave it away"
+        )
     mode: operation.Mode = "status" if status else "check" if check else "dry-run" if dry_run else "apply"
     settings = session.settings()
+    places = endpoints(settings, session.paths, need=("postgres",))
+    if passwords and places.writer_password_file is None:
+        raise ConfigError(
+            "there is no file for the password of fraud_writer",
+            hint="name one in postgres.writer_password_file; a new password is put there if it is missing",
+        )
     report = operation.migrate(
         operation.MigrateRequest(
-            endpoints(settings, session.paths, need=("postgres",)).postgres,
+            places.postgres,
             mode,
             settings.timeouts.connect_seconds,
             settings.timeouts.up_seconds,
+            places.writer_password_file if passwords else None,
         )
     )
     console.write(to_json.dumps(report) if as_json else text.lines(mode, report))

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from fraudctl.config.endpoints import PostgresEndpoint
-from fraudctl.database import migrations
+from fraudctl.config.endpoints import WRITER, PostgresEndpoint
+from fraudctl.database import migrations, roles
 from fraudctl.database.migrations import Migration, MigrationReport
+from fraudctl.runtime.role_passwords import password_in
 
 Mode = Literal["apply", "status", "check", "dry-run"]
 
@@ -17,23 +19,30 @@ class MigrateRequest:
     mode: Mode
     connect_seconds: float
     lock_wait_seconds: float
+    # The file with the password that fraud_writer is to have; None leaves all passwords as they are.
+    writer_password_file: Path | None = None
 
 
 def migrate(
     request: MigrateRequest, observe: Callable[[Migration], None] = lambda _migration: None
 ) -> MigrationReport:
-    """Apply what is pending (mode `apply`), or only look.
+    """Apply what is pending (mode `apply`) and set the writer's password, or only look.
 
     Raises:
-        DataError: the migrations and the database's record of them disagree, or one fails.
+        DataError: the migrations and the database's record of them disagree, or one fails, or the user may
+            not set passwords.
         NotReadyError: a needed lock was held for too long.
         UnreachableError, ConfigError: there is no connection to be had.
     """
     if request.mode != "apply":
         return migrations.status(request.endpoint, connect_seconds=request.connect_seconds)
-    return migrations.migrate(
+    report = migrations.migrate(
         request.endpoint,
         connect_seconds=request.connect_seconds,
         lock_wait_seconds=request.lock_wait_seconds,
         observe=observe,
     )
+    if request.writer_password_file is not None:
+        password = password_in(request.writer_password_file)
+        roles.set_passwords(request.endpoint, {WRITER: password}, connect_seconds=request.connect_seconds)
+    return report

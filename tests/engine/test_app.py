@@ -32,6 +32,11 @@ def test_the_app_profile(new_contained: NewContained, engine: docker.DockerClien
         return int(row[0])
 
     scenario.wait_for("windows", lambda: counted() > 0, 180)
+    with psycopg.connect(f"postgresql://fraudctl:{password}@127.0.0.1:{port}/fraudctl") as connection:
+        writers = connection.execute(
+            "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'fraudctl detector'"
+        ).fetchall()
+    assert writers == [("fraud_writer",)]
     for name in ("app-producer", "app-detector"):
         compose(one, "--profile", "app", "stop", name)
         container = one.containers()[name]

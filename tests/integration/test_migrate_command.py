@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from fraudctl import assets
-from fraudctl.config.endpoints import Endpoints
+from fraudctl.config.endpoints import WRITER, Endpoints
 from tests.integration.commands import fraudctl
 from tests.integration.databases import open_session, temporary_database
 
@@ -50,10 +51,28 @@ def test_drift_is_refused_by_every_mode(empty: Endpoints, tmp_path: Path) -> Non
         assert refused.stdout == ""
 
 
+def test_the_writer_gets_the_password_of_its_file(empty: Endpoints, tmp_path: Path) -> None:
+    nowhere = fraudctl(empty, tmp_path, "migrate", "--passwords")
+    assert nowhere.returncode == 3
+    assert "postgres.writer_password_file" in nowhere.stderr
+    file = tmp_path / "writer.password"
+    for _again in range(2):
+        done = fraudctl(empty, tmp_path, "migrate", "--passwords", postgres__writer_password_file=str(file))
+        assert done.returncode == 0, done.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    writer = replace(empty.postgres, user=WRITER, password_file=file)
+    with open_session(writer) as session:
+        assert session.execute("SELECT current_user").fetchone() == (WRITER,)
+    file.write_text("another", encoding="utf-8")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        open_session(writer)
+
+
 def test_modes_exclude_each_other(empty: Endpoints, tmp_path: Path) -> None:
     both = fraudctl(empty, tmp_path, "migrate", "--check", "--dry-run")
     assert both.returncode == 2
     assert "exclude each other" in both.stderr
+    assert fraudctl(empty, tmp_path, "migrate", "--check", "--passwords").returncode == 2
 
 
 def test_no_database_server_is_exit_4(empty: Endpoints, tmp_path: Path) -> None:
