@@ -119,7 +119,7 @@ class StatusReport:
     topic: TopicStatus
     migrations: MigrationsStatus
     grafana: GrafanaStatus | None = None
-    spark: Mapping[str, SparkStatus] = field(default_factory=dict)
+    spark: Mapping[ServiceName, SparkStatus] = field(default_factory=dict)
 
 
 def status(request: StatusRequest) -> StatusReport:

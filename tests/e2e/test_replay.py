@@ -55,7 +55,9 @@ def tamper(stack: Stack, span: tuple[str, ...]) -> None:
     """In the range one row is raised, one removed and one invented; outside it one is raised."""
     inside = "window_start >= %s AND window_end <= %s"
     begin, finish = datetime.fromisoformat(span[1]), datetime.fromisoformat(span[3])
-    one = f"(SELECT ctid FROM fraud.fraud_metrics WHERE {inside} ORDER BY 1 LIMIT 1 OFFSET %s)"
+    # By key: a row that is changed moves to another ctid, and must not be met a second time.
+    key = "ORDER BY window_start, window_end, category"
+    one = f"(SELECT ctid FROM fraud.fraud_metrics WHERE {inside} {key} LIMIT 1 OFFSET %s)"
     for change, offset in (
         (f"UPDATE fraud.fraud_metrics SET count = count + 5 WHERE ctid = {one}", 3),
         (f"DELETE FROM fraud.fraud_metrics WHERE ctid = {one}", 9),
