@@ -88,11 +88,13 @@ def _refuse_conflicts(given: list[str], stop_it: bool) -> None:
         )
     if "--detach" in given and "--until-caught-up" in given:
         raise UsageError("--until-caught-up needs somebody to watch", hint="leave --detach away")
-    if "--new-generation" in given and ("--takeover" in given or "--dry-run" in given):
+    if "--new-generation" in given and (
+        clash := [one for one in ("--takeover", "--dry-run") if one in given]
+    ):
         raise UsageError(
-            "--new-generation needs a database that no detector works in, and changes it",
-            hint="stop the detector with `fraudctl detect --stop`, then give --new-generation without "
-            "--takeover and --dry-run",
+            f"--new-generation cannot be combined with {' and '.join(clash)}: it changes a database that no "
+            "detector may work in",
+            hint="give --new-generation alone; a detector that runs is stopped by `fraudctl detect --stop`",
         )
     if "--dry-run" in given and "--detach" in given:
         raise UsageError("--dry-run starts nothing, so there is nothing to detach", hint="give one of them")

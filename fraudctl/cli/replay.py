@@ -66,8 +66,14 @@ def replay(
             "say what is to be replayed, in one way",
             hint="--last-batches K, or --from TIME --to TIME, or --rebuild",
         )
+    if begin and finish and finish <= begin:
+        raise UsageError("--to does not lie after --from", hint="exchange the two, or correct one of them")
     if last_batches and (apply or rules):
-        raise UsageError("--apply and --rules are for a range or --rebuild", hint="leave it away")
+        given = " and ".join([*(["--apply"] if apply else []), *(["--rules"] if rules else [])])
+        raise UsageError(
+            f"{given}: only for a range or --rebuild; --last-batches changes nothing",
+            hint=f"leave {given} away",
+        )
     if batch_size and last_batches:
         raise UsageError(
             "--batch-size has no meaning with --last-batches: they run as they were planned",

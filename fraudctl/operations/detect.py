@@ -30,7 +30,7 @@ from fraudctl.operations.settle_checkpoint import settle_checkpoint
 from fraudctl.operations.wait_for_stack import wait_for_stack
 from fraudctl.runtime import processes
 from fraudctl.runtime.files import locked, make_folder, tail
-from fraudctl.runtime.progress import Observe
+from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.services import detector
 
 _POLL_SECONDS = 0.2
@@ -259,7 +259,9 @@ def _begin(
             observe=observe,
         )
         plan = _plan(request, endpoints, observe, settled=True)
-        return plan, _start(plan, request)
+        record = _start(plan, request)
+        observe(Progress("detector", "note", f"Spark starts; its log is {record.log_file}"))
+        return plan, record
 
 
 def _refuse_second(request: DetectRequest) -> None:
