@@ -6,8 +6,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 CLASSES := build/classes.jsa
-# Two at a time: what one test waits for, another can use. Tests of one file stay together and share its stack.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+# Two at a time: what one test waits for, another can use. Tests of one file stay together and share its stack;
+# files begin in the order of tests/conftest.py, the long ones first.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo lint test test-slow test-engine kill-matrix prove lock wheel clean

@@ -17,6 +17,15 @@ from tests.stacks import Stack
 NewStack = Callable[..., Stack]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests are given most time begin first, so that at the end nobody waits for a long one."""
+    given: dict[Path, float] = {}
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        given[item.path] = max(given.get(item.path, 0.0), marker.args[0] if marker else 0.0)
+    items.sort(key=lambda item: -given[item.path])
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """One running stack for the whole session. Use topics and databases of your own in it."""

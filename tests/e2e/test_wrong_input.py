@@ -82,6 +82,7 @@ def test_a_rules_file_with_a_mistake_is_refused_before_anything_starts(new_stack
 
 
 @pytest.mark.services
+@pytest.mark.slow
 def test_the_database_goes_down_during_detect(new_stack: NewStack) -> None:
     """The detector waits for it as long as set, then gives up; once it is back nothing is missing."""
     stack = new_stack({"FRAUDCTL_LANDING__RETRY_SECONDS": "4"})
