@@ -12,6 +12,7 @@ from fraudctl import assets
 from fraudctl.config.endpoints import WRITER, Endpoints
 from tests.integration.commands import fraudctl
 from tests.integration.databases import open_session, temporary_database
+from tests.integration.own_server import own_server
 
 pytestmark = pytest.mark.services
 NAMES = sorted(file.name for file in (assets.sql() / "migrations").glob("*.sql"))
@@ -51,7 +52,13 @@ def test_drift_is_refused_by_every_mode(empty: Endpoints, tmp_path: Path) -> Non
         assert refused.stdout == ""
 
 
-def test_the_writer_gets_the_password_of_its_file(empty: Endpoints, tmp_path: Path) -> None:
+def test_the_writer_gets_the_password_of_its_file(endpoints: Endpoints, tmp_path: Path) -> None:
+    # Roles belong to the whole server: that of the other tests keeps its passwords.
+    with own_server() as server, temporary_database(server) as database:
+        _set_twice(replace(endpoints, postgres=database), tmp_path)
+
+
+def _set_twice(empty: Endpoints, tmp_path: Path) -> None:
     nowhere = fraudctl(empty, tmp_path, "migrate", "--passwords")
     assert nowhere.returncode == 3
     assert "postgres.writer_password_file" in nowhere.stderr
