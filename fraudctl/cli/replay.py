@@ -69,7 +69,7 @@ def replay(
     if begin and finish and finish <= begin:
         raise UsageError("--to does not lie after --from", hint="exchange the two, or correct one of them")
     if last_batches and (apply or rules):
-        given = " and ".join([*(["--apply"] if apply else []), *(["--rules"] if rules else [])])
+        given = " and ".join(name for name, value in (("--apply", apply), ("--rules", rules)) if value)
         raise UsageError(
             f"{given}: only for a range or --rebuild; --last-batches changes nothing",
             hint=f"leave {given} away",

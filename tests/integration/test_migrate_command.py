@@ -53,26 +53,23 @@ def test_drift_is_refused_by_every_mode(empty: Endpoints, tmp_path: Path) -> Non
 
 
 def test_the_writer_gets_the_password_of_its_file(endpoints: Endpoints, tmp_path: Path) -> None:
+    file = tmp_path / "writer.password"
     # Roles belong to the whole server: that of the other tests keeps its passwords.
     with own_server() as server, temporary_database(server) as database:
-        _set_twice(replace(endpoints, postgres=database), tmp_path)
-
-
-def _set_twice(empty: Endpoints, tmp_path: Path) -> None:
-    nowhere = fraudctl(empty, tmp_path, "migrate", "--passwords")
-    assert nowhere.returncode == 3
-    assert "postgres.writer_password_file" in nowhere.stderr
-    file = tmp_path / "writer.password"
-    for _again in range(2):
-        done = fraudctl(empty, tmp_path, "migrate", "--passwords", postgres__writer_password_file=str(file))
-        assert done.returncode == 0, done.stderr
-    assert file.stat().st_mode & 0o777 == 0o600
-    writer = replace(empty.postgres, user=WRITER, password_file=file)
-    with open_session(writer) as session:
-        assert session.execute("SELECT current_user").fetchone() == (WRITER,)
-    file.write_text("another", encoding="utf-8")
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        open_session(writer)
+        own = replace(endpoints, postgres=database)
+        nowhere = fraudctl(own, tmp_path, "migrate", "--passwords")
+        assert nowhere.returncode == 3
+        assert "postgres.writer_password_file" in nowhere.stderr
+        for _again in range(2):
+            done = fraudctl(own, tmp_path, "migrate", "--passwords", postgres__writer_password_file=str(file))
+            assert done.returncode == 0, done.stderr
+        assert file.stat().st_mode & 0o777 == 0o600
+        writer = replace(database, user=WRITER, password_file=file)
+        with open_session(writer) as session:
+            assert session.execute("SELECT current_user").fetchone() == (WRITER,)
+        file.write_text("another", encoding="utf-8")
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            open_session(writer)
 
 
 def test_modes_exclude_each_other(empty: Endpoints, tmp_path: Path) -> None:
