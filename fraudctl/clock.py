@@ -1,7 +1,9 @@
 """Time budgets and stop requests, handed down from a command to whatever it waits for."""
 
-import threading
+import os
+import select
 import time
+import weakref
 from datetime import UTC, datetime
 
 
@@ -27,18 +29,33 @@ class Deadline:
 
 
 class StopFlag:
-    """Set once by the first Ctrl-C or SIGTERM; loops look at it, waits end early because of it."""
+    """Set once by the first Ctrl-C or SIGTERM; loops look at it, waits end early because of it.
+
+    A signal handler runs in the middle of whatever its thread does, also inside `wait`: an Event's `set`
+    would want a lock that the interrupted `wait` holds, and never get it. Hence the self-pipe of
+    D. J. Bernstein: `set` takes no lock, and whatever waits sees that there is something to read.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._asked = False
+        self._read, self._write = os.pipe()
+        weakref.finalize(self, _close, self._read, self._write).atexit = False
 
     def set(self) -> None:
-        self._event.set()
+        if not self._asked:
+            self._asked = True
+            os.write(self._write, b"!")
 
     @property
     def is_set(self) -> bool:
-        return self._event.is_set()
+        return self._asked
 
     def wait(self, seconds: float) -> bool:
         """Wait up to `seconds`; True as soon as a stop was asked for."""
-        return self._event.wait(seconds)
+        select.select([self._read], [], [], max(0.0, seconds))
+        return self._asked
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -30,7 +30,7 @@ class Attendant:
     def __init__(self, engine: Engine, order: Order) -> None:
         self._engine = engine
         self._order = order
-        self._asked = threading.Event()
+        self._asked = False
         self._failure: FraudctlError | None = None
 
     def run(self) -> int:
@@ -53,17 +53,20 @@ class Attendant:
     def _attend(self) -> int:
         output = self._engine.attach(self._order.name)
         self._engine.start(self._order.name)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: self._asked.set())
+        signal.signal(signal.SIGTERM, self._on_signal)
         copying = threading.Thread(target=self._copy, args=(output,), daemon=True)
         copying.start()
         while copying.is_alive():
             copying.join(_POLL_SECONDS)
-            if self._asked.is_set():
-                self._asked.clear()
+            if self._asked:
+                self._asked = False
                 self._engine.signal(self._order.name, signal.SIGTERM)
         if self._failure is not None:
             raise self._failure
         return self._exit_code()
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._asked = True  # no lock here: the handler runs in the middle of whatever this thread does
 
     def _copy(self, output: "object") -> None:
         try:
