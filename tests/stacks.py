@@ -14,6 +14,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from fraudctl.clock import Deadline
+from fraudctl.config.paths import stack_paths
+from fraudctl.runtime.jars import SET_NAMES, ensure_jars
+from fraudctl.runtime.java import find_java
 from fraudctl.runtime.ports import free_port
 
 SECONDS = 240.0
@@ -32,6 +36,8 @@ class Stack:
     home: Path
     env: dict[str, str]
     command: tuple[str, ...] = (sys.executable, "-m", "fraudctl")
+    # Who runs its commands, when that is not whoever runs the tests.
+    user: int | None = None
 
     def run(
         self,
@@ -43,6 +49,7 @@ class Stack:
         user: int | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end; with `check`, any exit code but 0 fails the test with its output."""
+        user = user or self.user
         identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
         done = subprocess.run(
             [*self.command, *arguments],
@@ -99,6 +106,15 @@ def missing(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def fill_cache() -> Path:
+    """Download what has not been downloaded on this machine yet; the folder that holds it."""
+    paths = stack_paths(None, "default")
+    java = find_java(paths, os.environ)
+    for name in SET_NAMES:
+        ensure_jars(name, java, paths, Deadline(DOWNLOAD_SECONDS))
+    return paths.cache
 
 
 def make_home() -> Path:

@@ -4,13 +4,14 @@ It has the same user, folders, variables and entry point; its Python, Java and S
 image, its packages are copied from this environment, and the jars from this machine's cache.
 """
 
-import os
 import re
 import shutil
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import docker
+
+from tests import stacks
 
 ROOT = Path(__file__).parents[2]
 TAG = "fraudctl-test-app:1"
@@ -40,7 +41,7 @@ def build(client: docker.DockerClient, folder: Path) -> str:
     _copy_metadata(distribution("pyspark"), site)
     for name in ("fraudctl", "compose", "configs", "sql"):
         shutil.copytree(ROOT / name, app / name, ignore=shutil.ignore_patterns("__pycache__"))
-    mine = Path(os.environ.get("FRAUDCTL_CACHE_DIR", "/var/cache/fraudctl"))
+    mine = stacks.fill_cache()
     (folder / "state" / "home").mkdir(parents=True)
     shutil.copytree(mine / "ivy", cache / "ivy")
     shutil.copytree(mine / "jars", cache / "jars", ignore=shutil.ignore_patterns("broker-*"))

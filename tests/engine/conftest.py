@@ -50,6 +50,12 @@ NewContained = Callable[..., Contained]
 
 
 @pytest.fixture(scope="session")
+def engine_socket() -> str:
+    """Where the engine listens."""
+    return find_engine(dict(os.environ)).host.removeprefix("unix://")
+
+
+@pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """The engine that fraudctl would use; without one these tests fail, for nobody runs them by chance."""
     try:

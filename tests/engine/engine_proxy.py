@@ -1,4 +1,4 @@
-"""A socket before the engine's own, which falls silent for ever once a certain request has come by."""
+"""A socket before the engine's own that falls silent for ever once a certain request, if any, has come by."""
 
 import contextlib
 import socket
@@ -9,10 +9,10 @@ from pathlib import Path
 class EngineProxy:
     """Listens at `path`, hands everything on to `target`; `dies_at` is a piece of a request's first line."""
 
-    def __init__(self, path: Path, target: str, dies_at: str) -> None:
+    def __init__(self, path: Path, target: str, dies_at: str | None = None) -> None:
         self.path = path
         self._target = target
-        self._dies_at = dies_at.encode()
+        self._dies_at = dies_at.encode() if dies_at else None
         self._dead = threading.Event()
         self._open: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
@@ -49,7 +49,7 @@ class EngineProxy:
     def _hand_on(self, source: socket.socket, sink: socket.socket, requests: bool) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
-                if requests and self._dies_at in piece:
+                if requests and self._dies_at is not None and self._dies_at in piece:
                     self.close()
                     return
                 sink.sendall(piece)

@@ -65,15 +65,11 @@ def test_an_image_that_is_not_to_be_had(new_contained: NewContained) -> None:
     assert one.leftovers() == []
 
 
-def test_an_engine_that_goes_away_half_way(
-    new_contained: NewContained, engine: docker.DockerClient, tmp_path: Path
-) -> None:
+def test_an_engine_that_goes_away_half_way(new_contained: NewContained, engine_socket: str) -> None:
     """Intent: nobody can take back what was done, but the next `up` goes on from there."""
     one = new_contained()
-    target = engine.api.base_url.removeprefix("http+unix://").removeprefix("http+docker://localhost")
-    target = target or os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
     path = Path("/tmp") / f"{one.project}.sock"
-    proxy = EngineProxy(path, target, "/start")
+    proxy = EngineProxy(path, engine_socket, "/start")
     try:
         done = refused(
             one, 4, "the Docker engine has gone away (while starting", env={"DOCKER_HOST": f"unix://{path}"}

@@ -16,10 +16,10 @@ from fraudctl.errors import FraudctlError, UnreachableError
 from fraudctl.runtime import jars
 from fraudctl.runtime.java import find_java
 from fraudctl.runtime.spark_submit import kafka_package, spark_home
+from tests.another_user import ROOT, copy_cache, dependencies, libraries, python_for
 from tests.conftest import NewStack
 from tests.stacks import Stack, missing
 
-ROOT = Path(__file__).resolve().parents[2]
 DEAD_PROXY = (
     "-Dhttp.proxyHost=127.0.0.1",
     "-Dhttp.proxyPort=9",
@@ -159,13 +159,13 @@ def test_up_as_an_ordinary_user(new_stack: NewStack) -> None:
     if os.geteuid() != 0:
         pytest.skip("run as an ordinary user already: every other test shows it")
     user = pwd.getpwnam("nobody").pw_uid
-    python = _python_for(user)
+    python = python_for(user)
     new_stack().up("--any-port")
     template = new_stack()
     os.chown(template.home, user, user)
     theirs = template.home / "cache"
-    _copy_cache(template, theirs, user)
-    places = {"HOME": str(template.home), "FRAUDCTL_CACHE_DIR": str(theirs), "PYTHONPATH": _libraries()}
+    copy_cache(theirs, user)
+    places = {"HOME": str(template.home), "FRAUDCTL_CACHE_DIR": str(theirs), "PYTHONPATH": libraries()}
     stack = Stack(template.home, {**template.env, **places}, (python, "-m", "fraudctl"))
     try:
         done = stack.run("up", "--json", user=user, timeout=600)
@@ -185,9 +185,9 @@ def test_another_users_port_is_refused_without_its_name(new_stack: NewStack, sta
         pytest.skip("needs two users")
     user = pwd.getpwnam("nobody").pw_uid
     taken = stack.env["FRAUDCTL_KAFKA__PORT"]
-    theirs = new_stack({"FRAUDCTL_KAFKA__PORT": taken, "PYTHONPATH": _libraries()})
+    theirs = new_stack({"FRAUDCTL_KAFKA__PORT": taken, "PYTHONPATH": libraries()})
     os.chown(theirs.home, user, user)
-    asked = Stack(theirs.home, theirs.env, (_python_for(user), "-m", "fraudctl"))
+    asked = Stack(theirs.home, theirs.env, (python_for(user), "-m", "fraudctl"))
     refused = asked.run("up", check=False, user=user)
     assert refused.returncode == 3
     assert f"port {taken} for kafka is held by a process that this user may not see" in refused.stderr
@@ -207,7 +207,7 @@ def test_up_from_an_installed_wheel(new_stack: NewStack, tmp_path: Path) -> None
     (site,) = (venv / "lib").glob("python3*/site-packages")
     _checked([*pip, "install", "--no-deps", "--no-index", "--target", str(site), str(wheel)])
     # The dependencies of this environment, without its own (editable) fraudctl: the wheel's comes first.
-    (site / "dependencies.pth").write_text(f"{_dependencies()}\n", encoding="utf-8")
+    (site / "dependencies.pth").write_text(f"{dependencies()}\n", encoding="utf-8")
     python = str(venv / "bin" / "python")
     where = _checked([python, "-c", "import fraudctl; print(fraudctl.__file__)"]).stdout.strip()
     assert where == str(site / "fraudctl" / "__init__.py")
@@ -234,7 +234,7 @@ def test_programs_that_root_alone_can_reach_are_copied_for_postgres(new_stack: N
     hidden.chmod(0o700)
     cache = template.home / "cache"
     new_stack().up("--any-port")
-    _copy_cache(template, cache, 0)
+    copy_cache(cache, 0)
     stack = Stack(
         template.home, {**template.env, "PYTHONPATH": str(hidden), "FRAUDCTL_CACHE_DIR": str(cache)}
     )
@@ -250,51 +250,8 @@ def test_programs_that_root_alone_can_reach_are_copied_for_postgres(new_stack: N
         stack.run("down")
 
 
-def _dependencies() -> Path:
-    """The folder of installed packages that this test run uses."""
-    spec = importlib.util.find_spec("psutil")
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parents[1]
-
-
-def _libraries() -> str:
-    return f"{ROOT}{os.pathsep}{_dependencies()}"
-
-
-def _python_for(user: int) -> str:
-    """A Python of this version that `user` may run; this one may lie in root's home."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    system = shutil.which(f"python{version}", path="/usr/local/bin:/usr/bin")
-    for python in filter(None, (sys.executable, system)):
-        try:
-            done = subprocess.run(
-                [python, "-c", "import fraudctl, psutil, msgspec, psycopg, confluent_kafka"],
-                env={"PYTHONPATH": _libraries()},
-                user=user,
-                group=user,
-                extra_groups=[],
-                cwd="/",
-                check=False,
-            )
-        except PermissionError:
-            continue
-        if done.returncode == 0:
-            return python
-    missing(f"no Python {version} with these packages that another user may run")
-
-
 def _checked(argv: list[str]) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:
         pytest.fail(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
     return done
-
-
-def _copy_cache(stack: Stack, to: Path, user: int) -> None:
-    """What root has downloaded, given to another user: no second download."""
-    folder = stack.env.get("FRAUDCTL_CACHE_DIR")
-    paths = stacks_paths(stack.home, Path(folder) if folder else None)
-    for name in ("jars", "ivy"):
-        shutil.copytree(paths.cache / name, to / name)
-    for path in (to, *to.rglob("*")):
-        os.chown(path, user, user)

@@ -67,6 +67,24 @@ def spark_user() -> str:
     return f"{_IMAGE_USER}:{_IMAGE_USER}" if uid == 0 else f"{uid}:{os.getegid()}"
 
 
+def users_file(paths: StackPaths) -> Path | None:
+    """Shown as /etc/passwd where Spark runs as a user of this machine, whom the image does not know.
+
+    Without a name for its user Java has no home, and Hadoop refuses to log in. The name is that of the
+    image's own user, so that a driver and its executors agree.
+    """
+    return None if os.geteuid() in (0, _IMAGE_USER) else paths.run / "spark.passwd"
+
+
+def write_users(paths: StackPaths) -> None:
+    """Write that file, where there is to be one."""
+    file = users_file(paths)
+    if file is not None:
+        make_folder(file.parent)
+        line = f"spark:x:{os.geteuid()}:{os.getegid()}:spark:/tmp:/bin/sh"
+        write_whole(file, f"root:x:0:0:root:/root:/bin/sh\n{line}\n", mode=0o644)
+
+
 @dataclass(frozen=True)
 class DetectorContainer:
     """One run of the detector, not started yet."""
@@ -147,6 +165,7 @@ class DetectorContainer:
 
     def hand_over(self, job: DetectorJob, password: Path) -> None:
         """Let the container's user write where it has to, and read its password; nothing else."""
+        write_users(self.paths)
         scratch = self.lane.file(self.paths, "spark")
         for file in (job.progress_file, job.outcome_file):
             file.touch()

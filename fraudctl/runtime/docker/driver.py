@@ -13,7 +13,12 @@ from fraudctl.errors import ConfigError, RefusedError
 from fraudctl.runtime.compose.model import ComposeFile
 from fraudctl.runtime.compose.read import load_compose
 from fraudctl.runtime.docker.address import EngineAddress
-from fraudctl.runtime.docker.detector_container import DetectorContainer, spark_user
+from fraudctl.runtime.docker.detector_container import (
+    DetectorContainer,
+    spark_user,
+    users_file,
+    write_users,
+)
 from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.execute import Execution
 from fraudctl.runtime.docker.identity import Identity, project_name
@@ -104,6 +109,7 @@ class DockerDriver:
 
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
         make_folder(self._paths.data)  # a volume lies in it
+        write_users(self._paths)
         self._execution = self._execute(observe, stop, probes)
         self._execution.run(self._plan, deadline)
 
@@ -155,6 +161,9 @@ class DockerDriver:
             for key, value in values.items()
             if isinstance(value, str | int | float)
         }
+        users = users_file(self._paths)
+        if users is not None:
+            found["FRAUD_SPARK_USERS"] = f"{users}:/etc/passwd"
         return found | {
             "FRAUDCTL_KAFKA__PORT": str(ports.kafka),
             "FRAUDCTL_POSTGRES__PORT": str(ports.postgres),
