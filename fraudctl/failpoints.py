@@ -10,6 +10,7 @@ somebody sends SIGCONT. Without the variable every place costs one look into an 
 import os
 import re
 import signal
+import time
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
@@ -30,6 +31,7 @@ FAILPOINTS = {
     "before_commit": "all is written, COMMIT has not been sent",
     "after_commit": "the batch is durable, Spark does not know it yet",
 }
+_STOPPED_SECONDS = 1.0
 _ACTIONS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP}
 _GRAMMAR = re.compile(r"(?P<name>[a-z_]+)(?::(?P<nth>[1-9][0-9]{0,8}))?(?:=(?P<action>[a-z]+))?")
 
@@ -95,6 +97,9 @@ class _Armed:
         for point in self._points:
             if (point.name, point.nth) == (name, count):
                 os.killpg(os.getpgrp(), _ACTIONS[point.action])
+                # Whichever thread takes SIGSTOP first stops all others: this one must not go on until then.
+                # When the group is woken this time is long over.
+                time.sleep(_STOPPED_SECONDS)
 
 
 @cache

@@ -349,12 +349,18 @@ def _take(line: dict[str, Any], seen: _Seen, on_batch: Callable[[Batch], None]) 
 
 
 def _caught_up(plan: DetectorPlan, seen: _Seen) -> bool:
-    """The newest landed batch, of this run or of the one before it, ends where the topic ends."""
+    """The newest landed batch, of this run or of the one before it, ends where the topic ends.
+
+    Not known is not yet: whether a broker's silence ends the run is for the detector to say.
+    """
     ends = plan.job.ending_offsets
     if ends is None:
-        held = topics.end_offsets(
-            plan.bootstrap_servers, plan.job.topic, timeout_seconds=plan.job.connect_seconds
-        )
+        try:
+            held = topics.end_offsets(
+                plan.bootstrap_servers, plan.job.topic, timeout_seconds=plan.job.connect_seconds
+            )
+        except UnreachableError:
+            return False
         ends = {partition: high for partition, (_low, high) in held.items()}
     landed = plan.landed_ends
     if seen.batches:

@@ -1,7 +1,9 @@
 """Bar 20: kill -9 of the broker while records are being produced and read."""
 
 import json
+import os
 import random
+import signal
 
 import pytest
 
@@ -16,6 +18,8 @@ pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SEED = 20_261_124
 KILLS = 3
+# Longer than one question to the broker may take (timeouts.connect_seconds), shorter than Spark's patience.
+HALT_SECONDS = 9.0
 
 
 @pytest.mark.bar(20, "broker kill -9 x 3 while producing and reading", target="acknowledged = log, diff 0")
@@ -59,3 +63,22 @@ def test_a_killed_broker_loses_and_doubles_nothing(new_stack: NewStack, bar: Bar
         f"{in_log:,} acknowledged = in the log, diff 0;"
         f" the detector {'lived on' if survived else 'ended with 4 and was started again'}"
     )
+
+
+def test_a_broker_that_halts_does_not_end_a_run_that_is_to_catch_up(new_stack: NewStack) -> None:
+    stack = new_stack()
+    stack.up()
+    load = scenario.start(stack, "produce", "--rate", "200", "--seed", str(SEED))
+    detect = scenario.start(stack, "detect", "--until-caught-up")
+    scenario.wait_for("a first batch with records", lambda: scenario.landed_records(stack) > 0)
+    pid = json.loads((stack.root / "run" / "kafka.process.json").read_text(encoding="utf-8"))["pid"]
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        halt = Deadline(HALT_SECONDS)
+        scenario.wait_for("the end of the halt", lambda: halt.expired)
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+    load.interrupt()
+    load.finish()
+    detect.finish()
+    assert stack.json("verify-idempotency")["verdict"] == "ok"
