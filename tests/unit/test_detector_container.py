@@ -20,10 +20,12 @@ from fraudctl.runtime.docker.address import EngineAddress
 from fraudctl.runtime.docker.detector_container import DetectorContainer
 from fraudctl.runtime.docker.identity import Identity
 from fraudctl.runtime.docker.packages import NEEDED, requirements
+from fraudctl.runtime.docker.spark_user import SparkUser, spark_user
 from fraudctl.runtime.progress import silent
 from fraudctl.runtime.spark_submit import SparkSubmit
 from tests.engine.app_stand_in import needed
 
+GIVEN = SparkUser(185, 185, given=True)
 GOOD = {
     "python": [3, 12],
     "program": "/usr/bin/python3.12",
@@ -58,11 +60,14 @@ class Images:
         return self.said
 
 
-def container(engine: Any, folder: Path) -> DetectorContainer:
+def container(engine: Images, folder: Path, user: SparkUser = GIVEN) -> DetectorContainer:
     paths = StackPaths(folder / "home", "s", folder / "cache")
-    file = load_compose(assets.compose_file(), {"FRAUD_CHECKPOINTS": str(paths.data)})
+    variables = {"FRAUD_CHECKPOINTS": str(paths.data)}
+    if users := user.users_file(paths):
+        variables["FRAUD_SPARK_USERS"] = f"{users}:/etc/passwd"
+    file = load_compose(assets.compose_file(), variables)
     identity = Identity("fraudctl-s", str(paths.root), file.file)
-    return DetectorContainer(engine, file, identity, load().settings, paths, LIVE)
+    return DetectorContainer(engine, file, identity, load().settings, paths, LIVE, user)
 
 
 def test_an_image_is_asked_once(tmp_path: Path) -> None:
@@ -122,22 +127,25 @@ def test_packages_have_the_versions_of_this_machine() -> None:
     assert all("==" in each for each in requirements())
 
 
-def test_it_sees_what_it_needs_and_no_secret_but_one(tmp_path: Path) -> None:
-    one = container(Images(), tmp_path)
+@pytest.mark.parametrize("user", [GIVEN, SparkUser(1000, 100), SparkUser(0, 0)], ids=lambda user: user.name)
+def test_it_sees_what_it_needs_and_no_secret_but_one(tmp_path: Path, user: SparkUser) -> None:
+    one = container(Images(), tmp_path, user)
     password = tmp_path / "writer.password"
     submit = SparkSubmit(("spark-submit", "job.json"), {"PYSPARK_DRIVER_PYTHON": "python3", "TZ": "UTC"})
     order = one.order(submit, password, (Path("/shown"),))
     host = order.config["HostConfig"]
     seen = {mount["Target"]: (mount["Source"], mount["ReadOnly"]) for mount in host["Mounts"]}
-    own = os.geteuid() == 0
+    known = {"/run/users": ("/dev/null", True)}
+    users = known if user.given else {"/etc/passwd": (str(one.paths.run / "spark.passwd"), True)}
     assert seen == {
         str(one.paths.data): ("fraudctl-s_checkpoints", False),
         str(one.paths.run): (str(one.paths.run), False),
         "/run/secrets/writer.password": (
-            str(one.paths.secrets / "spark" / "writer.password" if own else password),
+            str(one.paths.secrets / "spark" / "writer.password" if user.given else password),
             True,
         ),
         "/shown": ("/shown", True),
+        **users,
     }
     assert (order.volume, order.volume_place) == ("fraudctl-s_checkpoints", str(one.paths.data))
     assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and host["Memory"] == 2 * 1024**3
@@ -145,3 +153,35 @@ def test_it_sees_what_it_needs_and_no_secret_but_one(tmp_path: Path) -> None:
     assert order.config["Cmd"][-2:] == ["spark-submit", "job.json"]
     assert (order.config["OpenStdin"], order.config["StdinOnce"]) == (True, True)
     assert order.labels["com.docker.compose.project"] == "fraudctl-s"
+
+
+@pytest.mark.parametrize(
+    ("uid", "rootless", "user"),
+    [
+        (0, False, GIVEN),
+        (1000, False, SparkUser(1000, 100)),
+        (1000, True, SparkUser(0, 0)),
+        (185, False, SparkUser(185, 100)),
+    ],
+)
+def test_whoever_owns_the_folder_owns_what_is_written_there(
+    monkeypatch: pytest.MonkeyPatch, uid: int, rootless: bool, user: SparkUser
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(os, "getegid", lambda: 100)
+    assert spark_user(rootless=rootless) == user
+
+
+def test_a_user_whom_the_image_does_not_know_gets_a_name_and_a_home(tmp_path: Path) -> None:
+    paths = StackPaths(tmp_path / "home", "s", tmp_path / "cache")
+    user = SparkUser(1000, 100)
+    user.write_users(paths)
+    file = user.users_file(paths)
+    assert file is not None
+    assert file.read_text(encoding="utf-8").splitlines() == [
+        "root:x:0:0:root:/tmp:/bin/sh",
+        "spark:x:1000:100:spark:/tmp:/bin/sh",
+    ]
+    assert file.stat().st_mode & 0o777 == 0o644
+    GIVEN.write_users(paths)
+    assert GIVEN.users_file(paths) is None

@@ -21,6 +21,7 @@ from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.identity import Identity
 from fraudctl.runtime.docker.order import Order
 from fraudctl.runtime.docker.packages import NEEDED, ensure_packages
+from fraudctl.runtime.docker.spark_user import SparkUser
 from fraudctl.runtime.files import make_folder, write_whole
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.spark_submit import Interior, SparkSubmit
@@ -30,7 +31,6 @@ SERVICE = "detector"
 BROKER = "kafka:29092"
 DATABASE = ("postgres", 5432)
 PASSWORD = "/run/secrets/writer.password"
-_IMAGE_USER = 185  # of the public images of Spark
 _MINIMUM = (3, 11)
 _ASK_SECONDS = 60.0
 _QUESTION = f"""\
@@ -61,30 +61,6 @@ class Offer:
     missing: tuple[str, ...]
 
 
-def spark_user() -> str:
-    """Whoever owns the stack's folder owns what is written there; root hands it to the image's user."""
-    uid = os.geteuid()
-    return f"{_IMAGE_USER}:{_IMAGE_USER}" if uid == 0 else f"{uid}:{os.getegid()}"
-
-
-def users_file(paths: StackPaths) -> Path | None:
-    """Shown as /etc/passwd where Spark runs as a user of this machine, whom the image does not know.
-
-    Without a name for its user Java has no home, and Hadoop refuses to log in. The name is that of the
-    image's own user, so that a driver and its executors agree.
-    """
-    return None if os.geteuid() in (0, _IMAGE_USER) else paths.run / "spark.passwd"
-
-
-def write_users(paths: StackPaths) -> None:
-    """Write that file, where there is to be one."""
-    file = users_file(paths)
-    if file is not None:
-        make_folder(file.parent)
-        line = f"spark:x:{os.geteuid()}:{os.getegid()}:spark:/tmp:/bin/sh"
-        write_whole(file, f"root:x:0:0:root:/root:/bin/sh\n{line}\n", mode=0o644)
-
-
 @dataclass(frozen=True)
 class DetectorContainer:
     """One run of the detector, not started yet."""
@@ -95,6 +71,7 @@ class DetectorContainer:
     settings: Settings
     paths: StackPaths
     lane: Lane
+    user: SparkUser
 
     @property
     def name(self) -> str:
@@ -165,7 +142,7 @@ class DetectorContainer:
 
     def hand_over(self, job: DetectorJob, password: Path) -> None:
         """Let the container's user write where it has to, and read its password; nothing else."""
-        write_users(self.paths)
+        self.user.write_users(self.paths)
         scratch = self.lane.file(self.paths, "spark")
         for file in (job.progress_file, job.outcome_file):
             file.touch()
@@ -173,16 +150,16 @@ class DetectorContainer:
         if place != password:
             make_folder(place.parent, mode=0o711)
             write_whole(place, password.read_text(encoding="utf-8"), mode=0o400)
-        if os.geteuid() == 0:
+        if self.user.given:
             for file in (job.progress_file, job.outcome_file, scratch, place):
-                os.chown(file, _IMAGE_USER, _IMAGE_USER)
+                os.chown(file, self.user.uid, self.user.gid)
             for folder, _, names in os.walk(job.checkpoint):
                 for each in (folder, *(f"{folder}/{name}" for name in names)):
-                    os.chown(each, _IMAGE_USER, _IMAGE_USER)
+                    os.chown(each, self.user.uid, self.user.gid)
 
     def _shown(self, password: Path) -> Path:
-        """As root a copy, which belongs to the container's user; else the user's own file."""
-        return self.paths.secrets / "spark" / "writer.password" if os.geteuid() == 0 else password
+        """The user's own file, or a copy that belongs to the container's user."""
+        return self.paths.secrets / "spark" / "writer.password" if self.user.given else password
 
     def _offer(self, observe: Observe) -> Offer:
         image = self.settings.docker.spark_image

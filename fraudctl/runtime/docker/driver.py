@@ -13,12 +13,7 @@ from fraudctl.errors import ConfigError, RefusedError
 from fraudctl.runtime.compose.model import ComposeFile
 from fraudctl.runtime.compose.read import load_compose
 from fraudctl.runtime.docker.address import EngineAddress
-from fraudctl.runtime.docker.detector_container import (
-    DetectorContainer,
-    spark_user,
-    users_file,
-    write_users,
-)
+from fraudctl.runtime.docker.detector_container import DetectorContainer
 from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.execute import Execution
 from fraudctl.runtime.docker.identity import Identity, project_name
@@ -26,6 +21,7 @@ from fraudctl.runtime.docker.look import look
 from fraudctl.runtime.docker.observed import Container, Observed
 from fraudctl.runtime.docker.plan import Plan, plan_down, plan_up
 from fraudctl.runtime.docker.secret_files import SecretFiles
+from fraudctl.runtime.docker.spark_user import spark_user
 from fraudctl.runtime.driver import LogSource, Look, Probes, ServiceName
 from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.ports import free_port
@@ -54,6 +50,7 @@ class DockerDriver:
         self._paths = paths
         self._address = address
         self._engine = Engine(address)
+        self._spark_user = spark_user(rootless=self._engine.rootless)
         self._file = self._read(asked_ports(settings))
         project = project_name(self._file.name, paths.stack)
         self._identity = Identity(project, str(paths.root), self._file.file)
@@ -109,7 +106,7 @@ class DockerDriver:
 
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
         make_folder(self._paths.data)  # a volume lies in it
-        write_users(self._paths)
+        self._spark_user.write_users(self._paths)
         self._execution = self._execute(observe, stop, probes)
         self._execution.run(self._plan, deadline)
 
@@ -150,7 +147,9 @@ class DockerDriver:
 
     def detector(self, lane: Lane) -> DetectorContainer:
         """The container for one run of the detector."""
-        return DetectorContainer(self._engine, self._file, self._identity, self._settings, self._paths, lane)
+        return DetectorContainer(
+            self._engine, self._file, self._identity, self._settings, self._paths, lane, self._spark_user
+        )
 
     def _variables(self, ports: Ports) -> dict[str, str]:
         """Every plain setting under the name that an environment variable would give it."""
@@ -161,14 +160,14 @@ class DockerDriver:
             for key, value in values.items()
             if isinstance(value, str | int | float)
         }
-        users = users_file(self._paths)
+        users = self._spark_user.users_file(self._paths)
         if users is not None:
             found["FRAUD_SPARK_USERS"] = f"{users}:/etc/passwd"
         return found | {
             "FRAUDCTL_KAFKA__PORT": str(ports.kafka),
             "FRAUDCTL_POSTGRES__PORT": str(ports.postgres),
             "FRAUDCTL_DOCKER__GRAFANA_PORT": str(ports.grafana),
-            "FRAUD_SPARK_USER": spark_user(),
+            "FRAUD_SPARK_USER": self._spark_user.name,
             "FRAUD_CHECKPOINTS": str(self._paths.data),
         }
 

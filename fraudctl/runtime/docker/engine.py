@@ -39,6 +39,8 @@ class Engine:
             )
             self._api.timeout = _CALL_SECONDS
             self.version = str(self._api.version().get("Version", "?"))
+            # Of an engine without root everybody inside is somebody else outside, and root is its owner.
+            self.rootless = "name=rootless" in (self._api.info().get("SecurityOptions") or ())
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             raise failures.unreachable(address, error) from error
 
