@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
@@ -50,12 +49,9 @@ def test_the_main_job_in_containers(new_contained: NewContained) -> None:
 
 def test_a_second_up_changes_nothing(running: Contained) -> None:
     before = running.ids()
-    began = time.monotonic()
     report = running.stack.json("up")
-    seconds = time.monotonic() - began
     assert report["changed"] == []
     assert running.ids() == before
-    assert seconds < 10
     assert json.loads(running.stack.run("up", "--dry-run", "--json").stdout)["steps"] == []
 
 
