@@ -27,8 +27,15 @@ class Verdict(NamedTuple):
 
 
 def verdict(rules: RuleSet) -> Verdict:
-    """The judgement of these rules as columns over the fields of an admitted transaction."""
-    enabled = [(rule, F.coalesce(_holds(rule.when), F.lit(False))) for rule in rules.rules if rule.enabled]
+    """The judgement of these rules as columns over the fields of an admitted transaction.
+
+    Of the rules without `card`: for the others one transaction says nothing.
+    """
+    enabled = [
+        (rule, F.coalesce(_holds(rule.when), F.lit(False)))
+        for rule in rules.enabled
+        if rule.when.card is None
+    ]
     nothing = F.lit(False)
     score = F.least(
         F.lit(SCORE_MAX),
