@@ -41,6 +41,7 @@ TABLES = (
     "rule_sets",
     "active_rules",
     "fraud_alerts",
+    "fraud_flags",
     "evaluations",
 )
 DDL = (
@@ -76,6 +77,8 @@ WRITER_FORBIDDEN = (
     "UPDATE fraud.active_rules SET rule_set = 'mine'",
     "UPDATE fraud.fraud_alerts SET score = 0",
     "UPDATE fraud.fraud_alerts SET rule_set = 'mine'",
+    "UPDATE fraud.fraud_flags SET digest = ''",
+    "UPDATE fraud.fraud_flags SET amount_minor = 0",
     "SELECT * FROM fraud.dead_letter_requeues",
     'INSERT INTO fraud.dead_letter_requeues (topic, partition, "offset", attempt, log_end)'
     " VALUES ('t', 0, 0, 1, 0)",
@@ -88,6 +91,7 @@ READER_FORBIDDEN = (
     "INSERT INTO fraud.fraud_metrics VALUES (now(), now(), 'Food', 1, 0, 0, 0)",
     "UPDATE fraud.fraud_metrics SET count = 1",
     "UPDATE fraud.pipeline_lease SET epoch = 7",
+    "SELECT * FROM fraud.window_totals",
     "SELECT * FROM elsewhere.secret",
 )
 
