@@ -15,6 +15,7 @@ from fraudctl.config.model import Settings
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import RefusedError
 from fraudctl.operations.event_files import lines_of
+from fraudctl.recount.hindsight import in_hindsight
 from fraudctl.recount.judgement import Judge, Verdict, judge
 from fraudctl.recount.ledger import Ledger
 from fraudctl.recount.parse import Rejected, Transaction, parser
@@ -78,20 +79,16 @@ class JudgedEvents:
 
 
 def from_file(file: Path, settings: Settings, rules: RuleSet) -> JudgedEvents:
-    """The well-formed events of a file, one a line, each once.
+    """The well-formed events of a file, one a line, each once, judged when all of them are known.
 
     Raises:
         UsageError: it cannot be read.
     """
-    parse, verdict_of = parser(settings.events), judge(rules)
+    parse = parser(settings.events)
+    parsed = ((0, one) for one in map(parse, lines_of(file)) if not isinstance(one, Rejected))
     result = JudgedEvents(rules=_actions([rules]))
-    seen: set[bytes] = set()
-    for line in lines_of(file):
-        parsed = parse(line)
-        if isinstance(parsed, Rejected) or (payload := payload_digest(parsed)) in seen:
-            continue
-        seen.add(payload)
-        result.add(parsed, verdict_of(parsed))
+    for transaction, verdict in in_hindsight(rules, parsed):
+        result.add(transaction, verdict)
     return result
 
 

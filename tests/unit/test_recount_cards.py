@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 
 from fraudctl.config.load import load
 from fraudctl.recount.card_log import Marked
+from fraudctl.recount.hindsight import in_hindsight
+from fraudctl.recount.judgement import judge
+from fraudctl.recount.parse import parser
+from fraudctl.recount.raised import transaction_digest
 from fraudctl.recount.recount import NO_WATERMARK, Recount, recount
 from fraudctl.rules.model import RuleSet, parse_rules
 
@@ -555,3 +559,38 @@ def test_one_record_more_takes_no_flag_away(log: tuple[list[Event], list[RuleSet
     assert fewer.marked.keys() <= all_.marked.keys()
     for key, one in fewer.marked.items():
         assert set(one.verdict.rules) <= set(all_.marked[key].verdict.rules)
+
+
+@settings(max_examples=100, deadline=None)
+@given(logs(), rule_sets())
+def test_hindsight_says_what_the_batches_come_to(
+    log: tuple[list[Event], list[RuleSet]], set_: RuleSet
+) -> None:
+    """In one partition: of copies in two, which a recount tells apart, hindsight takes one."""
+    events = [event._replace(partition=0) for event in log[0]]
+    result = counted(events, set_)
+    parse = parser(SETTINGS.events)
+    transactions = [parse(event.value) for event in events]
+    found = {
+        transaction_digest(transaction): verdict
+        for transaction, verdict in in_hindsight(set_, ((0, one) for one in transactions))
+    }
+    assert list(found) == list(dict.fromkeys(map(digest_of, events))), "each once, in the order of reading"
+    assert {digest for digest, verdict in found.items() if verdict.alert} == result.raised.keys()
+    alone = {
+        digest: judge(set_)(one) for digest, one in zip(map(digest_of, events), transactions, strict=True)
+    }
+    for digest, verdict in found.items():
+        assert verdict == (
+            result.marked[0, digest].verdict if (0, digest) in result.marked else alone[digest]
+        )
+
+
+def test_of_copies_in_two_partitions_hindsight_takes_the_one_that_more_rules_match() -> None:
+    set_ = rules(rule("often", card={"within_minutes": 10, "count_over": 1}))
+    parse = parser(SETTINGS.events)
+    first, second = (parse(Event(name, 0).value) for name in "ab")
+    later = first if transaction_digest(first) > transaction_digest(second) else second
+    for log in ([(0, first), (1, first), (1, second)], [(0, second), (1, first), (1, second)]):
+        found = {one.transaction_id: verdict.rules for one, verdict in in_hindsight(set_, log)}
+        assert found == {"a": (), "b": (), later.transaction_id: ("often",)}
