@@ -32,6 +32,8 @@ class Flag(NamedTuple):
 
 
 Flags = Mapping[FlagKey, Flag]
+# What depends on how the log was cut into batches, and not on what it holds.
+OF_THE_BATCH = frozenset({"query_id", "batch_id"})
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def test_pass_fail_and_refusal(landed: Landed, tmp_path: Path) -> None:
     sound = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
     assert (sound.returncode, sound.stderr) == (0, "")
     assert "counted                       6" in sound.stdout.splitlines()
-    assert sound.stdout.splitlines()[-1].startswith("PASS: all 32 rows, 3 dead letters and 2 alerts agree")
+    assert sound.stdout.splitlines()[-1].startswith("PASS: all 32 rows, 3 dead letters, 2 alerts and 3 flags agree")
 
     landed.change("UPDATE fraud.fraud_metrics SET count = count + 1 WHERE window_start = '2026-03-10 11:55Z'")
     failed = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
