@@ -15,7 +15,7 @@ from fraudctl.errors import DataError, RefusedError, UnreachableError
 from fraudctl.recount.alerts import Alert
 from fraudctl.recount.card_log import FlagKey
 from fraudctl.recount.compare import Place
-from fraudctl.recount.flags import Flag
+from fraudctl.recount.flags import FLAG_COLUMNS, Flag
 from fraudctl.recount.instants import INFINITY_US
 from fraudctl.recount.ledger import Batch, read_intake, read_offsets
 from fraudctl.recount.letters import Letter
@@ -102,9 +102,9 @@ def _alert(row: tuple[Any, ...]) -> Alert:
 
 def _flag(row: tuple[Any, ...]) -> Flag:
     values = list(row[2:])
-    for place in (Flag._fields.index("event_time_us"), Flag._fields.index("arrival_us")):
+    for place in (FLAG_COLUMNS.index("event_time_us"), FLAG_COLUMNS.index("arrival_us")):
         values[place] = _instant(values[place])
-    return Flag._make(values)
+    return Flag(*values)
 
 
 def _batch(row: tuple[Any, ...], tolerant: bool) -> Batch:

@@ -1,8 +1,7 @@
 """Flags as rows: what rules on a card's past make of its transactions, and where that is not there."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, fields
 
 from fraudctl.recount.card_log import FlagKey, Marked
 from fraudctl.recount.compare import Kind, compare_rows
@@ -10,7 +9,8 @@ from fraudctl.recount.instants import instant_text
 from fraudctl.recount.ledger import Batch
 
 
-class Flag(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Flag:
     """What a row of fraud_flags says, apart from when it was written."""
 
     transaction_id: str
@@ -31,6 +31,7 @@ class Flag(NamedTuple):
     batch_id: int
 
 
+FLAG_COLUMNS = tuple(column.name for column in fields(Flag))
 Flags = Mapping[FlagKey, Flag]
 # What depends on how the log was cut into batches, and not on what it holds.
 OF_THE_BATCH = frozenset({"query_id", "batch_id"})
@@ -58,7 +59,7 @@ def compare_flags(
     expected: Flags, stored: Flags, *, ignoring: frozenset[str] = frozenset()
 ) -> Iterator[FlagDifference]:
     """Every row on which the two disagree, in the order of event time; `ignoring` names columns."""
-    columns = [name for name in Flag._fields if name not in ignoring]
+    columns = [name for name in FLAG_COLUMNS if name not in ignoring]
     for kind, (partition, digest), differing, ours, theirs in compare_rows(expected, stored, columns):
         one = ours or theirs
         assert one is not None, "it is on one side at least"
