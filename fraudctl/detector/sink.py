@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pyspark.sql import DataFrame, Row
 
 from fraudctl import failpoints
+from fraudctl.database.flags import Flag
 from fraudctl.database.landing import Alert, DeadLetter, Landed, Landing, MicroBatch, WindowRow
 from fraudctl.detector.checkpoint import Checkpoint
 from fraudctl.detector.rules_in_force import RulesInForce
 from fraudctl.detector.skew import Skew
-from fraudctl.detector.transforms import WINDOW, summarise
+from fraudctl.detector.transforms import FLAG, INTAKE, WINDOW, summarise
 
 ADMITTED = "admitted"
 
@@ -85,7 +86,9 @@ class Sink:
         planned = self._checkpoint.planned(batch_id)
         fates: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         windows, letters = [], []
+        flags: list[Flag] = []
         alerts: dict[str, Alert] = {}
+        by_card: dict[str, tuple[int, int, Alert]] = {}
         arrivals: list[int] = []
         for row in rows:
             if row["kind"] == WINDOW:
@@ -100,6 +103,11 @@ class Sink:
                         row["flagged_amount_minor"],
                     )
                 )
+                continue
+            if row["kind"] == FLAG:
+                flags.append(_flag(row))
+                if row["alert"]:
+                    _keep_first_of_card(by_card, row)
                 continue
             fates[row["partition"]][row["reason"] or ADMITTED] += row["count"]
             arrivals += (row["arrival_us"], row["newest_arrival_us"])
@@ -126,9 +134,15 @@ class Sink:
             dead_letters=tuple(letters),
             planned_ms=planned.planned_ms,
             arrivals_us=(min(arrivals), max(arrivals)) if arrivals else None,
-            alerts=tuple(alerts.values()),
+            # What a record raises by itself stands as it is, whatever its card's past adds.
+            alerts=tuple(({digest: alert for digest, (*_rank, alert) in by_card.items()} | alerts).values()),
             rule_set=self._rules.now.digest if self._rules else None,
+            flags=tuple(flags),
         )
+
+
+def _flag(row: Row) -> Flag:
+    return Flag(**{name: row[name] for name in Flag.__dataclass_fields__})
 
 
 def _alert(row: Row) -> Alert:
@@ -142,11 +156,19 @@ def _keep_first(alerts: dict[str, Alert], alert: Alert) -> None:
         alerts[alert.digest] = alert
 
 
+def _keep_first_of_card(alerts: dict[str, tuple[int, int, Alert]], row: Row) -> None:
+    """By arrival, then partition: a copy in another partition has another past, and so another verdict."""
+    rank = row["arrival_us"], row["partition"]
+    known = alerts.get(row["digest"])
+    if known is None or rank < known[:2]:
+        alerts[row["digest"]] = (*rank, _alert(row))
+
+
 def _newest_arrivals(rows: list[Row]) -> dict[int, int]:
     """Of each partition that brought records, in milliseconds."""
     newest: dict[int, int] = {}
     for row in rows:
-        if row["kind"] != WINDOW:
+        if row["kind"] == INTAKE:
             arrival_ms = row["newest_arrival_us"] // 1000
             newest[row["partition"]] = max(arrival_ms, newest.get(row["partition"], arrival_ms))
     return newest
