@@ -17,6 +17,7 @@ from fraudctl.config.endpoints import MIGRATOR, READER, WRITER, PostgresEndpoint
 from fraudctl.config.load import load
 from fraudctl.database.alerts import Outbox
 from fraudctl.database.creation import ensure_database
+from fraudctl.database.flags import Flag
 from fraudctl.database.landing import Alert, DeadLetter, Landing, MicroBatch, Source, WindowRow
 from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
@@ -181,7 +182,10 @@ def batch(number: int) -> MicroBatch:
     letter = DeadLetter(0, number * 2, "malformed", 5_000_000, b"{", 1)
     offsets = {0: (number * 2, number * 2 + 2)}
     intake = {0: {"admitted": 1, "malformed": 1}}
-    alert = Alert(f"digest-{number}", "t", "c", "m", 0, "Food", 100, "EUR", "DE", "pos", 5_000_000, 50, "a,b")
+    plain = ("t", "c", "m", 0, "Food", 100, "EUR", "DE", "pos", 5_000_000, 50, "a,b")
+    alert = Alert(f"digest-{number}", *plain)
+    # Twice the same: the second batch replaces the row of the first.
+    flag = Flag(0, "digest-0", *plain, alone=False)
     return MicroBatch(
         "11111111-2222-4333-8444-555555555555",
         number,
@@ -192,6 +196,7 @@ def batch(number: int) -> MicroBatch:
         (letter,),
         alerts=(alert,),
         rule_set="rules",
+        flags=(flag,),
     )
 
 
@@ -233,6 +238,8 @@ def test_the_writer_lands_into_the_live_tables_and_into_a_shadow(
     live = read_snapshot(migrator, connect_seconds=5)
     assert shadow.metrics == live.metrics
     assert shadow.alerts == live.alerts
+    assert shadow.flags == live.flags
+    assert [(key, one.batch_id) for key, one in live.flags.items()] == [((0, "digest-0"), 1)]
     assert len(live.alerts) == 2
     assert [totals.count for totals in live.metrics.values()] == [2]
     in_shadow = tuple(
