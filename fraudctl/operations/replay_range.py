@@ -68,6 +68,11 @@ class RangeReplay:
     rows_changed: int
     seconds: float
 
+    @property
+    def different(self) -> bool:
+        """A window, or which transactions are flagged by what the card did, is not what has landed."""
+        return bool(self.differences or self.flags.won or self.flags.lost)
+
 
 def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> RangeReplay:
     """Recompute the windows of a range and compare; with `apply`, put them in place.

@@ -59,9 +59,12 @@ def range_replay(result: RangeReplay, limit: int) -> str:
     ]
     if result.applied:
         verdict = f"APPLIED: {result.rows_changed:,} rows changed, in one transaction"
-    elif result.differences:
+    elif result.different:
+        flags = len(result.flags.won) + len(result.flags.lost)
+        more = f" and {flags:,} flags" if flags else ""
         verdict = (
-            f"DIFFERENT: {len(result.differences):,} of {result.windows_compared:,} rows; nothing was changed"
+            f"DIFFERENT: {len(result.differences):,} of {result.windows_compared:,} rows{more};"
+            " nothing was changed"
         )
     elif result.windows_compared or result.records:
         verdict = f"SAME: all {result.windows_compared:,} rows agree with the replay"
