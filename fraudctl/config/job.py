@@ -101,9 +101,12 @@ def fingerprint(
 
 
 def horizon_of(mark: str) -> int:
-    """How far back (seconds) the state of cards reaches by this fingerprint; 0 where it names no number."""
+    """How far back (seconds) the state of cards reaches by this fingerprint; 0 where it names no number.
+
+    One of so many digits that no rules reach there is no such number either.
+    """
     said = dict(part.partition("=")[::2] for part in mark.split()).get(_CARD_HORIZON, "")
-    return int(said) if said.isascii() and said.isdecimal() else 0
+    return int(said) if said.isascii() and said.isdecimal() and len(said) < 10 else 0
 
 
 def changed(was: str, now: str) -> tuple[str, ...]:

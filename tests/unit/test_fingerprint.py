@@ -47,7 +47,7 @@ def test_the_horizon_of_card_rules_is_part_of_it_and_can_be_read() -> None:
         assert changed(mark(card_horizon_seconds=60), other) == ("rules.card_horizon_seconds",)
 
 
-@pytest.mark.parametrize("said", ["", "x", "-5", "6.5", "²"])
+@pytest.mark.parametrize("said", ["", "x", "-5", "6.5", "²", "9" * 5000])
 def test_a_horizon_that_is_no_number_is_none(said: str) -> None:
     """Compared with a mark of that horizon it then differs in it."""
     broken = f"{mark()} rules.card_horizon_seconds={said}"

@@ -1,9 +1,11 @@
 """What a replay with other rules would do to alerts and flags."""
 
 from fraudctl.operations.replay_change import change
+from fraudctl.operations.replay_range import RangeReplay
 from fraudctl.recount.alerts import Alert
 from fraudctl.recount.flags import Flag
 from fraudctl.ui.text.replay import change as as_text
+from fraudctl.ui.text.replay import range_replay
 
 
 def alert(name: str, category: str, rules: str) -> Alert:
@@ -29,3 +31,16 @@ def test_a_flag_in_another_partition_is_another_one() -> None:
     found = change({(0, "1"): flag}, {(0, "1"): flag, (1, "1"): flag})
     assert (found.live, found.replayed, found.won, found.lost) == (1, 2, ("a",), ())
     assert as_text("flags", found) == ["flags: 1 -> 2", "  won 1: Food 1; fast 1, often 1"]
+
+
+def test_a_range_in_which_only_flags_differ_is_different() -> None:
+    flag = Flag("a", "c", "m", 1, "Food", 5, "EUR", "DE", "pos", 2, "r", 50, "often", True, "q", 0)
+    none, one = change({}, {}), change({(0, "1"): flag}, {})
+    same = RangeReplay("from", "to", None, {}, 9, 3, 3, (), 0, 0, none, none, False, 0, 1.0)
+    assert not same.different
+    assert range_replay(same, 5).splitlines()[-1].startswith("SAME: all 3 rows agree")
+    lost = RangeReplay("from", "to", None, {}, 9, 3, 3, (), 0, 0, none, one, False, 0, 1.0)
+    assert lost.different
+    lines = range_replay(lost, 5).splitlines()
+    assert "flags by what the card did: 1 -> 0" in lines
+    assert lines[-1].startswith("DIFFERENT: 0 of 3 rows and 1 flag; nothing was changed")

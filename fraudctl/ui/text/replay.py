@@ -61,7 +61,7 @@ def range_replay(result: RangeReplay, limit: int) -> str:
         verdict = f"APPLIED: {result.rows_changed:,} rows changed, in one transaction"
     elif result.different:
         flags = len(result.flags.won) + len(result.flags.lost)
-        more = f" and {flags:,} flags" if flags else ""
+        more = f" and {flags:,} {'flag' if flags == 1 else 'flags'}" if flags else ""
         verdict = (
             f"DIFFERENT: {len(result.differences):,} of {result.windows_compared:,} rows{more};"
             " nothing was changed"
