@@ -129,7 +129,7 @@ def _range(
     with graceful() as stop, ProgressView() as progress, text.views(progress.show) as views:
         result = replay_range(asked, stop=stop, views=views)
     console.write(to_json.dumps(result) if as_json else text.range_replay(result, limit))
-    return ExitCode.ANSWER_IS_NO if result.differences and not result.applied else ExitCode.DONE
+    return ExitCode.ANSWER_IS_NO if result.different and not result.applied else ExitCode.DONE
 
 
 def _rebuild(request: "ReplayRequest", apply: bool, limit: int, as_json: bool) -> int:

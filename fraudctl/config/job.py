@@ -16,6 +16,8 @@ from fraudctl.config.model import (
     WindowsSettings,
 )
 
+_CARD_HORIZON = "rules.card_horizon_seconds"
+
 
 class AlertsOut(Section):
     """The topic that alerts are sent on to, and how."""
@@ -45,6 +47,8 @@ class DetectorJob(Section):
     spark: SparkSettings
     landing: LandingSettings
     rules_document: dict[str, object]  # in force unless the database already has others
+    # How far back the state of cards reaches, and so any rule may look; 0: there is none.
+    card_horizon_seconds: int = 0
     alerts: AlertsOut | None = None  # where landed alerts are sent on to
     checkpoint: Path
     progress_file: Path
@@ -69,6 +73,7 @@ class DetectorJob(Section):
             events=self.events,
             windows=self.windows,
             lateness=self.lateness,
+            card_horizon_seconds=self.card_horizon_seconds,
         )
 
 
@@ -78,16 +83,30 @@ def fingerprint(
     events: EventsSettings,
     windows: WindowsSettings,
     lateness: LatenessSettings,
+    card_horizon_seconds: int = 0,
 ) -> str:
     """What decides a number, each as `name=digest`: change any of it and an old checkpoint no longer fits.
 
     The digests are the first 16 hexadecimal digits of a SHA-256 over the value as JSON. Rules are no part of
-    it: the ledger says for each batch which of them judged it.
+    it: the ledger says for each batch which of them judged it. How far back the state reaches for them is, as
+    `rules.card_horizon_seconds` in plain digits, where it reaches back at all.
     """
     facts: dict[str, object] = {"kafka.topic": topic}
     for section, values in (("events", events), ("windows", windows), ("lateness", lateness)):
         facts |= {f"{section}.{key}": value for key, value in values.model_dump(mode="json").items()}
-    return " ".join(f"{name}={_digest(value)}" for name, value in sorted(facts.items()))
+    parts = {name: _digest(value) for name, value in facts.items()}
+    if card_horizon_seconds:
+        parts[_CARD_HORIZON] = str(card_horizon_seconds)
+    return " ".join(f"{name}={part}" for name, part in sorted(parts.items()))
+
+
+def horizon_of(mark: str) -> int:
+    """How far back (seconds) the state of cards reaches by this fingerprint; 0 where it names no number.
+
+    One of so many digits that no rules reach there is no such number either.
+    """
+    said = dict(part.partition("=")[::2] for part in mark.split()).get(_CARD_HORIZON, "")
+    return int(said) if said.isascii() and said.isdecimal() and len(said) < 10 else 0
 
 
 def changed(was: str, now: str) -> tuple[str, ...]:

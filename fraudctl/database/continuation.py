@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from psycopg import errors as sqlstate
+
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.job import changed
 from fraudctl.database.connection import Connection, asking
@@ -80,6 +82,19 @@ def check_unmoved(endpoint: PostgresEndpoint, seen: int | None, *, connect_secon
             detail=f"the ledger ended with batch {seen}, and ends with {now} now",
             hint="run `fraudctl detect` again, where the newest checkpoint is",
         )
+
+
+def last_landed(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Landed | None:
+    """As `newest`, on a connection of its own; None as well without the tables.
+
+    Raises:
+        UnreachableError, ConfigError: the database does not answer.
+    """
+    with asking(endpoint, application="fraudctl rules", timeout_seconds=connect_seconds) as connection:
+        try:
+            return newest(connection)
+        except (sqlstate.UndefinedTable, sqlstate.InvalidSchemaName):
+            return None
 
 
 def newest(connection: Connection) -> Landed | None:

@@ -10,7 +10,7 @@ from fraudctl.database.statements import statement
 
 
 def content_hash(endpoint: PostgresEndpoint, *, connect_seconds: float) -> str:
-    """SHA-256 over the ordered rows of windows, dead letters and alerts, but not when they were written.
+    """SHA-256 over the ordered rows of windows, dead letters, alerts and flags, but no time of writing.
 
     Raises:
         UnreachableError, ConfigError: there is no connection to be had.
@@ -19,7 +19,12 @@ def content_hash(endpoint: PostgresEndpoint, *, connect_seconds: float) -> str:
     with connect(endpoint, application="fraudctl replay", timeout_seconds=connect_seconds) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        for query in (statement("dump_metrics"), statement("dump_dead_letters"), statement("dump_alerts")):
+        for query in (
+            statement("dump_metrics"),
+            statement("dump_dead_letters"),
+            statement("dump_alerts"),
+            statement("dump_flags"),
+        ):
             with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT".encode()) as rows:
                 for block in rows:
                     digest.update(block)

@@ -1,4 +1,4 @@
-"""Landing one micro-batch: fence, ledger, staging, golden merge, dead letters and alerts in one transaction.
+"""Landing one micro-batch: fence, ledger, staging, merge, dead letters, flags and alerts in one transaction.
 
 Whatever happens on the way (crash, lost connection, lost answer to COMMIT, a second attempt by Spark),
 the batch is either wholly there, once, or not there at all. Three things see to it: the lease row, locked
@@ -10,7 +10,6 @@ transaction, so nothing stale can be merged.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import psycopg
@@ -25,14 +24,15 @@ from tenacity import (
 from fraudctl import failpoints
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import LandingSettings
-from fraudctl.database import lease, rule_sets
+from fraudctl.database import flags, lease, rule_sets
 from fraudctl.database.connection import Connection, connect
+from fraudctl.database.flags import Flag
+from fraudctl.database.instants import instant
 from fraudctl.database.lease import Holder
 from fraudctl.database.rule_sets import StoredRules
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, UnreachableError
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Payloads are kilobytes: a batch that is refused whole must not become one statement that takes its time.
 _LETTERS_AT_ONCE = 5_000
 _ALERTS_AT_ONCE = 10_000
@@ -98,8 +98,9 @@ class MicroBatch:
 
     `offsets` maps a partition to (first, one past the last); `intake` counts the records of each
     partition by fate (`admitted` or a reason); `watermark_ms` is the batch's own entry in the checkpoint.
-    `rule_set` is the digest of the rules that judged it, and `alerts` what they raised: a function of the
-    records and these rules. The rest is for people: when the batch was planned, and its oldest and newest
+    `rule_set` is the digest of the rules that judged it, `alerts` what they raised, and `flags` what those of
+    them match that look at a card's past: a function of the records up to here and these rules. The rest is
+    for people: when the batch was planned, and its oldest and newest
     arrival.
     """
 
@@ -114,6 +115,7 @@ class MicroBatch:
     arrivals_us: tuple[int, int] | None = None
     alerts: tuple[Alert, ...] = ()
     rule_set: str | None = None
+    flags: tuple[Flag, ...] = ()
 
     def digest(self) -> str:
         """SHA-256 over the rows, in an order of their own: equal input gives an equal digest."""
@@ -139,7 +141,7 @@ class Source:
 class Landed:
     """What landing did. `replayed`: the ledger already had the batch, nothing was changed.
 
-    `alerts` leaves out what had raised one in an earlier batch.
+    `alerts` leaves out what had raised one in an earlier batch; `flags` are written or replaced.
     """
 
     batch_id: int
@@ -147,6 +149,7 @@ class Landed:
     windows: int
     dead_letters: int
     alerts: int = 0
+    flags: int = 0
 
 
 class Landing:
@@ -295,7 +298,8 @@ class Landing:
             if not replayed:
                 alerts = self._write(connection, batch)
         failpoints.reach("after_commit")
-        return Landed(batch.batch_id, replayed, len(batch.windows), len(batch.dead_letters), alerts)
+        written = len(batch.windows), len(batch.dead_letters)
+        return Landed(batch.batch_id, replayed, *written, alerts, len(batch.flags))
 
     def _write(self, connection: Connection, batch: MicroBatch) -> int:
         """Returns how many alerts are new."""
@@ -306,6 +310,13 @@ class Landing:
         failpoints.reach("before_merge")
         connection.execute(statement("metrics_merge"))
         _keep_dead_letters(connection, self._source.topic, batch.dead_letters)
+        flags.put(
+            connection,
+            batch.flags,
+            query_id=batch.query_id,
+            batch_id=batch.batch_id,
+            rule_set=batch.rule_set,
+        )
         alerts = _raise_alerts(connection, batch)
         failpoints.reach("after_merge")
         connection.execute(
@@ -342,13 +353,13 @@ class Landing:
             "topic_id": self._source.topic_id,
             "offsets": Json(_plain_offsets(batch)),
             "intake": Json({str(partition): fates for partition, fates in sorted(batch.intake.items())}),
-            "watermark": _EPOCH + timedelta(milliseconds=batch.watermark_ms),
+            "watermark": instant(batch.watermark_ms * 1000),
             "rows": len(batch.windows),
             "digest": batch.digest(),
             "fingerprint": self._source.fingerprint,
-            "planned_at": None if batch.planned_ms is None else _instant(batch.planned_ms * 1000),
-            "oldest_arrival": None if oldest is None else _instant(oldest),
-            "newest_arrival": None if newest is None else _instant(newest),
+            "planned_at": None if batch.planned_ms is None else instant(batch.planned_ms * 1000),
+            "oldest_arrival": None if oldest is None else instant(oldest),
+            "newest_arrival": None if newest is None else instant(newest),
             "rule_set": batch.rule_set,
         }
 
@@ -378,8 +389,8 @@ def _stage(connection: Connection, rows: tuple[WindowRow, ...]) -> None:
         for row in rows:
             copy.write_row(
                 (
-                    _instant(row.window_start_us),
-                    _instant(row.window_end_us),
+                    instant(row.window_start_us),
+                    instant(row.window_end_us),
                     row.category,
                     row.count,
                     row.flagged_count,
@@ -399,7 +410,7 @@ def _keep_dead_letters(connection: Connection, topic: str, letters: tuple[DeadLe
                 "partitions": [letter.partition for letter in part],
                 "offsets": [letter.offset for letter in part],
                 "reasons": [letter.reason for letter in part],
-                "arrivals": [_instant(letter.arrival_us) for letter in part],
+                "arrivals": [instant(letter.arrival_us) for letter in part],
                 "payloads": [letter.payload for letter in part],
                 "lengths": [letter.payload_bytes for letter in part],
             },
@@ -421,13 +432,13 @@ def _raise_alerts(connection: Connection, batch: MicroBatch) -> int:
                 "transactions": [alert.transaction_id for alert in part],
                 "cards": [alert.card_id for alert in part],
                 "merchants": [alert.merchant_id for alert in part],
-                "event_times": [_instant(alert.event_time_us) for alert in part],
+                "event_times": [instant(alert.event_time_us) for alert in part],
                 "categories": [alert.category for alert in part],
                 "amounts": [alert.amount_minor for alert in part],
                 "currencies": [alert.currency for alert in part],
                 "countries": [alert.country for alert in part],
                 "channels": [alert.channel for alert in part],
-                "arrivals": [_instant(alert.arrival_us) for alert in part],
+                "arrivals": [instant(alert.arrival_us) for alert in part],
                 "scores": [alert.score for alert in part],
                 "rules": [alert.rules for alert in part],
             },
@@ -437,7 +448,3 @@ def _raise_alerts(connection: Connection, batch: MicroBatch) -> int:
 
 def _plain_offsets(batch: MicroBatch) -> dict[str, list[int]]:
     return {str(partition): list(span) for partition, span in sorted(batch.offsets.items())}
-
-
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

@@ -25,7 +25,7 @@ from fraudctl.errors import RefusedError, UnreachableError
 # Also written out in sql/queries/shadow_*.sql.
 SCHEMA = REPLAY.schema
 # What a rebuild replaces as a whole.
-_REPLACED = ("fraud_metrics", "batch_ledger", "dead_letters", "fraud_alerts")
+_REPLACED = ("fraud_metrics", "batch_ledger", "dead_letters", "fraud_alerts", "fraud_flags")
 # How long one statement may wait for a merge that is at work.
 _LOCK_SECONDS = 30
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

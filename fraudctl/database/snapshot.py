@@ -1,4 +1,4 @@
-"""What has been landed, as of one instant: windows, ledger, dead letters and alerts from one snapshot."""
+"""What has been landed, as of one instant: windows, ledger, dead letters, alerts, flags."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +13,9 @@ from fraudctl.database.connection import Connection, connect
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, RefusedError, UnreachableError
 from fraudctl.recount.alerts import Alert
+from fraudctl.recount.card_log import FlagKey
 from fraudctl.recount.compare import Place
+from fraudctl.recount.flags import FLAG_COLUMNS, Flag
 from fraudctl.recount.instants import INFINITY_US
 from fraudctl.recount.ledger import Batch, read_intake, read_offsets
 from fraudctl.recount.letters import Letter
@@ -27,6 +29,7 @@ class Snapshot:
     dead_letters: dict[Place, Letter]
     alerts: dict[str, Alert] = field(default_factory=dict)  # by digest of the transaction
     rule_sets: dict[str, str] = field(default_factory=dict)  # documents as JSON, by digest
+    flags: dict[FlagKey, Flag] = field(default_factory=dict)  # by partition and digest of the transaction
 
     @property
     def reasons(self) -> dict[Place, str]:
@@ -61,6 +64,7 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float, toleran
                 },
                 {row[0]: _alert(row) for row in _rows(connection, statement("snapshot_alerts"))},
                 {row[0]: row[1] for row in _rows(connection, statement("snapshot_rule_sets"))},
+                {(row[0], row[1]): _flag(row) for row in _rows(connection, statement("snapshot_flags"))},
             )
         except (sqlstate.UndefinedTable, sqlstate.UndefinedColumn, sqlstate.InvalidSchemaName) as error:
             raise RefusedError(
@@ -94,6 +98,13 @@ def _alert(row: tuple[Any, ...]) -> Alert:
     for place in (Alert._fields.index("event_time_us"), Alert._fields.index("arrival_us")):
         values[place] = _instant(values[place])
     return Alert._make(values)
+
+
+def _flag(row: tuple[Any, ...]) -> Flag:
+    values = list(row[2:])
+    for place in (FLAG_COLUMNS.index("event_time_us"), FLAG_COLUMNS.index("arrival_us")):
+        values[place] = _instant(values[place])
+    return Flag(*values)
 
 
 def _batch(row: tuple[Any, ...], tolerant: bool) -> Batch:

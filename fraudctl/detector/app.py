@@ -135,7 +135,7 @@ def _run(
         checkpoint = Checkpoint(spark, job.checkpoint_location, job.topic, job.ending_offsets)
         guard = TopicGuard(job.bootstrap_servers, job.topic, job.topic_id)
         skew = None if job.redo_batches else _skew(job)
-        rules = RulesInForce(landing, parse_rules(job.rules_document))
+        rules = RulesInForce(landing, parse_rules(job.rules_document), job.card_horizon_seconds)
         sink = Sink(
             checkpoint,
             landing,

@@ -1,13 +1,15 @@
 """Rules compiled to Spark: columns of plain expressions, no Python worker."""
 
+from collections.abc import Mapping
 from functools import reduce
 from operator import add, and_, or_
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, RuleSet, When
+from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Rule, RuleSet, When
 
 _HOUR_US = 3_600_000_000
 # 1970-01-01 was a Thursday.
@@ -18,17 +20,26 @@ class Verdict(NamedTuple):
     """What the rules say of a transaction; none of the columns is ever null.
 
     `rules`: ids of those that match, separated by commas; `score`: 0 to 100; `flagged`, `alert`: booleans.
+    `by_card`: a rule with `card` matches; `alone`: and no other one does.
     """
 
     flagged: Column
     rules: Column
     score: Column
     alert: Column
+    by_card: Column
+    alone: Column
 
 
-def verdict(rules: RuleSet) -> Verdict:
-    """The judgement of these rules as columns over the fields of an admitted transaction."""
-    enabled = [(rule, F.coalesce(_holds(rule.when), F.lit(False))) for rule in rules.rules if rule.enabled]
+def verdict(rules: RuleSet, held: Mapping[str, Column] = MappingProxyType({})) -> Verdict:
+    """The judgement of these rules as columns over the fields of an admitted transaction.
+
+    Args:
+        held: whether the conditions on the card hold, by rule. Of a rule with `card` that it does not name
+            a transaction by itself says nothing: such a rule is left out.
+    """
+    asked = [rule for rule in rules.enabled if rule.when.card is None or rule.id in held]
+    enabled = [(rule, F.coalesce(_holds(rule, held), F.lit(False))) for rule in asked]
     nothing = F.lit(False)
     score = F.least(
         F.lit(SCORE_MAX),
@@ -37,15 +48,26 @@ def verdict(rules: RuleSet) -> Verdict:
     alert = reduce(or_, (holds for rule, holds in enabled if rule.action == "alert"), nothing)
     if rules.alert_score is not None:
         alert = alert | (score >= rules.alert_score)
+    by_itself = reduce(or_, (holds for rule, holds in enabled if rule.when.card is None), nothing)
+    by_card = reduce(or_, (holds for rule, holds in enabled if rule.when.card is not None), nothing)
     return Verdict(
         flagged=reduce(or_, (holds for _rule, holds in enabled), nothing),
         rules=F.concat_ws(",", *(F.when(holds, F.lit(rule.id)) for rule, holds in enabled)),
         score=score,
         alert=alert,
+        by_card=by_card,
+        alone=by_card & ~by_itself,
     )
 
 
-def _holds(when: When) -> Column:
+def _holds(rule: Rule, held: Mapping[str, Column]) -> Column:
+    conditions = _conditions(rule.when)
+    if rule.when.card is not None:
+        conditions.append(held[rule.id])
+    return reduce(and_, conditions)
+
+
+def _conditions(when: When) -> list[Column]:
     conditions: list[Column] = []
     if when.amount_over is not None:
         conditions.append(F.col("amount_minor") > _limit(when.amount_over))
@@ -69,7 +91,7 @@ def _holds(when: When) -> Column:
             conditions.append(F.col(field).isin(*names))
         if others is not None:
             conditions.append(~F.col(field).isin(*others))
-    return reduce(and_, conditions)
+    return conditions
 
 
 def _limit(limit: int | dict[str, int]) -> Column:

@@ -33,6 +33,7 @@ class ProgressLog:
             "replayed": landed.replayed,
             "windows": landed.windows,
             "alerts": landed.alerts,
+            "flags": landed.flags,
             "rule_set": batch.rule_set,
             "fates": fates,
             "watermark_ms": batch.watermark_ms,

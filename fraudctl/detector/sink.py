@@ -2,16 +2,17 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pyspark.sql import DataFrame, Row
 
 from fraudctl import failpoints
+from fraudctl.database.flags import Flag
 from fraudctl.database.landing import Alert, DeadLetter, Landed, Landing, MicroBatch, WindowRow
 from fraudctl.detector.checkpoint import Checkpoint
 from fraudctl.detector.rules_in_force import RulesInForce
 from fraudctl.detector.skew import Skew
-from fraudctl.detector.transforms import WINDOW, summarise
+from fraudctl.detector.transforms import FLAG, INTAKE, WINDOW, summarise
 
 ADMITTED = "admitted"
 
@@ -85,7 +86,7 @@ class Sink:
         planned = self._checkpoint.planned(batch_id)
         fates: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         windows, letters = [], []
-        alerts: dict[str, Alert] = {}
+        flags: list[Flag] = []
         arrivals: list[int] = []
         for row in rows:
             if row["kind"] == WINDOW:
@@ -101,10 +102,11 @@ class Sink:
                     )
                 )
                 continue
+            if row["kind"] == FLAG:
+                flags.append(_flag(row))
+                continue
             fates[row["partition"]][row["reason"] or ADMITTED] += row["count"]
             arrivals += (row["arrival_us"], row["newest_arrival_us"])
-            if row["digest"]:
-                _keep_first(alerts, _alert(row))
             if row["reason"]:
                 letters.append(
                     DeadLetter(
@@ -126,27 +128,49 @@ class Sink:
             dead_letters=tuple(letters),
             planned_ms=planned.planned_ms,
             arrivals_us=(min(arrivals), max(arrivals)) if arrivals else None,
-            alerts=tuple(alerts.values()),
+            alerts=tuple(alerts_of(rows).values()),
             rule_set=self._rules.now.digest if self._rules else None,
+            flags=tuple(flags),
         )
+
+
+def alerts_of(rows: Iterable[Row]) -> dict[str, Alert]:
+    """The alerts of a batch, one a transaction, by digest.
+
+    What a record raises by itself stands as it is, whatever its card's past would add; its copies differ in
+    nothing but their arrival, and the first stays. By the card's past copies in several partitions have
+    verdicts of their own: there too the first stays, and of two at once the one of the lowest partition.
+    """
+    by_itself: dict[str, Alert] = {}
+    by_card: dict[str, tuple[int, Alert]] = {}
+    for row in rows:
+        if row["kind"] == INTAKE and row["digest"]:
+            alert = _alert(row)
+            known = by_itself.get(alert.digest)
+            if known is None or alert.arrival_us < known.arrival_us:
+                by_itself[alert.digest] = alert
+        elif row["kind"] == FLAG and row["alert"]:
+            alert = _alert(row)
+            first = by_card.get(alert.digest)
+            rank = alert.arrival_us, row["partition"]
+            if first is None or rank < (first[1].arrival_us, first[0]):
+                by_card[alert.digest] = row["partition"], alert
+    return {digest: alert for digest, (_partition, alert) in by_card.items()} | by_itself
+
+
+def _flag(row: Row) -> Flag:
+    return Flag(**{name: row[name] for name in Flag.__dataclass_fields__})
 
 
 def _alert(row: Row) -> Alert:
     return Alert(**{name: row[name] for name in Alert.__dataclass_fields__})
 
 
-def _keep_first(alerts: dict[str, Alert], alert: Alert) -> None:
-    """Copies in other partitions differ in nothing but their arrival."""
-    known = alerts.get(alert.digest)
-    if known is None or alert.arrival_us < known.arrival_us:
-        alerts[alert.digest] = alert
-
-
 def _newest_arrivals(rows: list[Row]) -> dict[int, int]:
     """Of each partition that brought records, in milliseconds."""
     newest: dict[int, int] = {}
     for row in rows:
-        if row["kind"] != WINDOW:
+        if row["kind"] == INTAKE:
             arrival_ms = row["newest_arrival_us"] // 1000
             newest[row["partition"]] = max(arrival_ms, newest.get(row["partition"], arrival_ms))
     return newest

@@ -4,8 +4,12 @@
 read either its place among the admitted (counted per partition) or its rejection. Both travel in one
 query, told apart by `kind`, so that one checkpoint, one batch and one transaction cover them.
 
-A record that raises an alert carries it on its intake row, which sees every record without any state. So
-alerts are a function of the records and the rules alone; of copies the sink and the database keep one.
+Where rules look back at what a card did, a third part judges that (fraudctl/detector/cards.py) and brings one
+row for each transaction that such a rule matches.
+
+A record that raises an alert by itself carries it on its intake row, which sees every record without any
+state. So these alerts are a function of the records and the rules alone; of copies the sink and the database
+keep one.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -13,12 +17,13 @@ from pyspark.sql import functions as F
 
 from fraudctl.config.job import DetectorJob
 from fraudctl.config.model import WindowsSettings
+from fraudctl.detector.cards import card_flags
 from fraudctl.detector.judge import verdict
 from fraudctl.detector.parse import admit, parse
 from fraudctl.events import schema
 from fraudctl.rules.model import RuleSet
 
-WINDOW, INTAKE = "window", "intake"
+WINDOW, INTAKE, FLAG = "window", "intake", "flag"
 _ALERT_FIELDS = (
     "transaction_id",
     "card_id",
@@ -63,7 +68,7 @@ _LANDING_COLUMNS = {
     "arrival_us": "bigint",
     "payload": "binary",
     "payload_bytes": "bigint",
-    # Only of records that raise an alert, as is `category` and `amount_minor` of an intake row.
+    # Only of flags and of records that raise an alert, as is `category` and `amount_minor` of an intake row.
     "digest": "string",
     "transaction_id": "string",
     "card_id": "string",
@@ -74,6 +79,9 @@ _LANDING_COLUMNS = {
     "channel": "string",
     "score": "int",
     "rules": "string",
+    # Only of flags.
+    "alone": "boolean",
+    "alert": "boolean",
 }
 
 
@@ -89,7 +97,11 @@ def landing_rows(
     admitted = checked.where(F.col("reason").isNull())
     delay = lateness.watermark_delay_seconds + held_back_seconds
     judged = deduplicate(admitted, delay).withColumn("flagged", verdict(rules).flagged)
-    return windows(judged, job.windows).unionByName(intake(checked, job.dead_letters.payload_bytes, rules))
+    rows = windows(judged, job.windows).unionByName(intake(checked, job.dead_letters.payload_bytes, rules))
+    if job.card_horizon_seconds == 0:
+        return rows
+    # Not by the rules: the state stays as it is while they change, also while none of them looks back.
+    return rows.unionByName(flags(admitted, delay, job.card_horizon_seconds, rules))
 
 
 def deduplicate(admitted: DataFrame, delay_seconds: int) -> DataFrame:
@@ -164,6 +176,12 @@ def intake(checked: DataFrame, payload_bytes: int, rules: RuleSet) -> DataFrame:
         payload_bytes=F.when(rejected, F.length(value)),
         **{name: F.when(alerting, column) for name, column in raised.items()},
     )
+
+
+def flags(admitted: DataFrame, delay_seconds: int, horizon_seconds: int, rules: RuleSet) -> DataFrame:
+    """One row a transaction that a rule matches by what its card did before, as often as it is judged so."""
+    found = card_flags(admitted, F.unhex(_digest()), delay_seconds, horizon_seconds, rules)
+    return _landing(found, kind=F.lit(FLAG), **{name: F.col(name) for name in found.columns})
 
 
 def mask_card_numbers(payload: Column) -> Column:

@@ -9,9 +9,10 @@ from typing import Any
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.config.rules_file import read_rules_document
+from fraudctl.config.rules_file import RulesDocument, read_rules_document
 from fraudctl.database import rule_sets
 from fraudctl.errors import UnreachableError
+from fraudctl.operations.card_horizon import refuse_to_apply
 from fraudctl.operations.try_rules import checked
 from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime.stack import endpoints
@@ -42,12 +43,20 @@ def apply_rules(settings: Settings, postgres: PostgresEndpoint, document: Mappin
 
     Raises:
         ConfigError: the rules are not valid; those in force stay.
-        RefusedError: the database was not migrated, or the user may not do this.
+        RefusedError: the database was not migrated, the user may not do this, or the rules look back further
+            at what a card did than the detector's state reaches.
         UnreachableError: the database does not answer.
     """
     rules = checked(settings, document)
     seconds = settings.timeouts.connect_seconds
     before = rule_sets.active(postgres, connect_seconds=seconds)
+    refuse_to_apply(
+        postgres,
+        rules,
+        parse_rules(before.document) if before else None,
+        file=str(document.file) if isinstance(document, RulesDocument) else "FILE",
+        connect_seconds=seconds,
+    )
     changed = rule_sets.apply(postgres, rules.digest, rules.document, connect_seconds=seconds)
     return Applied(
         digest=rules.digest,

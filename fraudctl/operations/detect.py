@@ -74,6 +74,7 @@ class Batch:
     replayed: bool
     windows: int
     alerts: int
+    flags: int  # by rules on a card's past, written or replaced
     rule_set: str | None
     fates: dict[str, int]
     duplicates: int

@@ -7,15 +7,16 @@ from typing import Any, TypeVar
 
 from fraudctl.broker import topics
 from fraudctl.config.endpoints import Endpoints
-from fraudctl.config.job import fingerprint
+from fraudctl.config.job import fingerprint, horizon_of
 from fraudctl.config.lane import LIVE, REPLAY
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation, lease, migrations
 from fraudctl.database.connection import connect
 from fraudctl.errors import FraudctlError, RefusedError
+from fraudctl.operations import card_horizon
 from fraudctl.operations.settle_checkpoint import awaits_its_place
-from fraudctl.rules.model import parse_rules
+from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime import checkpoint_folder, stack, whereabouts
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ def doctor(request: DoctorRequest) -> DoctorReport:
     """
     examined = _Examination()
     endpoints = stack.endpoints(request.settings, request.paths)
-    examined.ask(
+    rules = examined.ask(
         "rules", lambda: parse_rules(request.rules_document), lambda found: _count(found.rules, "rule")
     )
     topic = examined.ask("topic", lambda: _topic(request, endpoints), lambda found: f"id {found.topic_id}")
@@ -72,7 +73,7 @@ def doctor(request: DoctorRequest) -> DoctorReport:
     )
     held = examined.ask("lease", lambda: _lease(request, endpoints), _leased) if schema else None
     if topic and checkpoint and held:
-        _compare(examined, request, endpoints, topic, checkpoint.folder, running=_occupied(held))
+        _compare(examined, request, endpoints, topic, checkpoint.folder, rules, running=_occupied(held))
     return DoctorReport(tuple(examined.findings), held is not None and _occupied(held))
 
 
@@ -160,11 +161,20 @@ def _compare(
     endpoints: Endpoints,
     topic: topics.TopicIdentity,
     folder: checkpoint_folder.CheckpointFolder,
+    rules: RuleSet | None,
     *,
     running: bool,
 ) -> None:
     """The ledger against checkpoint, log and settings; not batch by batch while a detector lands some."""
-    settings = request.settings
+    settings, seconds = request.settings, request.settings.timeouts.connect_seconds
+    with connect(endpoints.postgres, application="fraudctl doctor", timeout_seconds=seconds) as connection:
+        examined.ask(
+            "durability",
+            lambda: continuation.check_durability(connection),
+            lambda _none: "every commit lasts",
+        )
+        landed = continuation.newest(connection)
+    horizon = horizon_of(landed.fingerprint) if landed else 0
     present = continuation.Present(
         query_id=folder.query_id,
         last_commit=folder.last_commit,
@@ -177,16 +187,9 @@ def _compare(
             events=settings.events,
             windows=settings.windows,
             lateness=settings.lateness,
+            card_horizon_seconds=horizon,
         ),
     )
-    seconds = settings.timeouts.connect_seconds
-    with connect(endpoints.postgres, application="fraudctl doctor", timeout_seconds=seconds) as connection:
-        examined.ask(
-            "durability",
-            lambda: continuation.check_durability(connection),
-            lambda _none: "every commit lasts",
-        )
-        landed = continuation.newest(connection)
     for name, check, answer in (
         ("query", continuation.check_query, "the checkpoint belongs to the windows"),
         ("log", continuation.check_origin, "cluster and topic are those that were read"),
@@ -195,6 +198,16 @@ def _compare(
     ):
         if name != "position" or not running:
             examined.compare(name, partial(check, landed, present), answer)
+    if landed and rules:
+        examined.compare(
+            "look back",
+            lambda: card_horizon.refuse_rules_in_force(
+                endpoints.postgres, rules, horizon, connect_seconds=seconds
+            ),
+            f"the state of cards reaches back {horizon // 60} min, no rule in force further"
+            if horizon
+            else "no rule in force asks what a card did before",
+        )
 
 
 def _count(things: object, name: str) -> str:

@@ -1,7 +1,7 @@
 """Every transaction that was judged, with its verdict: from the log as the ledger tells, or from a file."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from fraudctl.config.model import Settings
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import RefusedError
 from fraudctl.operations.event_files import lines_of
-from fraudctl.recount.judgement import Judge, Verdict, judge
+from fraudctl.recount.card_log import CardLog
+from fraudctl.recount.hindsight import in_hindsight
+from fraudctl.recount.judgement import CardJudge, Verdict, judge
 from fraudctl.recount.ledger import Ledger
 from fraudctl.recount.parse import Rejected, Transaction, parser
-from fraudctl.recount.recount import admit, payload_digest
+from fraudctl.recount.recount import admit, by_rules, payload_digest
 from fraudctl.rules.model import RuleSet
 
 # A broker that is starting, or fetching from a slow disk, may be silent for a while.
@@ -67,6 +69,12 @@ class JudgedEvents:
         for rule in verdict.rules:
             self.matched.setdefault(rule, set()).add(place)
 
+    def add_flag(self, place: int, verdict: Verdict) -> None:
+        """What rules on the card's past add to the verdict in this place; whether it alerts is told apart."""
+        self.scores[place] = max(self.scores[place], verdict.score)
+        for rule in verdict.rules:
+            self.matched.setdefault(rule, set()).add(place)
+
     def column(self, name: str) -> NDArray[np.int64]:
         return np.array(getattr(self, name), dtype=np.int64)
 
@@ -78,25 +86,23 @@ class JudgedEvents:
 
 
 def from_file(file: Path, settings: Settings, rules: RuleSet) -> JudgedEvents:
-    """The well-formed events of a file, one a line, each once.
+    """The well-formed events of a file, one a line, each once, judged when all of them are known.
 
     Raises:
         UsageError: it cannot be read.
     """
-    parse, verdict_of = parser(settings.events), judge(rules)
+    parse = parser(settings.events)
+    parsed = ((0, one) for one in map(parse, lines_of(file)) if not isinstance(one, Rejected))
     result = JudgedEvents(rules=_actions([rules]))
-    seen: set[bytes] = set()
-    for line in lines_of(file):
-        parsed = parse(line)
-        if isinstance(parsed, Rejected) or (payload := payload_digest(parsed)) in seen:
-            continue
-        seen.add(payload)
-        result.add(parsed, verdict_of(parsed))
+    for transaction, verdict in in_hindsight(rules, parsed):
+        result.add(transaction, verdict)
     return result
 
 
 def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:
     """What the detector has judged, each transaction by the rules of the batch that counted it.
+
+    Whatever rules on the past of a card made of it in that batch or in a later one comes on top.
 
     Raises:
         RefusedError: nothing has landed, or the log no longer holds what was read.
@@ -121,7 +127,9 @@ def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:
     records = read_ranges(
         endpoints.bootstrap_servers, settings.kafka.topic, ledger.ranges, timeout_seconds=_SILENCE_SECONDS
     )
-    judges = _judges(sets)
+    judges = by_rules(sets, judge)
+    horizon_us = ledger.card_horizon_seconds * 1_000_000
+    cards = CardLog(horizon_us, by_rules(sets, CardJudge))
     parse = parser(settings.events)
     result = JudgedEvents(rules=_actions(sets))
     known: dict[bytes, tuple[int, int]] = {}
@@ -130,12 +138,19 @@ def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:
         if isinstance(parsed, Rejected):
             continue
         batch, payload = ledger.place(partition, offset), payload_digest(parsed)
+        if horizon_us:
+            cards.admitted(partition, batch, arrival_ms, parsed, ledger.watermark(partition, offset))
         if payload not in known:
             known[payload] = batch, result.add(parsed, judges[batch](parsed))
         elif batch < known[payload][0]:  # partitions are not read in the order of the batches
             before, place = known[payload]
             result.judge(place, judges[batch](parsed), judges[before](parsed))
             known[payload] = batch, place
+    cards.finish()
+    for marked in cards.marked().values():
+        result.add_flag(known[payload_digest(marked.transaction)][1], marked.verdict)
+    for raised in cards.raised().values():
+        result.alerts[known[payload_digest(raised.transaction)][1]] = True
     return result
 
 
@@ -150,11 +165,6 @@ def _refuse_other_topic(settings: Settings, endpoints: Endpoints, ledger: Ledger
             "what has landed was read from another topic than the present one",
             hint="set kafka.topic and the servers to the log that was read",
         )
-
-
-def _judges(sets: Sequence[RuleSet]) -> list[Judge]:
-    made: dict[int, Judge] = {}
-    return [made.setdefault(id(rules), judge(rules)) for rules in sets]
 
 
 def _actions(sets: Iterable[RuleSet]) -> dict[str, str]:

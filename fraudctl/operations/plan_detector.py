@@ -15,6 +15,7 @@ from fraudctl.config.lane import LIVE, Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation, rule_sets
+from fraudctl.operations import card_horizon
 from fraudctl.operations.place_detector import Place, Where, place_detector, seen_from
 from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime import checkpoint_folder
@@ -53,12 +54,15 @@ def plan_detector(
 
     Raises:
         UnreachableError: broker or database does not answer.
-        RefusedError: the topic is missing, or checkpoint, ledger and settings do not belong together.
+        RefusedError: the topic is missing, checkpoint, ledger and settings do not belong together, or the
+            rules in force look back further at what a card did than the state reaches.
         ConfigError: the rules, or the failpoints in `environ`, are not valid.
     """
-    parse_rules(rules_document)
+    rules, seconds = parse_rules(rules_document), settings.timeouts.connect_seconds
     failpoints.parse(environ.get(failpoints.VARIABLE, ""))
+    horizon = card_horizon.horizon_to_begin_with(endpoints.postgres, rules, connect_seconds=seconds)
     job = _job(settings, paths, endpoints, rules_document, run_seconds, lane)
+    job = job.model_copy(update={"card_horizon_seconds": horizon})
     folder = checkpoint_folder.look(job.checkpoint)
     landed = continuation.check(
         endpoints.postgres,
@@ -71,11 +75,12 @@ def plan_detector(
             topic_id=job.topic_id,
             fingerprint=job.fingerprint,
         ),
-        connect_seconds=settings.timeouts.connect_seconds,
+        connect_seconds=seconds,
         settled=settled,
     )
+    card_horizon.refuse_rules_in_force(endpoints.postgres, rules, horizon, connect_seconds=seconds)
     if lane == LIVE:
-        _tell_rules(settings, endpoints, parse_rules(rules_document), observe)
+        _tell_rules(settings, endpoints, rules, observe)
     job = job.model_copy(update={"ledger_end": landed.batch_id if landed else None})
     where = Where(settings, paths, lane, environ, deadline, observe)
     place = place_detector(where, job, endpoints)

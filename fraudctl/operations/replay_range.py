@@ -6,10 +6,10 @@ place of the live ones, in one transaction.
 """
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from fraudctl.broker import topics
 from fraudctl.clock import StopFlag, utc_now
@@ -19,9 +19,10 @@ from fraudctl.database.shadow import Shadow, endpoint_of
 from fraudctl.database.snapshot import Snapshot, read_snapshot
 from fraudctl.errors import RefusedError
 from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, run
+from fraudctl.operations.replay_change import Change, change
 from fraudctl.operations.replay_span import Arrivals, Held, LogSpan, Range, arrivals, log_span, widened
-from fraudctl.recount.alerts import Alert
-from fraudctl.recount.compare import WindowDifference, compare_windows
+from fraudctl.recount.compare import Timed, WindowDifference, compare_windows
+from fraudctl.recount.flags import OF_THE_BATCH, Flags, compare_flags
 from fraudctl.recount.instants import instant_text
 from fraudctl.recount.ledger import Ledger
 from fraudctl.recount.windows import Totals, WindowKey
@@ -29,6 +30,8 @@ from fraudctl.rules.model import parse_rules
 from fraudctl.runtime.progress import Progress
 
 Windows = dict[WindowKey, Totals]
+Key = TypeVar("Key")
+Row = TypeVar("Row", bound=Timed)
 
 
 @dataclass(frozen=True)
@@ -40,23 +43,6 @@ class RangeRequest:
     finish: datetime
     rules: str | None = None
     apply: bool = False
-
-
-@dataclass(frozen=True)
-class AlertChange:
-    """Alerts of transactions in the range: those that the replay raises and the detector did not, and so on.
-
-    Counted for all, by category, and by each rule that matched; `won` and `lost` name the transactions.
-    """
-
-    live: int
-    replayed: int
-    won: tuple[str, ...]
-    lost: tuple[str, ...]
-    won_by_category: dict[str, int]
-    lost_by_category: dict[str, int]
-    won_by_rule: dict[str, int]
-    lost_by_rule: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -76,10 +62,16 @@ class RangeReplay:
     differences: tuple[WindowDifference, ...]
     flagged_live: int
     flagged_replayed: int
-    alerts: AlertChange
+    alerts: Change
+    flags: Change
     applied: bool
     rows_changed: int
     seconds: float
+
+    @property
+    def different(self) -> bool:
+        """A window, or which transactions are flagged by what the card did, is not what has landed."""
+        return bool(self.differences or self.flags.won or self.flags.lost)
 
 
 def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> RangeReplay:
@@ -92,14 +84,14 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
     """
     began = time.monotonic()
     replay = request.replay
-    parse_rules(replay.rules_document)
+    rules = parse_rules(replay.rules_document)
     span = widened(request.begin, request.finish, replay.settings.windows)
     with alone(replay, views):
         before = read_snapshot(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
         refuse_foreign(replay, before)
         if request.apply:
             _refuse_other_settings(request, before)
-        needed = arrivals(span, replay.settings.lateness)
+        needed = arrivals(span, replay.settings.lateness, rules.card_horizon_seconds)
         part = log_span(needed, _held(replay, needed), Ledger(before.batches).ranges)
         _tell(views, span, part)
         shadow = Shadow(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
@@ -110,10 +102,12 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
             run(replay, lane, stop=stop, views=views)
         after = read_snapshot(endpoint_of(replay.endpoints.postgres), connect_seconds=replay.connect_seconds)
         live, replayed = _inside(before.metrics, span), _inside(after.metrics, span)
-        changed = 0
+        flags = _rows_inside(before.flags, span), _rows_inside(after.flags, span)
+        rows_changed = 0
         if request.apply:
+            _refuse_other_flags(*flags)
             unless = None if part.closed else len(before.batches)
-            changed = shadow.swap_windows(span.begin_us, span.finish_us, unless_grown_beyond=unless)
+            rows_changed = shadow.swap_windows(span.begin_us, span.finish_us, unless_grown_beyond=unless)
         shadow.drop()
         clear(replay.paths)
     return RangeReplay(
@@ -127,9 +121,10 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
         differences=tuple(compare_windows(replayed, live)),
         flagged_live=sum(totals.flagged_count for totals in live.values()),
         flagged_replayed=sum(totals.flagged_count for totals in replayed.values()),
-        alerts=alert_change(_alerts_inside(before, span), _alerts_inside(after, span)),
+        alerts=change(_rows_inside(before.alerts, span), _rows_inside(after.alerts, span)),
+        flags=change(*flags),
         applied=request.apply,
-        rows_changed=changed,
+        rows_changed=rows_changed,
         seconds=round(time.monotonic() - began, 1),
     )
 
@@ -163,6 +158,7 @@ def _refuse_other_settings(request: RangeRequest, landed: Snapshot) -> None:
         events=settings.events,
         windows=settings.windows,
         lateness=settings.lateness,
+        card_horizon_seconds=Ledger(landed.batches).card_horizon_seconds,
     )
     other = {name for batch in landed.batches for name in changed(batch.fingerprint, own)}
     if other:
@@ -179,6 +175,17 @@ def _refuse_other_settings(request: RangeRequest, landed: Snapshot) -> None:
             detail="the ledger says which rules judged each batch; a recount would disagree with the windows",
             hint="look at the difference without --apply; `fraudctl replay --rebuild --apply` judges all "
             "anew, and `fraudctl rules apply` what is still to come",
+        )
+
+
+def _refuse_other_flags(live: Flags, replayed: Flags) -> None:
+    """Flags are not swapped by range, for each names the batch that judged it; where they agree they stay."""
+    other = list(compare_flags(replayed, live, ignoring=OF_THE_BATCH))
+    if other:
+        raise RefusedError(
+            "the flags of the range are not what the rules in force give, and a range does not replace flags",
+            detail=f"{len(other)} differ, the first is {other[0].transaction_id} ({other[0].kind})",
+            hint="look at the difference without --apply; `fraudctl replay --rebuild --apply` makes all anew",
         )
 
 
@@ -210,32 +217,9 @@ def _tell(views: Views, span: Range, part: LogSpan) -> None:
     )
 
 
-def _alerts_inside(landed: Snapshot, span: Range) -> dict[str, Alert]:
-    return {
-        digest: alert
-        for digest, alert in landed.alerts.items()
-        if span.begin_us <= alert.event_time_us < span.finish_us
-    }
-
-
-def alert_change(live: Mapping[str, Alert], replayed: Mapping[str, Alert]) -> AlertChange:
-    """What a replay would change, from the alerts of both by digest of the transaction."""
-    won = [alert for digest, alert in replayed.items() if digest not in live]
-    lost = [alert for digest, alert in live.items() if digest not in replayed]
-    return AlertChange(
-        live=len(live),
-        replayed=len(replayed),
-        won=tuple(sorted(alert.transaction_id for alert in won)),
-        lost=tuple(sorted(alert.transaction_id for alert in lost)),
-        won_by_category=_counted(alert.category for alert in won),
-        lost_by_category=_counted(alert.category for alert in lost),
-        won_by_rule=_counted(rule for alert in won for rule in alert.rules.split(",")),
-        lost_by_rule=_counted(rule for alert in lost for rule in alert.rules.split(",")),
-    )
-
-
-def _counted(names: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(names).items()))
+def _rows_inside(rows: Mapping[Key, Row], span: Range) -> dict[Key, Row]:
+    """Alerts or flags of transactions in the range."""
+    return {key: row for key, row in rows.items() if span.begin_us <= row.event_time_us < span.finish_us}
 
 
 def _inside(windows: Windows, span: Range) -> Windows:

@@ -27,11 +27,15 @@ from fraudctl.recount.compare import (
     compare_dead_letters,
     compare_windows,
 )
+from fraudctl.recount.flags import OF_THE_BATCH, FlagDifference, compare_flags
 from fraudctl.recount.ledger import Ledger
 from fraudctl.rules.model import parse_rules
 from fraudctl.runtime import whereabouts
 
-_OF_THE_BATCH = frozenset({"query_id", "batch_id", "arrival_us"})
+# Other batches read the records, and of copies another one may come first: the alert is the same.
+_OF_THE_ALERT = OF_THE_BATCH | {"arrival_us"}
+# What a card did comes to light bit by bit, and an alert names the rules that had matched when it was raised.
+_OF_THE_MOMENT = _OF_THE_ALERT | {"rules", "score"}
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,16 @@ class Rebuild:
     dead_letter_differences: tuple[DeadLetterDifference, ...]
     alerts_compared: int
     alert_differences: tuple[AlertDifference, ...]
+    flags_compared: int
+    flag_differences: tuple[FlagDifference, ...]
     applied: bool
     resumed: bool
     seconds: float
 
     @property
     def differences(self) -> int:
-        named = (self.window_differences, self.dead_letter_differences, self.alert_differences)
-        return sum(map(len, named))
+        rows = (self.window_differences, self.dead_letter_differences)
+        return sum(map(len, (*rows, self.alert_differences, self.flag_differences)))
 
 
 def rebuild(request: RebuildRequest, *, stop: StopFlag, views: Views) -> Rebuild:
@@ -81,7 +87,7 @@ def rebuild(request: RebuildRequest, *, stop: StopFlag, views: Views) -> Rebuild
         refuse_running(replay.paths, "a rebuild cannot take its place meanwhile")
     with alone(replay, views) as mended:
         if mended and request.apply:
-            return Rebuild(0, 0, 0, (), 0, (), 0, (), True, True, round(time.monotonic() - began, 1))
+            return Rebuild(0, 0, 0, (), 0, (), 0, (), 0, (), True, True, round(time.monotonic() - began, 1))
         if request.apply:
             _claim(replay, views)
         before = read_snapshot(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
@@ -142,6 +148,8 @@ def _holder() -> Holder:
 
 
 def _compared(before: Snapshot, after: Snapshot, applied: bool, seconds: float) -> Rebuild:
+    by_card = any(Ledger(one.batches).card_horizon_seconds for one in (before, after))
+    ignoring = _OF_THE_MOMENT if by_card else _OF_THE_ALERT
     return Rebuild(
         records=_offsets(after),
         unread=_offsets(after) - _offsets(before),
@@ -150,8 +158,9 @@ def _compared(before: Snapshot, after: Snapshot, applied: bool, seconds: float) 
         dead_letters_compared=len(before.dead_letters.keys() | after.dead_letters.keys()),
         dead_letter_differences=tuple(compare_dead_letters(after.reasons, before.reasons)),
         alerts_compared=len(before.alerts.keys() | after.alerts.keys()),
-        # Other batches read the records, and of copies another one may come first: the alert is the same.
-        alert_differences=tuple(compare_alerts(after.alerts, before.alerts, ignoring=_OF_THE_BATCH)),
+        alert_differences=tuple(compare_alerts(after.alerts, before.alerts, ignoring=ignoring)),
+        flags_compared=len(before.flags.keys() | after.flags.keys()),
+        flag_differences=tuple(compare_flags(after.flags, before.flags, ignoring=OF_THE_BATCH)),
         applied=applied,
         resumed=False,
         seconds=seconds,

@@ -3,8 +3,9 @@
 A record counts in a window only if its event time lies in it, and it is admitted only if it arrives no
 earlier than `future` before and no later than `late` after its event time. So the windows of a range are
 decided by the arrivals from `future` before it to `late` after it, and by no others; copies of an event have
-the same event time, so deduplication needs no more. What is read before that only lets the watermark stand
-where it stood.
+the same event time, so deduplication needs no more. Rules on what a card did before look back from the first
+transactions of the range, so reading begins as much earlier. What is read before that only lets the watermark
+stand where it stood.
 """
 
 from collections.abc import Mapping
@@ -69,9 +70,9 @@ def widened(begin: datetime, finish: datetime, windows: WindowsSettings) -> Rang
     return Range(begin_us, finish_us)
 
 
-def arrivals(span: Range, lateness: LatenessSettings) -> Arrivals:
-    """Which arrivals a range needs."""
-    first_ms = span.begin_us // 1000 - lateness.future_seconds * 1000
+def arrivals(span: Range, lateness: LatenessSettings, card_horizon_seconds: int = 0) -> Arrivals:
+    """Which arrivals a range needs, if rules look back so far at what a card did before."""
+    first_ms = span.begin_us // 1000 - (card_horizon_seconds + lateness.future_seconds) * 1000
     return Arrivals(
         warm_up_ms=max(0, first_ms - lateness.watermark_delay_seconds * 1000),
         first_ms=max(0, first_ms),

@@ -13,10 +13,11 @@ from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
 from fraudctl.errors import ConfigError
 from fraudctl.operations.event_files import lines_of
+from fraudctl.recount.hindsight import in_hindsight
 from fraudctl.recount.instants import instant_text
-from fraudctl.recount.judgement import Verdict, judge
+from fraudctl.recount.judgement import Verdict
 from fraudctl.recount.parse import Rejected, Transaction, parser
-from fraudctl.recount.recount import Record, admit, payload_digest
+from fraudctl.recount.recount import Record, admit
 from fraudctl.rules.model import Rule, RuleSet, parse_rules
 
 # A broker that is starting, or fetching from a slow disk, may be silent for a while.
@@ -103,6 +104,8 @@ def checked(settings: Settings, rules_document: Mapping[str, Any]) -> RuleSet:
 def try_rules(request: TryRequest) -> Trial:
     """Judge recorded events by rules that need not be in force.
 
+    What a card did before is all that the events tell of it, in the order of their own times.
+
     Raises:
         ConfigError: the rules are not valid.
         UsageError: the file cannot be read.
@@ -112,15 +115,7 @@ def try_rules(request: TryRequest) -> Trial:
     rules = checked(request.settings, request.rules_document)
     tallies = {rule.id: _tally(rule) for rule in rules.rules}
     counts: Counter[str] = Counter()
-    verdict_of = judge(rules)
-    seen: set[bytes] = set()
-    for transaction in _transactions(request, counts):
-        payload = payload_digest(transaction)
-        if payload in seen:
-            counts["duplicate"] += 1
-            continue
-        seen.add(payload)
-        verdict = verdict_of(transaction)
+    for transaction, verdict in in_hindsight(rules, _transactions(request, counts)):
         counts["judged"] += 1
         if verdict.flagged:
             counts["flagged"] += 1
@@ -131,7 +126,7 @@ def try_rules(request: TryRequest) -> Trial:
         source=str(request.events) if request.events else f"topic {request.settings.kafka.topic}",
         read=counts["read"],
         refused=counts["refused"],
-        duplicates=counts["duplicate"],
+        duplicates=counts["read"] - counts["refused"] - counts["judged"],
         judged=counts["judged"],
         flagged=counts["flagged"],
         alerts=counts["alert"],
@@ -164,20 +159,25 @@ def _record(tallies: dict[str, RuleTally], transaction: Transaction, verdict: Ve
             )
 
 
-def _transactions(request: TryRequest, counts: Counter[str]) -> Iterator[Transaction]:
-    """The events that the detector would judge; a file says nothing of arrival, so nothing in it is late."""
+def _transactions(request: TryRequest, counts: Counter[str]) -> Iterator[tuple[int, Transaction]]:
+    """The events that the detector would judge, by partition.
+
+    A file says nothing of arrival, so nothing in it is late, and it is one partition: producers key by card.
+    """
     parse = parser(request.settings.events)
     if request.events is not None:
-        parsed: Iterable[Transaction | Rejected] = map(parse, lines_of(request.events))
+        parsed: Iterable[tuple[int, Transaction | Rejected]] = (
+            (0, parse(line)) for line in lines_of(request.events)
+        )
     else:
         lateness = request.settings.lateness
-        parsed = (admit(parse(record[3]), record[2], lateness) for record in _log(request))
-    for result in parsed:
+        parsed = ((record[0], admit(parse(record[3]), record[2], lateness)) for record in _log(request))
+    for partition, result in parsed:
         counts["read"] += 1
         if isinstance(result, Rejected):
             counts["refused"] += 1
         else:
-            yield result
+            yield partition, result
 
 
 def _log(request: TryRequest) -> Iterable[Record]:

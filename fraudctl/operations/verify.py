@@ -21,7 +21,8 @@ from fraudctl.recount.compare import (
     compare_dead_letters,
     compare_windows,
 )
-from fraudctl.recount.ledger import Batch, Ledger, LedgerFinding, Ranges, Tally
+from fraudctl.recount.flags import FlagDifference, compare_flags, expected_flags
+from fraudctl.recount.ledger import Ledger, LedgerFinding, Ranges, Tally
 from fraudctl.recount.letters import LetterCheck
 from fraudctl.recount.recount import ADMITTED_FATES, DROPPED_BY_ENGINE, Record, Recount, recount
 from fraudctl.rules.model import RuleSet
@@ -69,6 +70,7 @@ class Verification:
     rows_compared: int
     dead_letters_compared: int
     alerts_compared: int
+    flags_compared: int
     rule_sets: int  # versions of the rules that judged the batches
     # Places of letters not as long as dead_letters.payload_bytes says now; what was kept agrees.
     letters_cut_elsewhere: tuple[Place, ...]
@@ -77,13 +79,14 @@ class Verification:
     window_differences: tuple[WindowDifference, ...]
     dead_letter_differences: tuple[DeadLetterDifference, ...]
     alert_differences: tuple[AlertDifference, ...]
+    flag_differences: tuple[FlagDifference, ...]
     ledger_findings: tuple[LedgerFinding, ...]
     seconds: float
 
     @property
     def differences(self) -> int:
-        named = (self.window_differences, self.dead_letter_differences, self.alert_differences)
-        return sum(map(len, named)) + len(self.ledger_findings)
+        rows = (self.window_differences, self.dead_letter_differences, self.ledger_findings)
+        return sum(map(len, (*rows, self.alert_differences, self.flag_differences)))
 
     @property
     def dropped_by_engine(self) -> int:
@@ -104,7 +107,7 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
     snapshot = read_snapshot(request.endpoints.postgres, connect_seconds=connect_seconds, tolerant=True)
     ledger = Ledger(snapshot.batches)
     # Batches without a single offset prove nothing either: agreement on nothing is no agreement.
-    landed = snapshot.metrics or snapshot.dead_letters or snapshot.alerts
+    landed = snapshot.metrics or snapshot.dead_letters or snapshot.alerts or snapshot.flags
     if not (ledger.ranges or landed or _flawed(snapshot)):
         raise RefusedError(
             "nothing has landed yet, so there is nothing to verify",
@@ -112,7 +115,7 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
         )
     held: dict[int, tuple[int, int]] = {}
     if snapshot.batches:
-        _refuse_other_origin(request, snapshot.batches)
+        _refuse_other_origin(request, ledger)
         held = end_offsets(
             request.endpoints.bootstrap_servers,
             request.settings.kafka.topic,
@@ -120,6 +123,7 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
         )
     rules, unknown = ledger.rule_sets(snapshot.rule_sets)
     findings = [*ledger.contradictions(), *ledger.watermarks(), *ledger.strangers(held), *unknown]
+    findings += ledger.beyond_horizon(rules)
     ranges = {partition: span for partition, span in ledger.ranges.items() if partition in held}
     tally = Tally(ledger, _observed(_log(request, ranges, findings), ranges, observe))
     letters = LetterCheck(
@@ -144,9 +148,9 @@ def _not_landed(ranges: Ranges, held: Ranges) -> int:
     return sum(max(0, high - reached[number]) for number, (_, high) in held.items())
 
 
-def _refuse_other_origin(request: VerifyRequest, batches: tuple[Batch, ...]) -> None:
+def _refuse_other_origin(request: VerifyRequest, ledger: Ledger) -> None:
     """The ledger must be of one origin, and that must be the present settings and the present topic."""
-    settings = request.settings
+    settings, batches = request.settings, ledger.batches
     topic = settings.kafka.topic
     _refuse_unless(
         "topic",
@@ -159,6 +163,7 @@ def _refuse_other_origin(request: VerifyRequest, batches: tuple[Batch, ...]) -> 
         events=settings.events,
         windows=settings.windows,
         lateness=settings.lateness,
+        card_horizon_seconds=ledger.card_horizon_seconds,
     )
     other = {name for batch in batches for name in changed(batch.fingerprint, own)}
     if other:
@@ -233,6 +238,7 @@ def _recount(
         windows=settings.windows,
         lateness=settings.lateness,
         rules=rules,
+        card_horizon_seconds=ledger.card_horizon_seconds,
         watermark=ledger.watermark,
         batch_of=ledger.place,
         on_refused=letters.refused,
@@ -253,11 +259,13 @@ def _verification(
     letters = (*compare_dead_letters(rejects, snapshot.reasons), *letter_check.differences())
     expected = expected_alerts(counted.raised, ledger.batches)
     alerts = tuple(compare_alerts(expected, snapshot.alerts))
+    expected_marks = expected_flags(counted.marked, ledger.batches)
+    flags = tuple(compare_flags(expected_marks, snapshot.flags))
     fates: Counter[str] = Counter(dict.fromkeys(ADMITTED_FATES, 0))
     for own in counted.fates.values():
         fates.update(own)
     return Verification(
-        verdict="differences" if windows or letters or alerts or findings else "ok",
+        verdict="differences" if windows or letters or alerts or flags or findings else "ok",
         topic=topic,
         cluster_id=newest.cluster_id if newest else "",
         topic_id=newest.topic_id if newest else "",
@@ -274,12 +282,14 @@ def _verification(
         rows_compared=len(counted.windows.keys() | snapshot.metrics.keys()),
         dead_letters_compared=len(rejects.keys() | snapshot.dead_letters.keys()),
         alerts_compared=len(expected.keys() | snapshot.alerts.keys()),
+        flags_compared=len(expected_marks.keys() | snapshot.flags.keys()),
         rule_sets=len({batch.rule_set for batch in ledger.batches}),
         letters_cut_elsewhere=tuple(letter_check.cut_elsewhere),
         not_landed=None,
         window_differences=windows,
         dead_letter_differences=letters,
         alert_differences=alerts,
+        flag_differences=flags,
         ledger_findings=tuple(findings),
         seconds=0.0,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fraudctl.recount.compare import Kind
+from fraudctl.recount.compare import Kind, compare_rows
 from fraudctl.recount.instants import instant_text
 from fraudctl.recount.ledger import Batch
 from fraudctl.recount.raised import Raised
@@ -55,21 +55,10 @@ def compare_alerts(
 ) -> Iterator[AlertDifference]:
     """Every row on which the two disagree, in the order of event time; `ignoring` names columns."""
     columns = [name for name in Alert._fields if name not in ignoring]
-    found = []
-    for digest in expected.keys() | stored.keys():
-        ours, theirs = expected.get(digest), stored.get(digest)
-        differing: tuple[str, ...] = ()
-        if ours is not None and theirs is not None:
-            differing = tuple(name for name in columns if getattr(ours, name) != getattr(theirs, name))
-            if not differing:
-                continue
+    for kind, digest, differing, ours, theirs in compare_rows(expected, stored, columns):
         one = ours or theirs
         assert one is not None, "it is on one side at least"
-        kind: Kind = "missing" if theirs is None else "extra" if ours is None else "differs"
-        difference = AlertDifference(kind, digest, one.transaction_id, differing, ours, theirs)
-        found.append((one.event_time_us, digest, difference))
-    for _event_us, _digest, difference in sorted(found, key=lambda entry: entry[:2]):
-        yield difference
+        yield AlertDifference(kind, digest, one.transaction_id, differing, ours, theirs)
 
 
 def alert_value(alert: Alert, column: str) -> str:

@@ -1,8 +1,8 @@
 """Two answers to one question, side by side: every difference by name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from fraudctl.recount.instants import instant_text
 from fraudctl.recount.windows import Totals, WindowKey
@@ -12,6 +12,17 @@ COLUMNS = ("count", "flagged_count", "amount_minor", "flagged_amount_minor")
 Column = Literal["reason", "arrival", "payload", "payload_bytes"]
 # (topic, partition, offset)
 Place = tuple[str, int, int]
+
+
+class Timed(Protocol):
+    """A row about one transaction, with its event time in microseconds since 1970."""
+
+    @property
+    def event_time_us(self) -> int: ...
+
+
+Key = TypeVar("Key", str, tuple[int, str])
+Row = TypeVar("Row", bound=Timed)
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,28 @@ def compare_dead_letters(
         ours, theirs = expected.get(place), stored.get(place)
         if ours != theirs:
             yield DeadLetterDifference(_kind(ours, theirs), *place, ours, theirs)
+
+
+def compare_rows(
+    expected: Mapping[Key, Row], stored: Mapping[Key, Row], columns: Collection[str]
+) -> Iterator[tuple[Kind, Key, tuple[str, ...], Row | None, Row | None]]:
+    """Every row on which the two disagree in one of these columns, in the order of event time.
+
+    With what kind of difference it is, which columns differ, and the row on either side.
+    """
+    found = []
+    for key in expected.keys() | stored.keys():
+        ours, theirs = expected.get(key), stored.get(key)
+        differing: tuple[str, ...] = ()
+        if ours is not None and theirs is not None:
+            differing = tuple(name for name in columns if getattr(ours, name) != getattr(theirs, name))
+            if not differing:
+                continue
+        one = ours or theirs
+        assert one is not None, "it is on one side at least"
+        found.append((one.event_time_us, key, (_kind(ours, theirs), key, differing, ours, theirs)))
+    for _event_us, _key, difference in sorted(found, key=lambda entry: entry[:2]):
+        yield difference
 
 
 def _kind(expected: object | None, stored: object | None) -> Kind:

@@ -1,13 +1,15 @@
-"""What the rules say of a transaction."""
+"""What the rules say of a transaction: by itself, and together with what its card did before."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from fraudctl.recount.instants import DAY_US, hour_of_day
+from fraudctl.recount.instants import DAY_US, MINUTE_US, hour_of_day
 from fraudctl.recount.parse import Transaction
-from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Rule, RuleSet, When
+from fraudctl.recount.past import Past
+from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Card, Rule, RuleSet, When
 
 Condition = Callable[[Transaction], bool]
+CardCondition = Callable[[Past], bool]
 # 1970-01-01 was a Thursday.
 _FIRST_WEEKDAY = WEEKDAYS.index("thu")
 
@@ -24,14 +26,26 @@ class Verdict(NamedTuple):
         return bool(self.rules)
 
 
+class CardVerdict(NamedTuple):
+    """All that matches a transaction and its past; `by_card`: among it is a rule on what the card did.
+
+    `alone`: no rule matches that asks only of the transaction itself.
+    """
+
+    verdict: Verdict
+    by_card: bool
+    alone: bool
+
+
 Judge = Callable[[Transaction], Verdict]
+# Called with the past over each of the spans that the rules ask for, by the span in microseconds.
+Pasts = Mapping[int, Past]
 INNOCENT = Verdict((), 0, False)
 
 
 def judge(rules: RuleSet) -> Judge:
-    """A function that gives the verdict of these rules."""
-    compiled = [(rule, list(_conditions(rule.when))) for rule in rules.rules if rule.enabled]
-    threshold = SCORE_MAX + 1 if rules.alert_score is None else rules.alert_score
+    """A function that gives the verdict of these rules without those that ask what the card did before."""
+    compiled = [(rule, list(_conditions(rule.when))) for rule in rules.enabled if rule.when.card is None]
 
     def verdict(transaction: Transaction) -> Verdict:
         matching: list[Rule] = []
@@ -41,13 +55,43 @@ def judge(rules: RuleSet) -> Judge:
                     break
             else:
                 matching.append(rule)
-        if not matching:
-            return INNOCENT
-        score = min(SCORE_MAX, sum(rule.weight for rule in matching))
-        alert = score >= threshold or any(rule.action == "alert" for rule in matching)
-        return Verdict(tuple(rule.id for rule in matching), score, alert)
+        return _verdict(rules, matching)
 
     return verdict
+
+
+class CardJudge:
+    """Gives the verdict of all these rules on transactions and their pasts."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._compiled = [
+            (rule, list(_conditions(rule.when)), _card_conditions(rule.when.card)) for rule in rules.enabled
+        ]
+        # How far back the rules look, each once, in microseconds; none if no rule asks for a past.
+        self.spans_us: Sequence[int] = sorted({span for _, _, (span, _) in self._compiled if span})
+
+    def __call__(self, transaction: Transaction, pasts: Pasts) -> CardVerdict:
+        matching = [
+            (rule, span)
+            for rule, conditions, (span, past_conditions) in self._compiled
+            if all(holds(transaction) for holds in conditions)
+            and all(holds(pasts[span]) for holds in past_conditions)
+        ]
+        return CardVerdict(
+            _verdict(self._rules, [rule for rule, _ in matching]),
+            by_card=any(span for _, span in matching),
+            alone=all(span for _, span in matching),
+        )
+
+
+def _verdict(rules: RuleSet, matching: Sequence[Rule]) -> Verdict:
+    if not matching:
+        return INNOCENT
+    threshold = SCORE_MAX + 1 if rules.alert_score is None else rules.alert_score
+    score = min(SCORE_MAX, sum(rule.weight for rule in matching))
+    alert = score >= threshold or any(rule.action == "alert" for rule in matching)
+    return Verdict(tuple(rule.id for rule in matching), score, alert)
 
 
 def _conditions(when: When) -> Iterator[Condition]:
@@ -77,6 +121,27 @@ def _conditions(when: When) -> Iterator[Condition]:
     if when.not_channels is not None:
         other_channels = frozenset(when.not_channels)
         yield lambda transaction: transaction.channel not in other_channels
+
+
+def _card_conditions(card: Card | None) -> tuple[int, Sequence[CardCondition]]:
+    """How far back they look, in microseconds, and what must hold of that past; (0, ()) for no conditions."""
+    if card is None:
+        return 0, ()
+    return card.within_minutes * MINUTE_US, list(_past_conditions(card))
+
+
+def _past_conditions(card: Card) -> Iterator[CardCondition]:
+    if (count := card.count_over) is not None:
+        yield lambda past: past.transactions > count
+    if (amount := card.sum_over) is not None:
+        yield lambda past: past.amount_minor > amount
+    if (countries := card.countries_over) is not None:
+        yield lambda past: past.countries > countries
+    if (merchants := card.merchants_over) is not None:
+        yield lambda past: past.merchants > merchants
+    if card.since_previous_under_seconds is not None:
+        limit_us = card.since_previous_under_seconds * 1_000_000
+        yield lambda past: past.since_previous_us is not None and past.since_previous_us < limit_us
 
 
 def _amount_over(limit: int | dict[str, int]) -> Condition:

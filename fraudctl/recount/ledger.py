@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from fraudctl.config.job import horizon_of
 from fraudctl.errors import ConfigError
 from fraudctl.recount.instants import INFINITY_US, instant_text
 from fraudctl.recount.recount import NO_WATERMARK, Record
@@ -125,6 +126,24 @@ class Ledger:
                 found = NO_RULES
             chosen.append(found)
         return chosen, findings
+
+    @property
+    def card_horizon_seconds(self) -> int:
+        """How far back the detector was made to remember what a card did; the whole ledger says the same."""
+        return horizon_of(self.batches[-1].fingerprint) if self.batches else 0
+
+    def beyond_horizon(self, sets: Sequence[RuleSet]) -> Iterator[LedgerFinding]:
+        """Where the rules that judged a batch look further back at a card than the detector remembered.
+
+        Args:
+            sets: as `rule_sets` gives them.
+        """
+        reach = self.card_horizon_seconds
+        for batch, rules in zip(self.batches, sets, strict=True):
+            if rules.card_horizon_seconds > reach:
+                expected = f"rules that look back at a card for {reach} s at most"
+                stored = f"{_shown(batch.rule_set or '')}, which look back {rules.card_horizon_seconds} s"
+                yield _finding("rules", batch, None, expected, stored)
 
     def place(self, partition: int, offset: int) -> int:
         """Which of `batches` read this place of the log."""

@@ -1,5 +1,6 @@
 """Which transactions raise an alert, and in which batch."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -38,6 +39,14 @@ class AlertBook:
     def raised(self) -> dict[str, Raised]:
         """By the transaction's digest."""
         return self._raised
+
+
+def first_raised(alone: Mapping[str, Raised], by_card: Mapping[str, Raised]) -> dict[str, Raised]:
+    """By digest the alert that is raised first; of one batch the one that needs no past of the card."""
+    later = {
+        digest: one for digest, one in by_card.items() if digest in alone and alone[digest].place <= one.place
+    }
+    return {**alone, **{digest: one for digest, one in by_card.items() if digest not in later}}
 
 
 def transaction_digest(transaction: Transaction) -> str:

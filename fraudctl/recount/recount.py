@@ -5,15 +5,17 @@ model and the settings.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TypeVar
 
 from fraudctl.config.model import EventsSettings, LatenessSettings, WindowsSettings
 from fraudctl.events.schema import FUTURE, LATE
-from fraudctl.recount.judgement import Judge, judge
+from fraudctl.recount.card_log import CardLog, FlagKey, Marked
+from fraudctl.recount.judgement import CardJudge, judge
 from fraudctl.recount.parse import Rejected, Transaction, parser
-from fraudctl.recount.raised import AlertBook, Raised
+from fraudctl.recount.raised import AlertBook, Raised, first_raised
 from fraudctl.recount.windows import Totals, WindowKey, WindowSums
 from fraudctl.rules.model import RuleSet
 
@@ -29,6 +31,7 @@ NO_WATERMARK = -(2**63)
 BatchOf = Callable[[int, int], int]
 # One record of the log: partition, offset, arrival in milliseconds since 1970, value.
 Record = tuple[int, int, int, bytes | None]
+Made = TypeVar("Made")
 # Called with each refused record, for whoever needs more of it than its reason.
 OnRefused = Callable[[int, int, int, bytes | None], None]
 
@@ -43,6 +46,8 @@ class Recount:
     conflicts: tuple[str, ...]
     # By digest of the transaction.
     raised: dict[str, Raised]
+    # What rules on the past of a card match, by partition and digest.
+    marked: Mapping[FlagKey, Marked]
 
     @property
     def read(self) -> int:
@@ -60,6 +65,7 @@ def recount(
     windows: WindowsSettings,
     lateness: LatenessSettings,
     rules: RuleSet | Sequence[RuleSet],
+    card_horizon_seconds: int | None = None,
     watermark: Watermark = lambda _partition, _offset: NO_WATERMARK,
     batch_of: BatchOf = lambda _partition, _offset: 0,
     on_refused: OnRefused = lambda _partition, _offset, _arrival_ms, _value: None,
@@ -68,12 +74,19 @@ def recount(
 
     Args:
         rules: one set for all, or one for each batch, in the order in which the batches were landed.
+        card_horizon_seconds: how far back the detector was made to remember what a card did; the default is
+            as far as any of the rules looks.
         watermark: the instant (in microseconds) up to which the engine dropped events when it read that
             place of the log; the default is an engine that never drops any.
         batch_of: which batch read that place of the log; the default is one batch for all.
     """
-    parse, judges = parser(events), _judges(rules)
+    sets = [rules] if isinstance(rules, RuleSet) else rules
+    parse, judges = parser(events), by_rules(sets, judge)
     sums, seen, alerts = WindowSums(windows), _Seen(), AlertBook()
+    if card_horizon_seconds is None:
+        card_horizon_seconds = max((one.card_horizon_seconds for one in sets), default=0)
+    horizon_us = card_horizon_seconds * 1_000_000
+    cards = CardLog(horizon_us, by_rules(sets, CardJudge))
     fates: dict[int, Counter[str]] = {}
     rejects: dict[tuple[int, int], str] = {}
     read: Counter[int] = Counter()
@@ -87,7 +100,10 @@ def recount(
             place = batch_of(partition, offset)
             verdict = judges[place](result)
             alerts.judged(result, verdict, place, arrival_ms)
-            dropped = result.event_us <= watermark(partition, offset)
+            late_before = watermark(partition, offset)
+            if horizon_us:
+                cards.admitted(partition, place, arrival_ms, result, late_before)
+            dropped = result.event_us <= late_before
             counted_by = seen.counted_by(result)
             if counted_by is None:
                 fate = DROPPED_BY_ENGINE if dropped else COUNTED
@@ -104,18 +120,18 @@ def recount(
         fates.setdefault(partition, Counter())[fate] += 1
     assert read == Counter({partition: own.total() for partition, own in fates.items()})
     assert len(rejects) == sum(own[fate] for own in fates.values() for fate in own.keys() - {*ADMITTED_FATES})
-    return Recount(sums.totals(), fates, rejects, seen.conflicts(), alerts.raised())
+    cards.finish()
+    raised = first_raised(alerts.raised(), cards.raised())
+    return Recount(sums.totals(), fates, rejects, seen.conflicts(), raised, cards.marked())
 
 
-def _judges(rules: RuleSet | Sequence[RuleSet]) -> Sequence[Judge]:
-    """One judge for each batch; batches that share their rules share it."""
-    if isinstance(rules, RuleSet):
-        return [judge(rules)]
-    made: dict[str, Judge] = {}
-    digests = {id(one): one.digest for one in rules}
-    for one in rules:
-        made.setdefault(digests[id(one)], judge(one))
-    return [made[digests[id(one)]] for one in rules]
+def by_rules(sets: Sequence[RuleSet], make: Callable[[RuleSet], Made]) -> Sequence[Made]:
+    """Something made of each set; those that are equal share it."""
+    made: dict[str, Made] = {}
+    digests = {id(one): one.digest for one in sets}
+    for one in sets:
+        made.setdefault(digests[id(one)], make(one))
+    return [made[digests[id(one)]] for one in sets]
 
 
 def admit(

@@ -7,6 +7,25 @@ recount (plain Python). This module only says what a rule is, and is the specifi
 * A transaction is flagged when at least one rule matches.
 * Its score is the sum of the `weight` of the rules that match, and never more than 100.
 * It raises an alert when a rule with `action: alert` matches, or when its score reaches `alert_score`.
+
+A rule with `when.card` also asks what the same card did shortly before. Its *past* of a transaction X are
+the admitted transactions (copies are one, see the digest in fraudctl/events/schema.py) of the same partition
+and card whose (event_time, digest) is not after X's own and whose event_time > X's - `within_minutes`; X is
+one of them. Of the same partition, because producers key by card: so every partition can be recounted by
+itself. All conditions are monotone: one more transaction in the past can make them hold, and never end it.
+
+The *horizon* H of a rule set is the greatest `within_minutes` of its enabled rules with `card`. Windows of
+length 2H begin every H since 1970. A batch touches a window of a card and partition when it brings an
+admitted record of them, be it a copy, with its event_time in it. At the end of the batch every transaction in
+the second half of a touched window is judged anew, with all records read until then, by the batch's rules:
+
+* At least one rule with `card` matches: its row of fraud_flags (partition, digest) is written or replaced,
+  with the ids and the score of all rules that match. `alone` says that all of them are rules with `card`, so
+  that fraud_metrics does not count the transaction as flagged. `arrival` is the earliest of its copies in the
+  partition so far. A later batch never removes a row.
+* These rules together raise an alert: so does the transaction, unless it did before, or does in the same
+  batch by rules without `card` alone. Of copies in several partitions the one with the earliest arrival
+  counts, then the lowest partition.
 """
 
 import hashlib
@@ -22,16 +41,47 @@ from fraudctl.errors import ConfigError
 SCORE_MAX = 100
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_WEIGHT = 50
+CARD_MINUTES_MAX = 24 * 60
+_BIGINT_MAX = 2**63 - 1
 
 Hour = Annotated[int, Field(ge=0, le=24)]
 Amount = Annotated[int, Field(ge=0)]
 Amounts = Amount | Annotated[dict[str, Amount], Field(min_length=1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
+AtLeastOne = Annotated[int, Field(ge=1, le=_BIGINT_MAX)]
 Points = Annotated[int, Field(ge=0, le=SCORE_MAX)]
 
 
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Card(_Closed):
+    """Conditions on a transaction's past with its card, see above; all that are given must hold.
+
+    `count_over`, `sum_over`, `countries_over`, `merchants_over`: more transactions, more money together (in
+    minor units), more distinct countries, more distinct merchants, the transaction itself included.
+    `since_previous_under_seconds`: the last one before it in this past was less than so long ago.
+    """
+
+    within_minutes: Annotated[int, Field(ge=1, le=CARD_MINUTES_MAX)]
+    count_over: AtLeastOne | None = None
+    sum_over: AtLeastOne | None = None
+    countries_over: AtLeastOne | None = None
+    merchants_over: AtLeastOne | None = None
+    since_previous_under_seconds: AtLeastOne | None = None
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> "Card":
+        if all(value is None for name, value in self.__dict__.items() if name != "within_minutes"):
+            raise ValueError("card needs at least one condition besides within_minutes")
+        if (self.since_previous_under_seconds or 0) > self.within_seconds:
+            raise ValueError("since_previous_under_seconds reaches further back than within_minutes")
+        return self
+
+    @property
+    def within_seconds(self) -> int:
+        return self.within_minutes * 60
 
 
 class When(_Closed):
@@ -53,6 +103,7 @@ class When(_Closed):
     not_categories: Names | None = None
     not_countries: Names | None = None
     not_channels: Names | None = None
+    card: Card | None = None
 
     @model_validator(mode="after")
     def _asks_something(self) -> "When":
@@ -104,6 +155,11 @@ class RuleSet(_Closed):
     def enabled(self) -> tuple[Rule, ...]:
         """The rules that count, in their order."""
         return tuple(rule for rule in self.rules if rule.enabled)
+
+    @property
+    def card_horizon_seconds(self) -> int:
+        """How far back the rules that count look at a card; 0 where none does."""
+        return max((rule.when.card.within_seconds for rule in self.enabled if rule.when.card), default=0)
 
     @property
     def document(self) -> dict[str, Any]:

@@ -23,9 +23,17 @@ def new(new_stack: NewStack, **environ: str) -> Stack:
     return stack
 
 
-def fill(stack: Stack, *, hours: float, seed: int, per_minute: float = 16, until_hours_ago: float = 0) -> int:
-    """Send `hours` of traffic that ended a while ago; how many messages it was."""
-    traffic = simulated(hours, seed, per_minute, until_hours_ago)
+def fill(
+    stack: Stack,
+    *,
+    hours: float,
+    seed: int,
+    per_minute: float = 16,
+    until_hours_ago: float = 0,
+    cards: int | None = None,
+) -> int:
+    """Send `hours` of traffic that ended a while ago; how many messages it was. `cards`: of so many cards."""
+    traffic = simulated(hours, seed, per_minute, until_hours_ago, cards)
     settings = load().settings
     deliveries = produce.produce_messages(
         stack.kafka, settings, traffic, stop=StopFlag(), observe=lambda _progress: None, seed=seed
@@ -34,8 +42,10 @@ def fill(stack: Stack, *, hours: float, seed: int, per_minute: float = 16, until
     return deliveries.acknowledged
 
 
-def simulated(hours: float, seed: int, per_minute: float, until_hours_ago: float) -> Arrivals:
-    settings = load().settings
+def simulated(
+    hours: float, seed: int, per_minute: float, until_hours_ago: float, cards: int | None = None
+) -> Arrivals:
+    settings = load(flags={"producer.cards": cards} if cards else None).settings
     minutes = round(hours * 60)
     end_ms = int(utc_now().timestamp() * 1000) // MINUTE_MS * MINUTE_MS
     end_ms -= round(until_hours_ago * 60) * MINUTE_MS

@@ -56,6 +56,12 @@ RULES = [
                     "weight": weight,
                     "when": {"hours_utc": [1, 5], "amount_over": 20000},
                 },
+                {
+                    "id": "again",
+                    "reason": "twice within ten minutes",
+                    "weight": 5,
+                    "when": {"card": {"within_minutes": 10, "count_over": 1}},
+                },
             ]
         }
     )
@@ -74,6 +80,29 @@ ALERTS = [
         "2026-03-10 04:59:59.999999Z",
         1_773_118_800,
         ("1", "d", "1773118799999999", "c-1", "m-1", "Retail", "20004", "EUR", "DE", "pos"),
+    ),
+]
+# a, b and c lie within ten minutes, and so do d and e: of each the first is no second one. Batch, event time,
+# arrival in seconds, rules, their score, whether none of them asks only of the transaction, and the fields.
+FLAGS = [
+    (1, "2026-03-10 01:00Z", 1_773_104_400, "{odd-hours,again}", 25, False, ALERTS[0][3]),
+    (
+        1,
+        "2026-03-10 01:00Z",
+        1_773_104_400,
+        "{again}",
+        5,
+        True,
+        ("1", "c", "1773104400000000", "c-1", "m-1", "Retail", "20000", "EUR", "DE", "pos"),
+    ),
+    (
+        2,
+        "2026-03-10 05:00Z",
+        1_773_118_800,
+        "{again}",
+        5,
+        True,
+        ("1", "e", "1773118800000000", "c-1", "m-1", "Retail", "20008", "EUR", "DE", "pos"),
     ),
 ]
 
@@ -136,6 +165,7 @@ def land(endpoints: Endpoints, settings: Settings) -> Landed:
         events=settings.events,
         windows=settings.windows,
         lateness=settings.lateness,
+        card_horizon_seconds=600,
     )
     migrate(endpoints.postgres, connect_seconds=5.0, lock_wait_seconds=20.0)
     with open_session(endpoints.postgres) as session, session.transaction():
@@ -174,7 +204,7 @@ def land(endpoints: Endpoints, settings: Settings) -> Landed:
             " 'pos', to_timestamp(%s), %s, %s, '{odd-hours}', %s, %s)",
             [
                 (
-                    hashlib.sha256("\x1f".join(fields).encode()).hexdigest(),
+                    _digest(fields),
                     fields[1],
                     time,
                     int(fields[6]),
@@ -187,7 +217,31 @@ def land(endpoints: Endpoints, settings: Settings) -> Landed:
                 for batch_id, time, arrival_seconds, fields in ALERTS
             ],
         )
+        session.cursor().executemany(
+            "INSERT INTO fraud.fraud_flags VALUES (0, %s, %s, 'c-1', 'm-1', %s, 'Retail', %s, 'EUR', 'DE',"
+            " 'pos', to_timestamp(%s), %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    _digest(fields),
+                    fields[1],
+                    time,
+                    int(fields[6]),
+                    arrival_seconds,
+                    RULES[batch_id].digest,
+                    score,
+                    rules,
+                    alone,
+                    QUERY,
+                    batch_id,
+                )
+                for batch_id, time, arrival_seconds, rules, score, alone, fields in FLAGS
+            ],
+        )
     return Landed(VerifyRequest(endpoints, settings))
+
+
+def _digest(fields: tuple[str, ...]) -> str:
+    return hashlib.sha256("\x1f".join(fields).encode()).hexdigest()
 
 
 def _kept(partition: int, offset: int) -> tuple[int, bytes, int]:

@@ -8,6 +8,7 @@ METRICS = "UPDATE fraud.fraud_metrics SET"
 FOOD = "WHERE window_start = '2026-03-10 11:55Z'"
 LEDGER = "UPDATE fraud.batch_ledger SET"
 ALERTS = "UPDATE fraud.fraud_alerts SET"
+FLAGS = "UPDATE fraud.fraud_flags SET"
 B = "WHERE transaction_id = 'b'"
 COPY_ROW = """
 INSERT INTO fraud.batch_ledger
@@ -16,6 +17,11 @@ SELECT query_id, 9, 2, cluster_id, topic, topic_id, offsets, intake, watermark, 
 """
 # The windows at 01:00 hold two events, one of them flagged.
 RETAIL = "WHERE window_start = '2026-03-10 01:00Z'"
+# The columns of a flag after the transaction's id.
+OF_A_FLAG = (
+    "card_id, merchant_id, event_time, category, amount_minor, currency, country, channel, arrival, rule_set,"
+    " score, rules, alone, query_id, batch_id"
+)
 
 
 @dataclass(frozen=True)
@@ -339,6 +345,92 @@ MUTANTS = [
         "alert of another version of the rules",
         f"{ALERTS} rule_set = 'other' {B}",
         f"differs  fraud_alerts b (5e7794080cef): rule_set expected {RULES[1].digest}, stored other",
+    ),
+    Mutant(
+        "flag hidden",
+        f"DELETE FROM fraud.fraud_flags {B}",
+        "missing  fraud_flags b (5e7794080cef) of partition 0:"
+        " expected a flag of odd-hours,again in batch 1, stored no row",
+    ),
+    Mutant(
+        "all flags gone",
+        "DELETE FROM fraud.fraud_flags",
+        "missing  fraud_flags e (65798b399c02) of partition 0:"
+        " expected a flag of again in batch 2, stored no row",
+    ),
+    Mutant(
+        "flag too many",
+        f"INSERT INTO fraud.fraud_flags SELECT partition, repeat('0', 64), 'x', {OF_A_FLAG}"
+        f" FROM fraud.fraud_flags {B}",
+        "extra    fraud_flags x (000000000000) of partition 0: expected no row, stored a flag",
+    ),
+    Mutant(
+        "flag twice, in another partition",
+        f"INSERT INTO fraud.fraud_flags SELECT 1, digest, transaction_id, {OF_A_FLAG}"
+        f" FROM fraud.fraud_flags {B}",
+        "extra    fraud_flags b (5e7794080cef) of partition 1: expected no row, stored a flag",
+    ),
+    Mutant(
+        "flag of another partition",
+        f"{FLAGS} partition = 1 {B}",
+        "missing  fraud_flags b (5e7794080cef) of partition 0:"
+        " expected a flag of odd-hours,again in batch 1, stored no row",
+    ),
+    Mutant(
+        "flag of another transaction",
+        f"{FLAGS} digest = repeat('1', 64) {B}",
+        "extra    fraud_flags b (111111111111) of partition 0: expected no row, stored a flag",
+    ),
+    *(
+        Mutant(
+            f"flag with another {column}: {stored}",
+            f"{FLAGS} {column} = {value} {B}",
+            "differs  fraud_flags b (5e7794080cef) of partition 0:"
+            f" {column} expected {expected}, stored {stored}",
+        )
+        for column, value, expected, stored in (
+            ("transaction_id", "'c'", "b", "c"),
+            ("card_id", "'c-2'", "c-1", "c-2"),
+            ("merchant_id", "'m-2'", "m-1", "m-2"),
+            ("category", "'Food'", "Retail", "Food"),
+            ("amount_minor", "20003", "20002", "20003"),
+            ("currency", "'USD'", "EUR", "USD"),
+            ("country", "'FR'", "DE", "FR"),
+            ("channel", "'web'", "pos", "web"),
+            ("score", "20", "25", "20"),
+            ("rules", "'{again}'", "odd-hours,again", "again"),
+            ("rules", "'{again,odd-hours}'", "odd-hours,again", "again,odd-hours"),
+            ("rules", "'{}'", "odd-hours,again", "''"),
+            ("alone", "true", "false", "true"),
+            ("batch_id", "2", "1", "2"),
+            ("query_id", "repeat('0', 32)::uuid", QUERY, "00000000-0000-0000-0000-000000000000"),
+            ("event_time", "'infinity'", "2026-03-10T01:00:00Z", "infinity"),
+            ("arrival", "'2026-03-10 01:00:01Z'", "2026-03-10T01:00:00Z", "2026-03-10T01:00:01Z"),
+        )
+    ),
+    Mutant(
+        "flag of another version of the rules",
+        f"{FLAGS} rule_set = 'other' {B}",
+        "differs  fraud_flags b (5e7794080cef) of partition 0:"
+        f" rule_set expected {RULES[1].digest}, stored other",
+    ),
+    Mutant(
+        "horizon that the rules look beyond",
+        f"{LEDGER} fingerprint = replace(fingerprint, '_seconds=600', '_seconds=540')",
+        f"rules    batch_ledger batch 0 of query {QUERY}: expected rules that look back at a card for 540 s"
+        f" at most, stored {RULES[0].digest}, which look back 600 s",
+    ),
+    Mutant(
+        "horizon forgotten",
+        f"{LEDGER} fingerprint = replace(fingerprint, ' rules.card_horizon_seconds=600', '')",
+        "extra    fraud_flags b (5e7794080cef) of partition 0: expected no row, stored a flag",
+    ),
+    Mutant(
+        "horizon so far that a batch touches more",
+        f"{LEDGER} fingerprint = replace(fingerprint, '_seconds=600', '_seconds=86400')",
+        "differs  fraud_flags b (5e7794080cef) of partition 0:"
+        f" rule_set expected {RULES[2].digest}, stored {RULES[1].digest};"
+        " score expected 35, stored 25; batch_id expected 2, stored 1",
     ),
     Mutant(
         "batch judged by no rules",

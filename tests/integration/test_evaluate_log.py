@@ -80,9 +80,15 @@ def test_what_has_landed_is_measured(landed: Landed, labelled: Settings) -> None
     assert (found.judged, found.evaluated, found.fraud) == (6, 6, 2)
     alerts = found.alerts
     assert (alerts.true_positives, alerts.false_positives, alerts.false_negatives) == (1, 1, 1)
-    # Each batch by its own rules: b has 20 points, d 30, and c none. Fraud b beats 3 of 4, c ties with 3.
-    assert found.auc_roc == (3 + 1.5) / 8
-    assert {one.id: one.figures.true_positives for one in found.rules} == {"high-amount": 0, "odd-hours": 1}
+    # Each batch by its own rules: b has 25 points, d 30, c and e have 5 for what the card did before. Fraud b
+    # beats 3 of 4, c ties with e and beats 2.
+    assert found.auc_roc == (3 + 2.5) / 8
+    assert {one.id: (one.figures.true_positives, one.figures.false_positives) for one in found.rules} == {
+        "high-amount": (0, 0),
+        "odd-hours": (1, 1),
+        "again": (2, 1),
+    }
+    assert (found.flagged.true_positives, found.flagged.false_positives) == (2, 2)
     early = evaluated(landed, datetime(2026, 3, 10, 3, tzinfo=UTC))
     # Known at 03:00 is only b, after one hour; a, b and c are older than that.
     assert (early.labels_known, early.evaluated, early.pending, early.fraud) == (1, 3, 3, 1)

@@ -1,7 +1,9 @@
 """Landing against a real PostgreSQL: once, whole, and only by whoever holds the lease."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.load import load
 from fraudctl.database import lease
-from fraudctl.database.landing import DeadLetter, Landing, MicroBatch, Source, WindowRow
+from fraudctl.database.flags import Flag
+from fraudctl.database.landing import Alert, DeadLetter, Landing, MicroBatch, Source, WindowRow
 from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import DataError, FencedError, UnreachableError
@@ -86,6 +89,11 @@ def dump(endpoint: PostgresEndpoint) -> tuple[list[object], ...]:
         )
 
 
+def rows(endpoint: PostgresEndpoint, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(endpoint.dsn(masked=False)) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
 def test_the_same_batch_twice_changes_nothing(database: PostgresEndpoint, writer: WriterMaker) -> None:
     landing = writer()
     landing.acquire()
@@ -157,6 +165,96 @@ def test_a_row_that_the_table_refuses_leaves_nothing_behind(
     with pytest.raises(DataError, match="refuses the batch"):
         landing.land(batch(1, count=0))
     assert dump(database) == before
+
+
+def flag(partition: int, digest: str, **changed: object) -> Flag:
+    plain: dict[str, object] = {
+        "transaction_id": f"t-{digest}",
+        "card_id": "c",
+        "merchant_id": "m",
+        "event_time_us": 1_000_001,
+        "category": "Food",
+        "amount_minor": 100,
+        "currency": "EUR",
+        "country": "DE",
+        "channel": "pos",
+        "arrival_us": 5_000_000,
+        "score": 50,
+        "rules": "a,b",
+        "alone": True,
+    }
+    return Flag(partition=partition, digest=digest, **plain | changed)  # type: ignore[arg-type]
+
+
+FLAGS = (
+    "SELECT partition, digest, extract(epoch FROM event_time) * 1000000,"
+    " extract(epoch FROM arrival) * 1000000, rule_set, score, rules, alone, batch_id, landed_at"
+    " FROM fraud.fraud_flags ORDER BY 1, 2"
+)
+
+
+def test_a_flag_is_replaced_by_what_a_newer_batch_says_and_never_removed(
+    database: PostgresEndpoint, writer: WriterMaker
+) -> None:
+    landing = writer()
+    landing.acquire()
+    first = replace(batch(0), rule_set="old", flags=(flag(0, "x"), flag(1, "x", rules="b"), flag(0, "y")))
+    assert landing.land(first).flags == 3
+    before = rows(database, FLAGS)
+    assert [row[:9] for row in before] == [
+        (0, "x", 1_000_001, 5_000_000, "old", 50, ["a", "b"], True, 0),
+        (0, "y", 1_000_001, 5_000_000, "old", 50, ["a", "b"], True, 0),
+        (1, "x", 1_000_001, 5_000_000, "old", 50, ["b"], True, 0),
+    ]
+    assert landing.land(first).replayed
+    assert rows(database, FLAGS) == before
+    changed = flag(0, "x", rules="a,b,c", score=70, alone=False, arrival_us=4_000_000)
+    landing.land(replace(batch(1), rule_set="new", flags=(changed,)))
+    after = rows(database, FLAGS)
+    assert after[0][:9] == (0, "x", 1_000_001, 4_000_000, "new", 70, ["a", "b", "c"], False, 1)
+    assert after[0][9] > before[0][9]
+    assert after[1:] == before[1:]
+
+
+def test_flags_are_written_with_their_batch_or_not_at_all(
+    database: PostgresEndpoint, writer: WriterMaker
+) -> None:
+    """A flag that the table refuses takes the windows with it, and the other way round."""
+    landing = writer()
+    landing.acquire()
+    for wrong in (
+        replace(batch(0), rule_set="r", flags=(flag(0, "x"), flag(0, "y", score=101))),
+        replace(batch(0, count=0), rule_set="r", flags=(flag(0, "x"),)),
+    ):
+        with pytest.raises(DataError, match="refuses the batch"):
+            landing.land(wrong)
+        assert (rows(database, FLAGS), dump(database)) == ([], ([], [], []))
+
+
+def test_more_flags_than_one_statement_takes(database: PostgresEndpoint, writer: WriterMaker) -> None:
+    landing = writer()
+    landing.acquire()
+    many = tuple(flag(0, f"{number:05}", amount_minor=number) for number in range(20_001))
+    landing.land(replace(batch(0), rule_set="r", flags=many))
+    found = rows(database, "SELECT digest, amount_minor FROM fraud.fraud_flags ORDER BY 1")
+    assert found == [(one.digest, one.amount_minor) for one in many]
+
+
+def test_an_alert_by_the_cards_past_is_not_raised_again(
+    database: PostgresEndpoint, writer: WriterMaker
+) -> None:
+    """A flag is judged again and again; the alert that it raised first stays as it was."""
+    landing = writer()
+    landing.acquire()
+    alert = Alert("x", "t", "c", "m", 0, "Food", 100, "EUR", "DE", "pos", 5_000_000, 50, "a")
+    one = replace(batch(0), rule_set="r", flags=(flag(0, "x"),), alerts=(alert,))
+    two = replace(
+        batch(1), rule_set="s", flags=(flag(0, "x"),), alerts=(replace(alert, score=90, rules="a,b"),)
+    )
+    assert [landing.land(each).alerts for each in (one, two)] == [1, 0]
+    assert rows(database, "SELECT score, rules, rule_set, batch_id FROM fraud.fraud_alerts") == [
+        (50, ["a"], "r", 0)
+    ]
 
 
 def test_hostile_text_is_stored_literally(database: PostgresEndpoint, writer: WriterMaker) -> None:

@@ -17,6 +17,7 @@ from fraudctl.config.endpoints import MIGRATOR, READER, WRITER, PostgresEndpoint
 from fraudctl.config.load import load
 from fraudctl.database.alerts import Outbox
 from fraudctl.database.creation import ensure_database
+from fraudctl.database.flags import Flag
 from fraudctl.database.landing import Alert, DeadLetter, Landing, MicroBatch, Source, WindowRow
 from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
@@ -41,6 +42,7 @@ TABLES = (
     "rule_sets",
     "active_rules",
     "fraud_alerts",
+    "fraud_flags",
     "evaluations",
 )
 DDL = (
@@ -76,6 +78,8 @@ WRITER_FORBIDDEN = (
     "UPDATE fraud.active_rules SET rule_set = 'mine'",
     "UPDATE fraud.fraud_alerts SET score = 0",
     "UPDATE fraud.fraud_alerts SET rule_set = 'mine'",
+    "UPDATE fraud.fraud_flags SET digest = ''",
+    "UPDATE fraud.fraud_flags SET amount_minor = 0",
     "SELECT * FROM fraud.dead_letter_requeues",
     'INSERT INTO fraud.dead_letter_requeues (topic, partition, "offset", attempt, log_end)'
     " VALUES ('t', 0, 0, 1, 0)",
@@ -88,6 +92,7 @@ READER_FORBIDDEN = (
     "INSERT INTO fraud.fraud_metrics VALUES (now(), now(), 'Food', 1, 0, 0, 0)",
     "UPDATE fraud.fraud_metrics SET count = 1",
     "UPDATE fraud.pipeline_lease SET epoch = 7",
+    "SELECT * FROM fraud.window_totals",
     "SELECT * FROM elsewhere.secret",
 )
 
@@ -177,7 +182,10 @@ def batch(number: int) -> MicroBatch:
     letter = DeadLetter(0, number * 2, "malformed", 5_000_000, b"{", 1)
     offsets = {0: (number * 2, number * 2 + 2)}
     intake = {0: {"admitted": 1, "malformed": 1}}
-    alert = Alert(f"digest-{number}", "t", "c", "m", 0, "Food", 100, "EUR", "DE", "pos", 5_000_000, 50, "a,b")
+    plain = ("t", "c", "m", 0, "Food", 100, "EUR", "DE", "pos", 5_000_000, 50, "a,b")
+    alert = Alert(f"digest-{number}", *plain)
+    # Twice the same: the second batch replaces the row of the first.
+    flag = Flag(0, "digest-0", *plain, alone=False)
     return MicroBatch(
         "11111111-2222-4333-8444-555555555555",
         number,
@@ -188,6 +196,7 @@ def batch(number: int) -> MicroBatch:
         (letter,),
         alerts=(alert,),
         rule_set="rules",
+        flags=(flag,),
     )
 
 
@@ -229,6 +238,8 @@ def test_the_writer_lands_into_the_live_tables_and_into_a_shadow(
     live = read_snapshot(migrator, connect_seconds=5)
     assert shadow.metrics == live.metrics
     assert shadow.alerts == live.alerts
+    assert shadow.flags == live.flags
+    assert [(key, one.batch_id) for key, one in live.flags.items()] == [((0, "digest-0"), 1)]
     assert len(live.alerts) == 2
     assert [totals.count for totals in live.metrics.values()] == [2]
     in_shadow = tuple(

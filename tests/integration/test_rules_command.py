@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +55,45 @@ def test_rules_are_tried_on_simulated_events(folder: Path) -> None:
     assert tallies["dear"]["examples"][0]["transaction_id"] == dear[0]["transaction_id"]
     assert (tallies["never"]["matched"], tallies["never"]["examples"]) == (0, [])
     assert found["flagged"] >= tallies["web"]["matched"]
+
+
+def test_a_rule_on_the_card_is_tried_on_what_the_events_tell_of_it(folder: Path) -> None:
+    """Against a count by hand: how many of a card's transactions lie in the hour up to each of them."""
+    file = folder / "cards.yaml"
+    file.write_text(
+        "rules:\n"
+        "  - {id: often, reason: often, when: {card: {within_minutes: 60, count_over: 2}}}\n"
+        "  - {id: abroad, reason: a, when: {not_countries: [DE], "
+        "card: {within_minutes: 60, count_over: 1}}}\n"
+        "  - {id: dear, reason: dear, when: {amount_over: 20000}}\n",
+        encoding="utf-8",
+    )
+    cards: dict[str, list[tuple[datetime, dict[str, Any]]]] = {}
+    for line in (folder / "events.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        cards.setdefault(event["card_id"], []).append((datetime.fromisoformat(event["event_time"]), event))
+    often, abroad, flagged = set(), set(), set()
+    for own in cards.values():
+        assert len({time for time, _ in own}) == len(own), "no two at one instant: their order is by digest"
+        for time, event in own:
+            past = sum(time - timedelta(hours=1) < other <= time for other, _ in own)
+            name = event["transaction_id"]
+            often |= {name} if past > 2 else set()
+            abroad |= {name} if past > 1 and event["country"] != "DE" else set()
+            flagged |= {name} if event["amount_minor"] > 20000 else set()
+    assert often and abroad
+    done = fraudctl(
+        *("rules", "test", str(file), "--events", str(folder / "events.jsonl"), "--json"),
+        *("--home", str(folder)),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {tally["id"]: tally["matched"] for tally in found["rules"]} == {
+        "often": len(often),
+        "abroad": len(abroad),
+        "dear": len(flagged),
+    }
+    assert found["flagged"] == len(often | abroad | flagged)
 
 
 def test_a_mistake_ends_with_its_line_and_exit_3(folder: Path) -> None:

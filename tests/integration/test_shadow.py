@@ -142,6 +142,17 @@ def test_a_rebuild_replaces_everything_as_a_new_epoch(
             " 'pos', now(), 'r', 50, '{a}', repeat('0', 32)::uuid, 0, now(), %s)",
             (digest, published),
         )
+    for schema, partition, digest, score in (
+        ("fraud", 0, "gone", 1),
+        ("fraud", 0, "both", 2),
+        (SCHEMA, 0, "both", 3),
+        (SCHEMA, 1, "both", 4),
+    ):
+        session.execute(
+            f"INSERT INTO {schema}.fraud_flags VALUES (%s, %s, 't', 'c', 'm', now(), 'Food', 1, 'EUR', 'DE',"
+            " 'pos', now(), 'r', %s, '{a}', true, repeat('0', 32)::uuid, 0)",
+            (partition, digest, score),
+        )
     session.execute(f"INSERT INTO {SCHEMA}.rule_sets VALUES (%s, '{{}}')", (RULES,))
     epoch = shadow.replace_live(WHO, RULES)
     assert counts(session) == {AGREE: 3, DIFFER: 5, MISSING: 7, OUTSIDE: 9}
@@ -151,6 +162,8 @@ def test_a_rebuild_replaces_everything_as_a_new_epoch(
     assert sorted(letters.fetchall()) == [(1, b"", False), (2, b"x", True)]
     alerts = session.execute("SELECT digest, published_at IS NOT NULL FROM fraud.fraud_alerts")
     assert sorted(alerts.fetchall()) == [("both", True), ("new", False)], "what was sent is not sent again"
+    flags = session.execute("SELECT partition, digest, score FROM fraud.fraud_flags")
+    assert sorted(flags.fetchall()) == [(0, "both", 3), (1, "both", 4)]
     assert session.execute("SELECT rule_set FROM fraud.active_rules").fetchall() == [(RULES,)]
     assert session.execute("SELECT digest FROM fraud.rule_sets").fetchall() == [(RULES,)]
     seen = lease.look(database, connect_seconds=5)

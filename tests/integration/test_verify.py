@@ -59,9 +59,9 @@ def test_a_sound_state_passes(landed: Landed) -> None:
     }
     assert (result.rows_compared, result.dead_letters_compared) == (32, 3)
     assert seen[-1] == Progress(10, 10)
-    assert (result.alerts_compared, result.rule_sets) == (2, 3)
+    assert (result.alerts_compared, result.flags_compared, result.rule_sets) == (2, 3, 3)
     assert report(result)[-1].startswith(
-        "PASS: all 32 rows, 3 dead letters and 2 alerts agree with the log, 10 events recounted"
+        "PASS: all 32 rows, 3 dead letters, 2 alerts and 3 flags agree with the log, 10 events recounted"
     )
 
 
@@ -93,6 +93,7 @@ def test_a_later_unrelated_record_in_the_topic_changes_nothing(landed: Landed) -
     landed.change("DELETE FROM fraud.batch_ledger WHERE batch_id > 0")
     landed.change("DELETE FROM fraud.fraud_metrics WHERE category = 'Retail'")
     landed.change("DELETE FROM fraud.fraud_alerts")
+    landed.change("DELETE FROM fraud.fraud_flags")
     result = verify(landed.request)
     assert (result.verdict, result.events_read) == ("ok", 4)
 
@@ -109,6 +110,7 @@ def test_long_lists_are_cut_and_say_so(landed: Landed) -> None:
     [
         (f"{LEDGER} fingerprint = 'other'", "fingerprint of events, windows and lateness"),
         (f"{LEDGER} fingerprint = 'other' WHERE batch_id = 1", "fingerprint of events"),
+        (f"{LEDGER} fingerprint = replace(fingerprint, '=600', '=1200') WHERE batch_id = 2", "fingerprint"),
         (f"{LEDGER} topic_id = 'AAAAAAAAAAAAAAAAAAAAAA'", "topic's id"),
         (f"{LEDGER} topic_id = 'AAAAAAAAAAAAAAAAAAAAAA' WHERE batch_id = 2", "topic's id"),
         (f"{LEDGER} cluster_id = 'elsewhere'", "Kafka cluster"),
@@ -172,7 +174,7 @@ def test_a_range_that_retention_has_eaten_is_refused(endpoints: Endpoints) -> No
 
 
 def test_nothing_landed_is_refused(landed: Landed) -> None:
-    for table in ("fraud_metrics", "batch_ledger", "dead_letters", "fraud_alerts"):
+    for table in ("fraud_metrics", "batch_ledger", "dead_letters", "fraud_alerts", "fraud_flags"):
         landed.change(f"DELETE FROM fraud.{table}")
     with pytest.raises(RefusedError, match="nothing has landed yet") as caught:
         verify(landed.request)
@@ -182,6 +184,7 @@ def test_nothing_landed_is_refused(landed: Landed) -> None:
 def test_a_ledger_that_has_read_nothing_is_refused(landed: Landed) -> None:
     landed.change("DELETE FROM fraud.fraud_metrics")
     landed.change("DELETE FROM fraud.fraud_alerts")
+    landed.change("DELETE FROM fraud.fraud_flags")
     landed.change("DELETE FROM fraud.dead_letters")
     landed.change("DELETE FROM fraud.batch_ledger WHERE batch_id > 0")
     landed.change(f"""{LEDGER} offsets = '{{"0": [0, 0], "1": [0, 0]}}', intake = '{{}}'""")
@@ -219,6 +222,7 @@ def test_what_lies_beyond_the_ledger_is_told_and_changes_no_verdict(landed: Land
     landed.change("DELETE FROM fraud.batch_ledger WHERE batch_id > 0")
     landed.change("DELETE FROM fraud.fraud_metrics WHERE category = 'Retail'")
     landed.change("DELETE FROM fraud.fraud_alerts")
+    landed.change("DELETE FROM fraud.fraud_flags")
     result = verify(landed.request)
     assert (result.verdict, result.not_landed) == ("ok", 6)
     assert "           not landed yet: 6" in report(result)

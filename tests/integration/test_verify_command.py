@@ -48,7 +48,8 @@ def test_pass_fail_and_refusal(landed: Landed, tmp_path: Path) -> None:
     sound = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
     assert (sound.returncode, sound.stderr) == (0, "")
     assert "counted                       6" in sound.stdout.splitlines()
-    assert sound.stdout.splitlines()[-1].startswith("PASS: all 32 rows, 3 dead letters and 2 alerts agree")
+    passed = "PASS: all 32 rows, 3 dead letters, 2 alerts and 3 flags agree with the log"
+    assert sound.stdout.splitlines()[-1].startswith(passed)
 
     landed.change("UPDATE fraud.fraud_metrics SET count = count + 1 WHERE window_start = '2026-03-10 11:55Z'")
     failed = fraudctl(endpoints, tmp_path, "verify-idempotency", kafka__topic=topic)
@@ -66,6 +67,14 @@ def test_pass_fail_and_refusal(landed: Landed, tmp_path: Path) -> None:
     (row,) = answer["window_differences"]
     assert (row["kind"], row["columns"], row["category"]) == ("differs", ["count"], "Food")
     assert (row["expected"]["count"], row["stored"]["count"]) == (1, 2)
+
+    landed.change("UPDATE fraud.fraud_metrics SET count = count - 1 WHERE window_start = '2026-03-10 11:55Z'")
+    landed.change("UPDATE fraud.fraud_flags SET score = 7 WHERE transaction_id = 'c'")
+    flawed = fraudctl(endpoints, tmp_path, "verify-idempotency", "--json", kafka__topic=topic)
+    assert flawed.returncode == 1
+    (flag,) = json.loads(flawed.stdout)["flag_differences"]
+    assert (flag["kind"], flag["partition"], flag["columns"]) == ("differs", 0, ["score"])
+    assert (flag["expected"]["score"], flag["stored"]["score"], flag["stored"]["alone"]) == (5, 7, True)
 
     other = fraudctl(
         endpoints, tmp_path, "verify-idempotency", "--json", kafka__topic=topic, windows__length_minutes="5"

@@ -84,8 +84,8 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def evaluated(files: tuple[Path, Path], **changed: Any) -> Evaluation:
-    plain: dict[str, Any] = {"as_of": None, "label_delay_seconds": None}
-    return evaluate(EvaluateRequest(load().settings, None, files, RULES, **(plain | changed)))
+    plain: dict[str, Any] = {"rules": RULES, "as_of": None, "label_delay_seconds": None}
+    return evaluate(EvaluateRequest(load().settings, None, files, **(plain | changed)))
 
 
 def test_every_share_is_exact(files: tuple[Path, Path]) -> None:
@@ -142,6 +142,17 @@ def test_the_report_states_its_denominators(files: tuple[Path, Path]) -> None:
     assert "recall: of 4 frauds; rate: of 6 transactions" in text
     assert "rule abroad (flag): matched 2, precision 1.0000, recall 0.5000" in text
     assert "scenario testing: 1 of 2 raised an alert (0.5000), 1 were flagged" in text
+
+
+def test_rules_on_the_card_are_evaluated_on_its_past(files: tuple[Path, Path]) -> None:
+    """c1 pays at 01:00 and at 06:00, in two countries: f is flagged, by its past alone."""
+    card = {"within_minutes": 301, "countries_over": 1}
+    rules = {"rules": [{"id": "two", "reason": "two countries", "action": "alert", "when": {"card": card}}]}
+    found = evaluated(files, rules=parse_rules(rules))
+    assert (found.alerts.true_positives, found.alerts.false_positives) == (1, 0)
+    rules["rules"][0]["when"] = {"card": {**card, "within_minutes": 300}}
+    found = evaluated(files, rules=parse_rules(rules))
+    assert (found.alerts.true_positives, found.alerts.false_positives) == (0, 0)
 
 
 def test_a_line_that_is_no_label_is_named(files: tuple[Path, Path]) -> None:

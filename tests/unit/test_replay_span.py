@@ -58,6 +58,8 @@ def test_arrivals_reach_from_future_before_to_late_after() -> None:
     hour_us = 3_600_000_000
     needed = arrivals(Range(hour_us, 2 * hour_us), SETTINGS.lateness)
     assert needed == Arrivals(3_480_000 - 900_000, 3_480_000, 7_500_000)
+    further_back = arrivals(Range(hour_us, 2 * hour_us), SETTINGS.lateness, 600)
+    assert further_back == Arrivals(2_880_000 - 900_000, 2_880_000, 7_500_000)
 
 
 def test_read_from_the_warm_up_to_the_last_arrival() -> None:

@@ -21,6 +21,12 @@ def rule(**changed: Any) -> dict[str, Any]:
     return {"id": "a", "reason": "because", "when": {"channels": ["pos"]}, **changed}
 
 
+def carded(name: str = "c", enabled: bool = True, **conditions: int) -> dict[str, Any]:
+    """A rule on what the card did before."""
+    card = {"within_minutes": 10, "count_over": 2, **conditions}
+    return rule(id=name, enabled=enabled, when={"channels": ["pos"], "card": card})
+
+
 def test_each_mistake_is_named_with_file_and_line(tmp_path: Path) -> None:
     file = written(
         tmp_path,
@@ -71,6 +77,14 @@ def test_a_mistake_in_what_was_not_read_from_a_file_is_named_as_well() -> None:
         ({"rules": [rule(when={"hours_utc": [3, 3]})]}, "at least one hour"),
         ({"rules": [rule(when={"categories": []})]}, "at least 1 item"),
         ({"rules": [rule(when={"amount_over": {}})]}, "at least 1 item"),
+        ({"rules": [rule(when={"card": {"within_minutes": 5}})]}, "besides within_minutes"),
+        ({"rules": [rule(when={"card": {"count_over": 2}})]}, "within_minutes: Field required"),
+        ({"rules": [carded(within_minutes=0)]}, "greater than or equal to 1"),
+        ({"rules": [carded(within_minutes=1441)]}, "less than or equal to 1440"),
+        ({"rules": [carded(count_over=0)]}, "greater than or equal to 1"),
+        ({"rules": [carded(within_minutes=1, since_previous_under_seconds=61)]}, "further back"),
+        ({"rules": [carded(sum_over=2**63)]}, "less than or equal to"),
+        ({"rules": [carded(amounts_over=3)]}, "Extra inputs are not permitted"),
         ({"rules": [rule(version=0)]}, "greater than or equal to 1"),
         ({"rules": [], "alert_score": 0}, "greater than or equal to 1"),
         ({}, "Field required"),
@@ -107,6 +121,34 @@ def test_a_document_gives_the_same_set_again() -> None:
     assert parse_rules(rules.document).digest == rules.digest == document_digest(rules.document)
 
 
+def test_conditions_on_the_card_are_part_of_the_document() -> None:
+    rules = parse_rules({"rules": [carded(merchants_over=3, since_previous_under_seconds=600)]})
+    assert parse_rules(rules.document) == rules
+    assert rules.document["rules"][0]["when"]["card"] == {
+        "within_minutes": 10,
+        "count_over": 2,
+        "merchants_over": 3,
+        "since_previous_under_seconds": 600,
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "seconds"),
+    [
+        ([], 0),
+        ([rule()], 0),
+        ([rule(), carded()], 600),
+        ([carded(within_minutes=3), carded("d", within_minutes=7), carded("e", within_minutes=5)], 420),
+        ([carded(), carded("d", enabled=False, within_minutes=1440)], 600),
+        ([carded(enabled=False)], 0),
+    ],
+)
+def test_the_horizon_is_the_furthest_look_back_of_a_rule_that_counts(
+    rules: list[dict[str, Any]], seconds: int
+) -> None:
+    assert parse_rules({"rules": rules}).card_horizon_seconds == seconds
+
+
 def test_what_is_left_to_its_default_is_the_same_set() -> None:
     full = rule(version=1, weight=50, action="flag", enabled=True)
     assert parse_rules({"rules": [full]}).digest == parse_rules({"rules": [rule()]}).digest
@@ -121,6 +163,7 @@ def test_what_is_left_to_its_default_is_the_same_set() -> None:
         {"enabled": False},
         {"reason": "otherwise"},
         {"when": {"channels": ["web"]}},
+        {"when": {"channels": ["pos"], "card": {"within_minutes": 1, "count_over": 1}}},
     ],
 )
 def test_every_change_gives_another_digest(changed: dict[str, Any]) -> None:

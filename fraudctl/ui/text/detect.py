@@ -65,7 +65,8 @@ def line(batch: Batch) -> str:
     return (
         f"batch {batch.batch_id}: read {batch.read}, duplicates {batch.duplicates}, refused {refused}, "
         f"windows {batch.windows}, alerts {batch.alerts}, "
-        f"{batch.trigger_ms} ms, watermark {_clock(batch.watermark_ms)}"
+        + (f"flags by card {batch.flags}, " if batch.flags else "")
+        + f"{batch.trigger_ms} ms, watermark {_clock(batch.watermark_ms)}"
         + (f", held back by {batch.held_back_seconds} s" if batch.held_back_seconds else "")
         + (", replayed: nothing changed" if batch.replayed else "")
     )

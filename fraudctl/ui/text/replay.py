@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from fraudctl.operations.replay import Views
+from fraudctl.operations.replay_change import Change
 from fraudctl.operations.replay_last import LastBatches
-from fraudctl.operations.replay_range import AlertChange, RangeReplay
+from fraudctl.operations.replay_range import RangeReplay
 from fraudctl.operations.replay_rebuild import Rebuild
 from fraudctl.recount.alerts import AlertDifference, alert_value
 from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
+from fraudctl.recount.flags import FlagDifference, flag_value
 from fraudctl.recount.windows import Totals
 from fraudctl.runtime.progress import Observe
 from fraudctl.ui.text.detect import BatchView
@@ -50,15 +52,19 @@ def range_replay(result: RangeReplay, limit: int) -> str:
         ),
         f"flagged    live {result.flagged_live:,}, replayed {result.flagged_replayed:,}"
         " (sums over windows that overlap)",
-        *alert_change(result.alerts),
+        *change("alerts", result.alerts),
+        *(change("flags by what the card did", result.flags) if _has_flags(result) else ()),
         "",
         *_limited([_window(row) for row in result.differences], limit),
     ]
     if result.applied:
         verdict = f"APPLIED: {result.rows_changed:,} rows changed, in one transaction"
-    elif result.differences:
+    elif result.different:
+        flags = len(result.flags.won) + len(result.flags.lost)
+        more = f" and {flags:,} {'flag' if flags == 1 else 'flags'}" if flags else ""
         verdict = (
-            f"DIFFERENT: {len(result.differences):,} of {result.windows_compared:,} rows; nothing was changed"
+            f"DIFFERENT: {len(result.differences):,} of {result.windows_compared:,} rows{more};"
+            " nothing was changed"
         )
     elif result.windows_compared or result.records:
         verdict = f"SAME: all {result.windows_compared:,} rows agree with the replay"
@@ -76,13 +82,15 @@ def rebuild(result: Rebuild, limit: int) -> str:
         )
     rows = [_window(row) for row in result.window_differences]
     rows += [_letter(letter) for letter in result.dead_letter_differences]
-    lines = _limited(rows + [_alert(alert) for alert in result.alert_differences], limit)
+    rows += [_alert(alert) for alert in result.alert_differences]
+    lines = _limited(rows + [_flag(flag) for flag in result.flag_differences], limit)
     if result.unread:
         lines.append(f"note: {result.unread:,} offsets were read that the detector had not come to")
-    compared = (
-        f"{result.windows_compared:,} rows, {result.dead_letters_compared:,} dead letters"
-        f" and {result.alerts_compared:,} alerts"
-    )
+    compared = f"{result.windows_compared:,} rows, {result.dead_letters_compared:,} dead letters"
+    if result.flags_compared:
+        compared += f", {result.alerts_compared:,} alerts and {result.flags_compared:,} flags"
+    else:
+        compared += f" and {result.alerts_compared:,} alerts"
     if result.applied:
         verdict = f"APPLIED: {result.differences:,} differences among {compared} are settled"
     elif result.differences:
@@ -101,9 +109,9 @@ def _alert(row: AlertDifference) -> str:
     return f"{what} {'no alert -> an alert' if row.stored is None else 'an alert -> no alert'}"
 
 
-def alert_change(change: AlertChange) -> list[str]:
-    """How many alerts the replay raises, and of which category and by which rules those are that differ."""
-    lines = [f"alerts: {change.live:,} -> {change.replayed:,}"]
+def change(what: str, change: Change) -> list[str]:
+    """How many the replay finds, and of which category and by which rules those are that differ."""
+    lines = [f"{what}: {change.live:,} -> {change.replayed:,}"]
     for name, total, by_category, by_rule in (
         ("won", change.won, change.won_by_category, change.won_by_rule),
         ("lost", change.lost, change.lost_by_category, change.lost_by_rule),
@@ -112,6 +120,19 @@ def alert_change(change: AlertChange) -> list[str]:
             parts = f"{_parts(by_category)}; {_parts(by_rule)}"
             lines.append(f"  {name} {len(total):,}: {parts}")
     return lines
+
+
+def _flag(row: FlagDifference) -> str:
+    what = f"{row.kind:<8} fraud_flags {row.transaction_id} of partition {row.partition}:"
+    if row.expected is not None and row.stored is not None:
+        ours, theirs = row.expected, row.stored
+        pairs = (f"{name} {flag_value(theirs, name)} -> {flag_value(ours, name)}" for name in row.columns)
+        return f"{what} {'; '.join(pairs)}"
+    return f"{what} {'no flag -> a flag' if row.stored is None else 'a flag -> no flag'}"
+
+
+def _has_flags(result: RangeReplay) -> bool:
+    return bool(result.flags.live or result.flags.replayed)
 
 
 def _parts(counts: Mapping[str, int]) -> str:

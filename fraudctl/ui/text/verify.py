@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from fraudctl.operations.verify import Observer, Progress, Verification
 from fraudctl.recount.alerts import AlertDifference, alert_value
 from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
+from fraudctl.recount.flags import FlagDifference, flag_value
 from fraudctl.recount.ledger import LedgerFinding
 from fraudctl.recount.windows import Totals
 from fraudctl.ui import console
@@ -34,17 +35,24 @@ def verification(result: Verification, limit: int) -> str:
 def verdict(result: Verification) -> str:
     """The last line: PASS or FAIL, and how much stands behind it."""
     if result.verdict == "ok":
+        some = f"{result.rows_compared:,} rows, {result.dead_letters_compared:,} dead letters"
+        alerts = _many(result.alerts_compared, "alert")
+        rows = _listed(some, alerts, result.flags_compared)
         return (
-            f"PASS: all {result.rows_compared:,} rows, {result.dead_letters_compared:,} dead letters and"
-            f" {_many(result.alerts_compared, 'alert')} agree with the log,"
+            f"PASS: all {rows} agree with the log,"
             f" {result.events_read:,} events recounted in {result.seconds:.1f} s"
         )
     letters = {(row.topic, row.partition, row.offset) for row in result.dead_letter_differences}
+    some = f"{_many(len(result.window_differences), 'row')}, {_many(len(letters), 'dead letter')}"
+    rows = _listed(some, _many(len(result.alert_differences), "alert"), len(result.flag_differences))
     return (
-        f"FAIL: {_many(len(result.window_differences), 'row')}, {_many(len(letters), 'dead letter')} and"
-        f" {_many(len(result.alert_differences), 'alert')} disagree with the log,"
-        f" {_many(len(result.ledger_findings), 'finding')} in the ledger"
+        f"FAIL: {rows} disagree with the log, {_many(len(result.ledger_findings), 'finding')} in the ledger"
     )
+
+
+def _listed(some: str, alerts: str, flags: int) -> str:
+    """Flags are named only where there are any."""
+    return f"{some}, {alerts} and {_many(flags, 'flag')}" if flags else f"{some} and {alerts}"
 
 
 def _many(number: int, word: str) -> str:
@@ -96,6 +104,7 @@ def differences(result: Verification, limit: int) -> Iterator[str]:
     lines += [_window(row) for row in result.window_differences]
     lines += [_letter(letter) for letter in result.dead_letter_differences]
     lines += [_alert(alert) for alert in result.alert_differences]
+    lines += [_flag(flag) for flag in result.flag_differences]
     yield from lines[:limit]
     if len(lines) > limit:
         yield f"… and {len(lines) - limit:,} more: --limit N shows more, --json shows all"
@@ -142,6 +151,25 @@ def _alert(row: AlertDifference) -> str:
         own = row.expected
         return f"{place} expected an alert of {own.rules} in batch {own.batch_id}, stored no row"
     return f"{place} expected no row, stored an alert"
+
+
+def _flag(row: FlagDifference) -> str:
+    place = (
+        f"{row.kind:<8} fraud_flags {_word(row.transaction_id)} ({row.digest[:12]})"
+        f" of partition {row.partition}:"
+    )
+    if row.expected is not None and row.stored is not None:
+        ours, theirs = row.expected, row.stored
+        pairs = (
+            f"{name.removesuffix('_us')} expected {_word(flag_value(ours, name))},"
+            f" stored {_word(flag_value(theirs, name))}"
+            for name in row.columns
+        )
+        return f"{place} {'; '.join(pairs)}"
+    if row.expected is not None:
+        own = row.expected
+        return f"{place} expected a flag of {own.rules} in batch {own.batch_id}, stored no row"
+    return f"{place} expected no row, stored a flag"
 
 
 def _value(text: str | None) -> str:

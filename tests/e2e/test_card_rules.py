@@ -1,0 +1,178 @@
+"""Rules on what a card did before: over a bad network, under changes and kills, and looking back further."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import NewStack
+from tests.e2e import scenario
+from tests.e2e.raw_log import CREATE_TIME
+from tests.stacks import Stack
+
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+MINUTES = 4
+NEWEST = "SELECT rule_set FROM fraud.batch_ledger ORDER BY epoch DESC, batch_id DESC LIMIT 1"
+ROWS = "SELECT * FROM fraud.fraud_flags ORDER BY partition, digest"
+
+
+def document(version: int, minutes: int = MINUTES) -> dict[str, Any]:
+    """Every version is another one; the third has no rule on the card that counts."""
+    fast = {
+        "id": "fast",
+        "version": version + 1,
+        "reason": "several payments in a short time",
+        "weight": 40,
+        "action": "alert" if version % 2 == 0 else "flag",
+        "enabled": version != 2,
+        "when": {"card": {"within_minutes": minutes, "count_over": 1 + version % 2}},
+    }
+    close = {
+        "id": "close",
+        "reason": "right after the one before, or in another shop",
+        "weight": 35,
+        "enabled": version != 2,
+        "when": {
+            "amount_over": 1_000,
+            "card": {"within_minutes": 2, "since_previous_under_seconds": 45, "merchants_over": 1},
+        },
+    }
+    dear = {"id": "dear", "reason": "a large amount", "weight": 45, "when": {"amount_over": 9_000}}
+    return {"rules": [fast, dear, close], "alert_score": 80}
+
+
+def written(stack: Stack, name: str, rules: dict[str, Any]) -> str:
+    file = stack.home / f"{name}.json"
+    file.write_text(json.dumps(rules), encoding="utf-8")
+    return str(file)
+
+
+def verified(stack: Stack) -> dict[str, Any]:
+    """What verify says of a log that has landed to its end, and in which it found no difference."""
+    found = stack.json("verify-idempotency")
+    assert (found["verdict"], found["not_landed"]) == ("ok", 0)
+    assert found["flags_compared"] == scenario.execute(stack, "SELECT count(*) FROM fraud.fraud_flags")[0][0]
+    return found
+
+
+def begun(environ: dict[str, str], new_stack: NewStack) -> Stack:
+    """A stack that begins with version 0 of the rules."""
+    stack = new_stack(environ | {"FRAUDCTL_SPARK__TRIGGER_SECONDS": "0"})
+    stack.env["FRAUDCTL_RULES__FILE"] = written(stack, "first", document(0))
+    stack.up()
+    return stack
+
+
+def test_cards_over_a_bad_network(new_stack: NewStack) -> None:
+    """Intent: copies, late and overtaken records, gaps and bursts do not move a flag. Steps: send days of
+    traffic with every fault as a backfill, detect in many batches, verify, run the last batches again.
+
+    Observables: verify agrees on flags of several batches, alone and not; batches run again change nothing.
+    """
+    stack = begun({**CREATE_TIME, "FRAUDCTL_SPARK__MAX_OFFSETS_PER_TRIGGER": "4000"}, new_stack)
+    produced = stack.json(
+        *("produce", "--preset", "rough", "--faults", "--speed", "86400x", "--count", "24000"),
+        *("--seed", "5", "--no-labels"),
+    )
+    detected = stack.json("detect", "--until-caught-up")
+    assert detected["dropped_by_watermark"] == 0
+    found = verified(stack)
+    assert found["events_read"] == produced["acknowledged"]
+    assert found["fates"]["duplicate"] > 500
+    assert found["fates"]["late"] > 100
+    by_batch = scenario.execute(
+        stack, "SELECT batch_id, count(*), count(*) FILTER (WHERE alone) FROM fraud.fraud_flags GROUP BY 1"
+    )
+    assert len(by_batch) > 3
+    assert 0 < sum(row[2] for row in by_batch) < sum(row[1] for row in by_batch)
+    before = scenario.execute(stack, ROWS)
+    again = stack.json("replay", "--last-batches", "3")
+    assert again["hash_before"] == again["hash_after"]
+    assert scenario.execute(stack, ROWS) == before
+
+
+def judged_by(stack: Stack) -> str:
+    rows = scenario.execute(stack, NEWEST)
+    return rows[0][0] if rows else ""
+
+
+def apply(stack: Stack, version: int) -> str:
+    file = written(stack, f"rules-{version}", document(version))
+    return str(stack.json("rules", "apply", file)["digest"])
+
+
+def test_cards_under_changes_and_kills_and_further_back(new_stack: NewStack) -> None:
+    """Intent: neither a change of rules nor a crash nor both make a flag or an alert wrong, and a rule never
+    looks back further than the state does.
+
+    Steps: under load change the rules three times, once to none on the card, and kill the detector in the
+    middle of a batch twice; apply rules that look back further; rebuild with them; go on with them.
+    Observables: verify, each time; the refusal with its remedy, and that the detector goes on after it.
+    """
+    stack = begun({}, new_stack)
+    load = scenario.start(
+        stack, *("produce", "--preset", "everyday", "--rate", "250", "--seed", "6", "--duration", "900s")
+    )
+    wanted = ""
+    for version, failpoint in ((0, "after_merge:3"), (1, "after_commit:3"), (2, ""), (3, "")):
+        if version:
+            wanted = apply(stack, version)
+        if failpoint:
+            died = scenario.start(stack, "detect", env={"FRAUDCTL_FAILPOINT": failpoint})
+            died.finish(codes=(4,))
+            assert "killed" in died.stderr
+        if version == 1:
+            stack.run("detect", "--detach")
+        if wanted:
+            scenario.wait_for("a batch of these rules", lambda: judged_by(stack) == wanted)  # noqa: B023
+
+    running = judged_by(stack)
+    batches = scenario.execute(stack, "SELECT count(*) FROM fraud.batch_ledger")[0][0]
+    further = written(stack, "further", document(4, minutes=MINUTES + 1))
+    refused = stack.run("rules", "apply", further, check=False)
+    assert refused.returncode == 3
+    assert f"replay --rebuild --rules {further} --apply" in refused.stderr
+    assert "fast" in refused.stderr
+    scenario.wait_for(
+        "another batch",
+        lambda: scenario.execute(stack, "SELECT count(*) FROM fraud.batch_ledger")[0][0] > batches,
+    )
+    assert judged_by(stack) == running == wanted
+
+    load.interrupt()
+    load.finish()
+    stack.run("detect", "--stop")
+    stack.run("detect", "--until-caught-up")
+    found = verified(stack)
+    assert found["rule_sets"] == 4
+    assert found["flags_compared"] > 100
+    assert found["alerts_compared"] > 100
+    judged = scenario.execute(stack, "SELECT DISTINCT rule_set FROM fraud.fraud_flags")
+    assert len(judged) > 1, "flags of several versions stand side by side"
+    looking_back_further_needs_a_rebuild(stack, Path(further))
+
+
+def looking_back_further_needs_a_rebuild(stack: Stack, further: Path) -> None:
+    """Rules that came into force past the refusal stop the detector at its start; a rebuild takes them."""
+    rules = stack.json("rules", "check", str(further))
+    digest = rules.pop("digest")
+    before = scenario.execute(stack, "SELECT rule_set FROM fraud.active_rules")
+    scenario.execute(stack, "INSERT INTO fraud.rule_sets VALUES (%s, %s)", digest, json.dumps(rules))
+    scenario.execute(stack, "UPDATE fraud.active_rules SET rule_set = %s", digest)
+    refused = stack.run("detect", "--until-caught-up", check=False)
+    assert refused.returncode == 3
+    assert "replay --rebuild --rules" in refused.stderr
+    assert stack.run("doctor", check=False).returncode == 1
+    scenario.execute(stack, "UPDATE fraud.active_rules SET rule_set = %s", *before[0])
+
+    stack.json("replay", "--rebuild", "--rules", str(further), "--apply", "--yes")
+    found = verified(stack)
+    assert found["rule_sets"] == 1
+    assert found["flags_compared"] > 100
+    stack.run("produce", "--preset", "everyday", "--rate", "500", "--seed", "7", "--count", "3000")
+    stack.run("detect", "--until-caught-up")
+    verified(stack)
+    judged = scenario.execute(stack, "SELECT DISTINCT rule_set FROM fraud.batch_ledger")
+    assert judged == [(digest,)]

@@ -1,0 +1,265 @@
+"""Rules on a card's past out of the real query, on random logs, against the definition taken literally.
+
+The oracle knows nothing of windows but which of them a batch touches: it goes through the whole log for every
+transaction and every batch, as fraudctl/rules/model.py says it, and shares no code with anybody.
+"""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from fraudctl.rules.model import parse_rules
+from tests.spark.streams import job, land
+
+pytestmark = pytest.mark.spark
+
+BEGIN_MS = 1_773_144_000_000
+MINUTES = 4
+BATCHES = 6
+RECORDS = 130
+COUNTRIES, CATEGORIES, MERCHANTS = ["DE", "FR", "US"], ["Food", "Retail"], ["m-1", "m-2", "m-3", "m-4"]
+
+
+@cache
+def hashed(fields: tuple[object, ...]) -> str:
+    return sha256("\x1f".join(map(str, fields)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class One:
+    """A record: what it says, and where and when it was read."""
+
+    event_us: int
+    card: str
+    merchant: str
+    category: str
+    amount: int
+    country: str
+    name: str
+    partition: int = 0
+    arrival_ms: int = 0
+    batch: int = 0
+
+    @property
+    def digest(self) -> str:
+        fields = (1, self.name, self.event_us, self.card, self.merchant, self.category, self.amount, "EUR")
+        return hashed((*fields, self.country, "pos"))
+
+    @property
+    def value(self) -> bytes:
+        moment = datetime.fromtimestamp(self.event_us / 1_000_000, UTC)
+        said = {
+            "schema_version": 1,
+            "transaction_id": self.name,
+            "event_time": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "card_id": self.card,
+            "merchant_id": self.merchant,
+            "category": self.category,
+            "amount_minor": self.amount,
+            "currency": "EUR",
+            "country": self.country,
+            "channel": "pos",
+        }
+        return json.dumps(said).encode()
+
+
+def random_log(draw: random.Random) -> list[One]:
+    """Few cards, seconds, partitions and amounts; copies, late ones, and records far out of order."""
+    log: list[One] = []
+    for batch in range(BATCHES):
+        for number in range(RECORDS):
+            # Batches overlap in time: what comes in one may lie before what came in another.
+            arrival = BEGIN_MS + batch * 200_000 + draw.randint(0, 400_000)
+            if log and draw.random() < 0.2:
+                old = draw.choice(log[-2 * RECORDS :])
+                said = {**old.__dict__, "partition": draw.choice([old.partition, draw.randint(0, 2)])}
+            else:
+                lag = draw.choice([0, 0, 5_000, 60_000, 299_000, 301_000, -119_000, draw.randint(0, 300_000)])
+                event_us = (arrival - lag) // 1000 * 1_000_000
+                if draw.random() < 0.5:  # on whole minutes, where windows begin
+                    event_us = (arrival - lag) // 60_000 * 60_000_000
+                said = {
+                    "event_us": event_us + draw.choice([0, 0, 1]),
+                    "card": f"c-{draw.randint(0, 3)}",
+                    "merchant": draw.choice(MERCHANTS),
+                    "category": draw.choice(CATEGORIES),
+                    "amount": draw.choice([1, 100, 5_000]),
+                    "country": draw.choice(COUNTRIES),
+                    "name": f"t-{batch}-{number}",
+                    "partition": draw.randint(0, 2),
+                }
+            log.append(One(**{**said, "arrival_ms": arrival, "batch": batch}))
+    return log
+
+
+def admitted(one: One) -> bool:
+    return -120_000_000 <= one.arrival_ms * 1000 - one.event_us <= 300_000_000
+
+
+def random_rules(draw: random.Random, *, carded: bool = True) -> dict[str, Any]:
+    rules: list[dict[str, Any]] = []
+    for place in range(draw.randint(3, 5)):
+        when: dict[str, Any] = {}
+        if draw.random() < 0.4 or place == 0:
+            when["categories"] = [draw.choice(CATEGORIES)]
+        if draw.random() < 0.3 or not carded:
+            when["amount_over"] = draw.choice([50, 1_000])
+        if carded and place > 0:
+            limits = {
+                "count_over": draw.randint(2, 8),
+                "sum_over": draw.choice([5_000, 10_100, 30_000]),
+                "countries_over": draw.choice([1, 2]),
+                "merchants_over": draw.choice([1, 2, 3]),
+                "since_previous_under_seconds": draw.choice([1, 7, 30, 60]),
+            }
+            asked = draw.sample(sorted(limits), draw.choice([1, 1, 2, 3]))
+            when["card"] = {
+                "within_minutes": draw.randint(1, MINUTES),
+                **{name: limits[name] for name in asked},
+            }
+        rules.append(
+            {
+                "id": f"rule-{place}",
+                "reason": "drawn",
+                "weight": draw.randint(0, 60),
+                "action": draw.choice(["flag", "flag", "alert"]),
+                "enabled": draw.random() < 0.85,
+                "when": when,
+            }
+        )
+    return {"rules": rules, **({"alert_score": draw.randint(30, 100)} if draw.random() < 0.5 else {})}
+
+
+def holds(when: dict[str, Any], one: One, history: dict[str, One]) -> bool:
+    if one.category not in when.get("categories", CATEGORIES) or one.amount <= when.get("amount_over", 0):
+        return False
+    card = when.get("card")
+    if card is None:
+        return True
+    place = (one.event_us, one.digest)
+    after = one.event_us - card["within_minutes"] * 60_000_000
+    past = [
+        each for digest, each in history.items() if (each.event_us, digest) <= place and each.event_us > after
+    ]
+    before = [each.event_us for each in past if each.digest != one.digest]
+    gap_us = one.event_us - max(before) if before else 2**62
+    return (
+        len(past) > card.get("count_over", 0)
+        and sum(each.amount for each in past) > card.get("sum_over", 0)
+        and len({each.country for each in past}) > card.get("countries_over", 0)
+        and len({each.merchant for each in past}) > card.get("merchants_over", 0)
+        and gap_us < card.get("since_previous_under_seconds", 2**45) * 1_000_000
+    )
+
+
+Flag = tuple[str, int, bool, bool, int, One]
+
+
+def expected(log: list[One], sets: list[dict[str, Any]]) -> Iterator[dict[tuple[int, str], Flag]]:
+    """Of each batch: (partition, digest) to rules, score, alone, alert, arrival (µs) and transaction."""
+    horizon_us = MINUTES * 60_000_000
+    for batch, document in enumerate(sets):
+        found: dict[tuple[int, str], Flag] = {}
+        rules = [rule for rule in document["rules"] if rule["enabled"]]
+        known: dict[tuple[int, str], dict[str, One]] = {}
+        for one in sorted(log, key=lambda each: -each.arrival_ms):  # so that the first copy stays
+            if admitted(one) and one.batch <= batch:
+                known.setdefault((one.partition, one.card), {})[one.digest] = one
+        for (partition, card), history in known.items():
+            slots = {
+                one.event_us // horizon_us
+                for one in log
+                if (one.batch, one.partition, one.card) == (batch, partition, card) and admitted(one)
+            }
+            for digest, one in history.items():
+                slot = one.event_us // horizon_us
+                if not slots & {slot - 1, slot}:
+                    continue
+                matching = [rule for rule in rules if holds(rule["when"], one, history)]
+                if not any("card" in rule["when"] for rule in matching):
+                    continue
+                score = min(100, sum(rule["weight"] for rule in matching))
+                alert = any(rule["action"] == "alert" for rule in matching)
+                found[partition, digest] = (
+                    ",".join(rule["id"] for rule in matching),
+                    score,
+                    all("card" in rule["when"] for rule in matching),
+                    alert or score >= document.get("alert_score", 101),
+                    one.arrival_ms * 1000,
+                    one,
+                )
+        yield found
+
+
+def read(rows: list[Row]) -> dict[tuple[int, str], Flag]:
+    found: dict[tuple[int, str], Flag] = {}
+    for row in rows:
+        if row.kind != "flag":
+            continue
+        key = (row.partition, row.digest)
+        assert key not in found, "a batch judges each transaction once"
+        assert (row["count"], row.currency, row.channel) == (None, "EUR", "pos")
+        one = One(
+            row.event_time_us,
+            row.card_id,
+            row.merchant_id,
+            row.category,
+            row.amount_minor,
+            row.country,
+            row.transaction_id,
+        )
+        found[key] = (row.rules, row.score, row.alone, row.alert, row.arrival_us, one)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flags_of_random_logs(spark: SparkSession, tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    log = random_log(draw)
+    first, second, third = (random_rules(draw), random_rules(draw), random_rules(draw))
+    # One of the changes is to rules of which none looks back: the state must stay all the same.
+    sets = [first, second, second, random_rules(draw, carded=False), third, first]
+    batches = [
+        [
+            (one.value, one.partition, place, one.arrival_ms)
+            for place, one in enumerate(log)
+            if one.batch == batch
+        ]
+        for batch in range(BATCHES)
+    ]
+    landed = land(spark, tmp_path, batches, [parse_rules(one) for one in sets], MINUTES * 60)
+    assert len(landed) == BATCHES
+    tally: Counter[str] = Counter()
+    for number, (rows, wanted) in enumerate(zip(landed, expected(log, sets), strict=True)):
+        found = read(rows)
+        plain = {
+            key: (*flag[:5], One(**{**flag[5].__dict__, "partition": 0, "arrival_ms": 0, "batch": 0}))
+            for key, flag in wanted.items()
+        }
+        assert found == plain, f"batch {number} of seed {seed} under {sets[number]}"
+        tally.update(flags=len(found), alone=sum(flag[2] for flag in found.values()))
+        tally.update(alerts=sum(flag[3] for flag in found.values()))
+        assert not [row for row in rows if row.kind != "flag" and row.alone is not None]
+    assert tally["flags"] > 200
+    assert 0 < tally["alone"] < tally["flags"]
+    assert tally["alerts"] > 10
+
+
+def test_without_a_horizon_there_is_no_state_of_cards(spark: SparkSession, tmp_path: Path) -> None:
+    """And with one there is, whatever the rules are."""
+    one = One(BEGIN_MS * 1000, "c", "m-1", "Food", 1, "DE", "t", arrival_ms=BEGIN_MS)
+    for horizon, operators in ((0, 2), (60, 3)):
+        folder = tmp_path / str(horizon)
+        land(spark, folder, [[(one.value, 0, 0, BEGIN_MS)]], card_horizon_seconds=horizon)
+        state = job(folder).checkpoint / "state"
+        assert sorted(part.name for part in state.iterdir()) == [str(number) for number in range(operators)]
