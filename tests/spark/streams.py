@@ -1,5 +1,6 @@
 """Run the detector's real streaming query over records that a test gives, and collect what would land."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,11 +70,15 @@ def land(
     batches: Sequence[Sequence[tuple[bytes | None, int, int, int]]],
     rules: Sequence[RuleSet] | None = None,
     card_horizon_seconds: int = 0,
+    late_before_us: list[int] | None = None,
 ) -> list[list[Row]]:
     """What each of `batches` would land: one micro-batch each, all through one streaming query.
 
-    `rules`: the set that judges each of them, by default that of the settings; where it changes the query is
-    started again from its checkpoint, as the detector does.
+    Args:
+        rules: the set that judges each of them, by default that of the settings; where it changes the query
+            is started again from its checkpoint, as the detector does.
+        late_before_us: to it is added, for each of them, the watermark of the batch before, behind which
+            Spark drops what comes.
     """
     the_job = job(tmp_path).model_copy(update={"card_horizon_seconds": card_horizon_seconds})
     sets = rules or [parse_rules(the_job.rules_document)] * len(batches)
@@ -87,10 +92,13 @@ def land(
     )
     landed: list[list[Row]] = []
 
-    def take(frame: DataFrame, _batch_id: int) -> None:
+    def take(frame: DataFrame, batch_id: int) -> None:
         rows = summarise(frame, whole_payloads(the_job)).collect()
-        if rows:  # else it came without a record, to move the watermark
-            landed.append(rows)
+        if not rows:  # it came without a record, to move the watermark
+            return
+        landed.append(rows)
+        if late_before_us is not None:
+            late_before_us.append(_watermark_ms(the_job, batch_id - 1) * 1000)
 
     def run(judge: RuleSet) -> None:
         query = (
@@ -112,6 +120,13 @@ def land(
         if number + 1 == len(batches) or sets[number + 1] != sets[number]:
             run(sets[number])
     return landed
+
+
+def _watermark_ms(of: DetectorJob, batch_id: int) -> int:
+    if batch_id < 0:
+        return 0
+    lines = (of.checkpoint / "offsets" / str(batch_id)).read_text(encoding="utf-8").splitlines()
+    return int(json.loads(lines[1])["batchWatermarkMs"])
 
 
 def windows_of(rows: Sequence[Row]) -> dict[tuple[int, int, str], tuple[int, int, int, int]]:
