@@ -60,6 +60,19 @@ def labels_from_topic(settings: Settings, endpoints: Endpoints) -> Labels:
     return _labels((f"{topic} {record.partition}/{record.offset}", record.value or b"") for record in records)
 
 
+def labels_if_any(settings: Settings, endpoints: Endpoints) -> Labels:
+    """The same; none where nobody has ever sent one.
+
+    Raises:
+        DataError: a message is no label.
+        UnreachableError: the broker does not answer.
+    """
+    try:
+        return labels_from_topic(settings, endpoints)
+    except RefusedError:
+        return {}
+
+
 def _labels(lines: Iterable[tuple[str, bytes]]) -> Labels:
     result: Labels = {}
     for place, line in lines:

@@ -18,8 +18,10 @@ from fraudctl.config.lane import REPLAY
 from fraudctl.database.shadow import Shadow, endpoint_of
 from fraudctl.database.snapshot import Snapshot, read_snapshot
 from fraudctl.errors import RefusedError
+from fraudctl.operations.labels import labels_if_any
 from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, run
 from fraudctl.operations.replay_change import Change, change
+from fraudctl.operations.replay_detection import Detection, detection
 from fraudctl.operations.replay_span import Arrivals, Held, LogSpan, Range, arrivals, log_span, widened
 from fraudctl.recount.compare import Timed, WindowDifference, compare_windows
 from fraudctl.recount.flags import OF_THE_BATCH, Flags, compare_flags
@@ -49,7 +51,8 @@ class RangeRequest:
 class RangeReplay:
     """In each difference `expected` is the replay's value, and `stored` the one that had landed.
 
-    `range_from` and `range_to` are what was asked for, widened to whole slides.
+    `range_from` and `range_to` are what was asked for, widened to whole slides. `detection`: precision and
+    recall of the alerts on both sides; None where no fraud in the range is known.
     """
 
     range_from: str
@@ -64,6 +67,7 @@ class RangeReplay:
     flagged_replayed: int
     alerts: Change
     flags: Change
+    detection: Detection | None
     applied: bool
     rows_changed: int
     seconds: float
@@ -110,6 +114,7 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
             rows_changed = shadow.swap_windows(span.begin_us, span.finish_us, unless_grown_beyond=unless)
         shadow.drop()
         clear(replay.paths)
+    alerts = _rows_inside(before.alerts, span), _rows_inside(after.alerts, span)
     return RangeReplay(
         range_from=instant_text(span.begin_us),
         range_to=instant_text(span.finish_us),
@@ -121,8 +126,15 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
         differences=tuple(compare_windows(replayed, live)),
         flagged_live=sum(totals.flagged_count for totals in live.values()),
         flagged_replayed=sum(totals.flagged_count for totals in replayed.values()),
-        alerts=change(_rows_inside(before.alerts, span), _rows_inside(after.alerts, span)),
+        alerts=change(*alerts),
         flags=change(*flags),
+        detection=detection(
+            labels_if_any(replay.settings, replay.endpoints),
+            *({row.transaction_id for row in rows.values()} for rows in alerts),
+            begin_us=span.begin_us,
+            finish_us=span.finish_us,
+            now_us=round(utc_now().timestamp() * 1_000_000),
+        ),
         applied=request.apply,
         rows_changed=rows_changed,
         seconds=round(time.monotonic() - began, 1),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests import stacks
@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.services]
 
 SEED = 7
 STRICT = "rules: [{id: any-amount, reason: whatever is paid, when: {amount_over: 0}}]\n"
+LABELS_TOPIC = "transactions.labels"
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,50 @@ def test_other_rules_are_shown_and_not_mixed_in(landed: Stack) -> None:
     refused = landed.run("replay", *middle(), "--rules", str(rules), "--apply", check=False)
     assert refused.returncode == 3
     assert "mix" in refused.stderr
+
+
+def report_fraud(stack: Stack, rows: list[tuple[str, datetime]], reported: datetime) -> None:
+    """Send labels, as `produce --preset` does later."""
+    producer = Producer({"bootstrap.servers": stack.kafka})
+    for transaction_id, event_time in rows:
+        label = {
+            "transaction_id": transaction_id,
+            "event_time": event_time.isoformat(),
+            "scenario": "amount_outlier",
+            "reported_at": reported.isoformat(),
+        }
+        producer.produce(LABELS_TOPIC, json.dumps(label).encode())
+    assert producer.flush(30) == 0
+
+
+@pytest.mark.slow
+def test_a_rehearsal_says_how_good_the_alerts_would_be(landed: Stack) -> None:
+    """Intent: against what is known to be fraud by now, and only in the range. Steps: report two of its
+    alerted transactions, one of another hour, and one whose report is still to come; rehearse rules that
+    alert on everything. Observables: precision and recall on both sides, counted by hand.
+    """
+    span = middle()
+    begin, finish = datetime.fromisoformat(span[1]), datetime.fromisoformat(span[3])
+    alerts = scenario.execute(
+        landed, "SELECT transaction_id, event_time FROM fraud.fraud_alerts ORDER BY event_time"
+    )
+    inside = [row for row in alerts if begin <= row[1] < finish - timedelta(minutes=1)]
+    outside = [row for row in alerts if row[1] < begin - timedelta(minutes=1)]
+    assert len(inside) > 3
+    now = datetime.now(UTC)
+    report_fraud(landed, [*inside[:2], outside[0]], now)
+    report_fraud(landed, [inside[2]], now + timedelta(days=1))
+
+    rules = landed.home / "all.yaml"
+    rules.write_text(STRICT.replace("reason:", "action: alert, reason:"), encoding="utf-8")
+    found = replay(landed, *span, "--rules", str(rules), code=1)
+    live, replayed = found["alerts"]["live"], found["alerts"]["replayed"]
+    assert replayed > live
+    assert found["detection"] == {
+        "frauds": 2,
+        "live": {"alerts": live, "frauds": 2, "precision": 2 / live, "recall": 1.0},
+        "replayed": {"alerts": replayed, "frauds": 2, "precision": 2 / replayed, "recall": 1.0},
+    }
 
 
 @pytest.mark.slow

@@ -36,10 +36,10 @@ def test_a_flag_in_another_partition_is_another_one() -> None:
 def test_a_range_in_which_only_flags_differ_is_different() -> None:
     flag = Flag("a", "c", "m", 1, "Food", 5, "EUR", "DE", "pos", 2, "r", 50, "often", True, "q", 0)
     none, one = change({}, {}), change({(0, "1"): flag}, {})
-    same = RangeReplay("from", "to", None, {}, 9, 3, 3, (), 0, 0, none, none, False, 0, 1.0)
+    same = RangeReplay("from", "to", None, {}, 9, 3, 3, (), 0, 0, none, none, None, False, 0, 1.0)
     assert not same.different
     assert range_replay(same, 5).splitlines()[-1].startswith("SAME: all 3 rows agree")
-    lost = RangeReplay("from", "to", None, {}, 9, 3, 3, (), 0, 0, none, one, False, 0, 1.0)
+    lost = RangeReplay("from", "to", None, {}, 9, 3, 3, (), 0, 0, none, one, None, False, 0, 1.0)
     assert lost.different
     lines = range_replay(lost, 5).splitlines()
     assert "flags by what the card did: 1 -> 0" in lines

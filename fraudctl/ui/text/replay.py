@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from fraudctl.operations.replay import Views
 from fraudctl.operations.replay_change import Change
+from fraudctl.operations.replay_detection import Detection
 from fraudctl.operations.replay_last import LastBatches
 from fraudctl.operations.replay_range import RangeReplay
 from fraudctl.operations.replay_rebuild import Rebuild
@@ -53,6 +54,7 @@ def range_replay(result: RangeReplay, limit: int) -> str:
         f"flagged    live {result.flagged_live:,}, replayed {result.flagged_replayed:,}"
         " (sums over windows that overlap)",
         *change("alerts", result.alerts),
+        *(detection(result.detection) if result.detection is not None else ()),
         *(change("flags by what the card did", result.flags) if _has_flags(result) else ()),
         "",
         *_limited([_window(row) for row in result.differences], limit),
@@ -120,6 +122,20 @@ def change(what: str, change: Change) -> list[str]:
             parts = f"{_parts(by_category)}; {_parts(by_rule)}"
             lines.append(f"  {name} {len(total):,}: {parts}")
     return lines
+
+
+def detection(found: Detection) -> list[str]:
+    """Precision and recall on both sides, with what they are shares of."""
+    live, replayed = found.live, found.replayed
+    return [
+        f"  frauds known {found.frauds:,}: alerted {live.frauds:,} -> {replayed.frauds:,}",
+        f"  precision {_share(live.precision)} -> {_share(replayed.precision)}"
+        f"  recall {_share(live.recall)} -> {_share(replayed.recall)}",
+    ]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _flag(row: FlagDifference) -> str:
