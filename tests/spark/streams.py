@@ -110,7 +110,7 @@ def land(
             .start()
         )
         try:
-            assert query.awaitTermination(120), "the query did not end"
+            assert query.awaitTermination(300), "the query did not end"
         finally:
             query.stop()
 

@@ -89,7 +89,7 @@ def random_log(draw: random.Random) -> list[One]:
                 if draw.random() < 0.5:  # on whole minutes, where windows begin
                     event_us = (arrival - lag) // 60_000 * 60_000_000
                 said = {
-                    "event_us": event_us + draw.choice([0, 0, 1]),
+                    "event_us": event_us + draw.choice([0, 0, 1, -1]),
                     "card": f"c-{draw.randint(0, 3)}",
                     "merchant": draw.choice(MERCHANTS),
                     "category": draw.choice(CATEGORIES),

@@ -1,6 +1,20 @@
-"""What rules on a card's past make of a log, batch by batch: by hand, and against the definition."""
+"""What rules on a card's past make of a log, batch by batch: by hand."""
 
-from tests.unit.card_logs import MINUTE_US, NOON_US, Event, counted, digest_of, marked, names, rule, rules
+from fraudctl.recount.hindsight import in_hindsight
+from fraudctl.recount.parse import parser
+from fraudctl.recount.raised import transaction_digest
+from tests.unit.card_events import (
+    MINUTE_US,
+    NOON_US,
+    SETTINGS,
+    Event,
+    counted,
+    digest_of,
+    marked,
+    names,
+    rule,
+    rules,
+)
 
 
 def test_more_than_so_many_this_one_included() -> None:
@@ -250,4 +264,11 @@ def test_what_comes_for_a_window_that_spark_has_forgotten_is_not_seen_there() ->
     assert names(found) == set()
 
 
-# --- against the definition, word by word ---------------------------------------------------------------
+def test_of_copies_in_two_partitions_hindsight_takes_the_one_that_more_rules_match() -> None:
+    set_ = rules(rule("often", card={"within_minutes": 10, "count_over": 1}))
+    parse = parser(SETTINGS.events)
+    first, second = (parse(Event(name, 0).value) for name in "ab")
+    later = first if transaction_digest(first) > transaction_digest(second) else second
+    for log in ([(0, first), (1, first), (1, second)], [(0, second), (1, first), (1, second)]):
+        found = {one.transaction_id: verdict.rules for one, verdict in in_hindsight(set_, log)}
+        assert found == {"a": (), "b": (), later.transaction_id: ("often",)}

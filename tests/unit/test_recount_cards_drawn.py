@@ -1,4 +1,4 @@
-"""Drawn logs of cards: the recount is the definition, however the log was cut."""
+"""What rules on a card's past make of drawn logs, against the definition, word by word."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from fraudctl.recount.judgement import judge
 from fraudctl.recount.parse import parser
 from fraudctl.recount.raised import transaction_digest
 from fraudctl.rules.model import RuleSet
-from tests.unit.card_logs import MINUTE_US, NOON_US, SETTINGS, Event, counted, digest_of, rule, rules
+from tests.unit.card_events import MINUTE_US, NOON_US, SETTINGS, Event, counted, digest_of, rule, rules
 
 CARD_CONDITIONS = st.dictionaries(
     st.sampled_from(
@@ -238,13 +238,3 @@ def test_hindsight_says_what_the_batches_come_to(
         assert verdict == (
             result.marked[0, digest].verdict if (0, digest) in result.marked else alone[digest]
         )
-
-
-def test_of_copies_in_two_partitions_hindsight_takes_the_one_that_more_rules_match() -> None:
-    set_ = rules(rule("often", card={"within_minutes": 10, "count_over": 1}))
-    parse = parser(SETTINGS.events)
-    first, second = (parse(Event(name, 0).value) for name in "ab")
-    later = first if transaction_digest(first) > transaction_digest(second) else second
-    for log in ([(0, first), (1, first), (1, second)], [(0, second), (1, first), (1, second)]):
-        found = {one.transaction_id: verdict.rules for one, verdict in in_hindsight(set_, log)}
-        assert found == {"a": (), "b": (), later.transaction_id: ("often",)}

@@ -1,4 +1,4 @@
-"""Logs of cards in a few words, and what the recount makes of them."""
+"""Logs of what cards do, and their recount, for tests."""
 
 import json
 from collections.abc import Mapping, Sequence
