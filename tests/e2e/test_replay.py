@@ -13,6 +13,9 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from fraudctl.broker.topics import ensure_topic
+from fraudctl.config.load import load
+from fraudctl.operations.produce_preset import labels_settings
 from tests import stacks
 from tests.bars import Bar
 from tests.e2e import scenario, simulated_log
@@ -22,7 +25,6 @@ pytestmark = [pytest.mark.services]
 
 SEED = 7
 STRICT = "rules: [{id: any-amount, reason: whatever is paid, when: {amount_over: 0}}]\n"
-LABELS_TOPIC = "transactions.labels"
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +147,10 @@ def test_other_rules_are_shown_and_not_mixed_in(landed: Stack) -> None:
 
 def report_fraud(stack: Stack, rows: list[tuple[str, datetime]], reported: datetime) -> None:
     """Send labels, as `produce --preset` does later."""
+    kafka = load().settings.kafka
+    ensure_topic(stack.kafka, labels_settings(kafka), timeout_seconds=20)
     producer = Producer({"bootstrap.servers": stack.kafka})
+    undelivered: list[Any] = []
     for transaction_id, event_time in rows:
         label = {
             "transaction_id": transaction_id,
@@ -153,8 +158,12 @@ def report_fraud(stack: Stack, rows: list[tuple[str, datetime]], reported: datet
             "scenario": "amount_outlier",
             "reported_at": reported.isoformat(),
         }
-        producer.produce(LABELS_TOPIC, json.dumps(label).encode())
-    assert producer.flush(30) == 0
+        producer.produce(
+            kafka.labels_topic,
+            json.dumps(label).encode(),
+            on_delivery=lambda error, _message: undelivered.append(error) if error else None,
+        )
+    assert (producer.flush(30), undelivered) == (0, [])
 
 
 @pytest.mark.slow
