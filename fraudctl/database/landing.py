@@ -100,8 +100,7 @@ class MicroBatch:
     partition by fate (`admitted` or a reason); `watermark_ms` is the batch's own entry in the checkpoint.
     `rule_set` is the digest of the rules that judged it, `alerts` what they raised, and `flags` what those of
     them match that look at a card's past: a function of the records up to here and these rules. The rest is
-    for people: when the batch was planned, and its oldest and newest
-    arrival.
+    for people: when the batch was planned, and its oldest and newest arrival.
     """
 
     query_id: str
