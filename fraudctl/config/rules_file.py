@@ -1,5 +1,6 @@
-"""Find and read the rules document that `rules.file` names."""
+"""Find and read the rules document that `rules.file` names, and the models that it names in turn."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ class RulesDocument(dict[str, Any]):
 def read_rules_document(name: str) -> RulesDocument:
     """The YAML document of the rules, as plain data; `fraudctl.rules` gives it meaning.
 
+    In place of a model's `file`, a path beside the rules or an absolute one, stands its content: what judges
+    must be known from the rules alone.
+
     Raises:
-        ConfigError: the file is missing, unreadable or not a YAML mapping.
+        ConfigError: the file, or one that it names, is missing, unreadable or not a mapping.
     """
     file = Path(name).expanduser()
     own = assets.configs() / name
@@ -44,4 +48,26 @@ def read_rules_document(name: str) -> RulesDocument:
         ) from error
     if not isinstance(document, dict):
         raise ConfigError(f"the rules file {file} must hold a mapping with the key `rules`")
-    return RulesDocument(document, file, lines)
+    read = RulesDocument(document, file, lines)
+    rules = read.get("rules")
+    for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+        when = rule.get("when") if isinstance(rule, dict) else None
+        model = when.get("model") if isinstance(when, dict) else None
+        if isinstance(model, dict) and isinstance(model.get("file"), str) and "forest" not in model:
+            named = file.parent / Path(model.pop("file")).expanduser()
+            model["forest"] = _read_model(named, read.place(("rules", number, "when", "model", "file")))
+    return read
+
+
+def _read_model(file: Path, named_at: str) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the model {file} cannot be read",
+            detail=f"{named_at}: {error}",
+            hint="name a file that `fraudctl train --features stream --out FOLDER` has written",
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"the model {file} is not a JSON object", detail=named_at)
+    return content

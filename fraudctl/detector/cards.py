@@ -9,8 +9,8 @@ Copies stay in the state with each arrival of theirs, and are made one when a wi
 least arrival instead would take a second aggregation, and with it a second state.
 
 What is kept does not depend on the rules, so they can change while the state stays. All of it is done by
-expressions inside the JVM. Each transaction looks through its own past, so the work for a card and a window
-grows with the square of its transactions.
+expressions inside the JVM, but for the scores of trained models. Each transaction looks through its own
+past, so the work for a card and a window grows with the square of its transactions.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,9 @@ from operator import and_
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from fraudctl.detector.forest import exceeds, past_features, vector
 from fraudctl.detector.judge import verdict
-from fraudctl.rules.model import Card, Rule, RuleSet
+from fraudctl.rules.model import Card, Rule, RuleSet, Scored
 
 _SECOND_US = 1_000_000
 _KEPT = ("transaction_id", "merchant_id", "category", "amount_minor", "currency", "country", "channel")
@@ -66,6 +67,9 @@ def card_flags(
         .withColumn("event_time", F.timestamp_micros("event_time_us"))
     )
     held = {rule.id: F.get("held", F.lit(place)) for place, (rule, _card) in enumerate(_carded(rules))}
+    for place, (rule, model) in enumerate(_scored(rules)):
+        flat = flat.withColumn(f"model_{place}", exceeds(model, F.get("features", F.lit(place))))
+        held[rule.id] = F.col(f"model_{place}")
     judged = verdict(rules, held)
     return flat.where(judged.by_card).select(
         "partition",
@@ -85,25 +89,39 @@ def _carded(rules: RuleSet) -> list[tuple[Rule, Card]]:
     return [(rule, rule.when.card) for rule in rules.enabled if rule.when.card is not None]
 
 
+def _scored(rules: RuleSet) -> list[tuple[Rule, Scored]]:
+    """Those whose models look back."""
+    looking = [rule for rule in rules.enabled if rule.when.looks_back_seconds]
+    return [(rule, rule.when.model) for rule in looking if rule.when.model is not None]
+
+
 def _suspects(entries: Column, half_us: Column, rules: RuleSet) -> Column:
     """The transactions of a window's second half for which the `card` of some rule holds.
 
-    An array of entries with `held` added: of each rule with `card`, in their order, whether it holds.
+    All of them where models look back, as these are asked afterwards. An array of entries with two more
+    fields: `held`, of each rule with `card`, in their order, whether it holds; `features` of each model.
     """
     cards = [card for _rule, card in _carded(rules)]
+    models = [model for _rule, model in _scored(rules)]
 
     def judged(history: Column) -> Column:
         def one(entry: Column, place: Column) -> Column:
             until = F.slice(history, F.lit(1), place + 1)
             held = F.array(*(_holds(card, entry, until) for card in cards)).cast("array<boolean>")
-            return F.when(entry["event_time_us"] >= half_us, entry.withField("held", held))
+            features = F.array(*(_features(model, entry, until) for model in models))
+            marked = entry.withField("held", held).withField(
+                "features", features.cast("array<array<bigint>>")
+            )
+            return F.when(entry["event_time_us"] >= half_us, marked)
 
         return F.transform(history, one)
 
-    return F.filter(
-        _let(_let(F.sort_array(entries), _without_copies), judged),
-        lambda entry: F.coalesce(F.array_contains(entry["held"], True), F.lit(False)),
-    )
+    def suspicious(entry: Column) -> Column:
+        return (
+            entry.isNotNull() if models else F.coalesce(F.array_contains(entry["held"], True), F.lit(False))
+        )
+
+    return F.filter(_let(_let(F.sort_array(entries), _without_copies), judged), suspicious)
 
 
 def _without_copies(ordered: Column) -> Column:
@@ -115,7 +133,6 @@ def _without_copies(ordered: Column) -> Column:
 
 def _holds(card: Card, entry: Column, until: Column) -> Column:
     """`until`: the history of the card up to this entry, which is its last."""
-    since_us = entry["event_time_us"] - card.within_seconds * _SECOND_US
 
     def holds(past: Column) -> Column:
         conditions: list[Column] = []
@@ -134,7 +151,22 @@ def _holds(card: Card, entry: Column, until: Column) -> Column:
                 conditions.append(F.size(_distinct(past, field)) > limit)
         return F.coalesce(reduce(and_, conditions), F.lit(False))
 
-    return _let(F.filter(until, lambda each: each["event_time_us"] > since_us), holds)
+    return _let(_past(entry, until, card.within_seconds), holds)
+
+
+def _features(model: Scored, entry: Column, until: Column) -> Column:
+    seconds = model.forest.looks_back_seconds
+
+    def features(past: Column) -> Column:
+        found = past_features(entry, past, seconds)
+        return vector(model.forest, lambda name: entry[name], entry["event_time_us"], found)
+
+    return _let(_past(entry, until, seconds), features)
+
+
+def _past(entry: Column, until: Column, seconds: int) -> Column:
+    since_us = entry["event_time_us"] - seconds * _SECOND_US
+    return F.filter(until, lambda each: each["event_time_us"] > since_us)
 
 
 def _distinct(past: Column, field: str) -> Column:

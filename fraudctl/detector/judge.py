@@ -1,4 +1,4 @@
-"""Rules compiled to Spark: columns of plain expressions, no Python worker."""
+"""Rules compiled to Spark: columns of plain expressions; a Python worker only where a rule has a `model`."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from fraudctl.detector.forest import exceeds, hours_of, vector
 from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Rule, RuleSet, When
 
-_HOUR_US = 3_600_000_000
 # 1970-01-01 was a Thursday.
 _FIRST_WEEKDAY = WEEKDAYS.index("thu")
 
@@ -20,7 +20,7 @@ class Verdict(NamedTuple):
     """What the rules say of a transaction; none of the columns is ever null.
 
     `rules`: ids of those that match, separated by commas; `score`: 0 to 100; `flagged`, `alert`: booleans.
-    `by_card`: a rule with `card` matches; `alone`: and no other one does.
+    `by_card`: a rule that looks back matches; `alone`: and no other one does.
     """
 
     flagged: Column
@@ -35,10 +35,10 @@ def verdict(rules: RuleSet, held: Mapping[str, Column] = MappingProxyType({})) -
     """The judgement of these rules as columns over the fields of an admitted transaction.
 
     Args:
-        held: whether the conditions on the card hold, by rule. Of a rule with `card` that it does not name
-            a transaction by itself says nothing: such a rule is left out.
+        held: whether the conditions on the card hold, by rule. Of a rule that looks back and that it does
+            not name a transaction by itself says nothing: such a rule is left out.
     """
-    asked = [rule for rule in rules.enabled if rule.when.card is None or rule.id in held]
+    asked = [rule for rule in rules.enabled if not rule.when.looks_back_seconds or rule.id in held]
     enabled = [(rule, F.coalesce(_holds(rule, held), F.lit(False))) for rule in asked]
     nothing = F.lit(False)
     score = F.least(
@@ -48,8 +48,8 @@ def verdict(rules: RuleSet, held: Mapping[str, Column] = MappingProxyType({})) -
     alert = reduce(or_, (holds for rule, holds in enabled if rule.action == "alert"), nothing)
     if rules.alert_score is not None:
         alert = alert | (score >= rules.alert_score)
-    by_itself = reduce(or_, (holds for rule, holds in enabled if rule.when.card is None), nothing)
-    by_card = reduce(or_, (holds for rule, holds in enabled if rule.when.card is not None), nothing)
+    by_itself = reduce(or_, (holds for rule, holds in enabled if rule.id not in held), nothing)
+    by_card = reduce(or_, (holds for rule, holds in enabled if rule.id in held), nothing)
     return Verdict(
         flagged=reduce(or_, (holds for _rule, holds in enabled), nothing),
         rules=F.concat_ws(",", *(F.when(holds, F.lit(rule.id)) for rule, holds in enabled)),
@@ -62,7 +62,7 @@ def verdict(rules: RuleSet, held: Mapping[str, Column] = MappingProxyType({})) -
 
 def _holds(rule: Rule, held: Mapping[str, Column]) -> Column:
     conditions = _conditions(rule.when)
-    if rule.when.card is not None:
+    if rule.when.looks_back_seconds:
         conditions.append(held[rule.id])
     return reduce(and_, conditions)
 
@@ -73,8 +73,8 @@ def _conditions(when: When) -> list[Column]:
         conditions.append(F.col("amount_minor") > _limit(when.amount_over))
     if when.amount_under is not None:
         conditions.append(F.col("amount_minor") < _limit(when.amount_under))
-    # Arithmetic on the instant: hour() and weekday() would depend on the session's time zone.
-    hours = F.floor(F.unix_micros("event_time") / _HOUR_US).cast("bigint")
+    event_time_us = F.unix_micros("event_time")
+    hours = hours_of(event_time_us)
     if when.hours_utc is not None:
         first, end = when.hours_utc
         after, before = hours % 24 >= first, hours % 24 < end
@@ -91,6 +91,8 @@ def _conditions(when: When) -> list[Column]:
             conditions.append(F.col(field).isin(*names))
         if others is not None:
             conditions.append(~F.col(field).isin(*others))
+    if when.model is not None and not when.looks_back_seconds:
+        conditions.append(exceeds(when.model, vector(when.model.forest, F.col, event_time_us)))
     return conditions
 
 

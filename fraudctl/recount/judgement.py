@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from fraudctl.recount.forest import scorer
 from fraudctl.recount.instants import DAY_US, MINUTE_US, hour_of_day
 from fraudctl.recount.parse import Transaction
 from fraudctl.recount.past import Past
-from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Card, Rule, RuleSet, When
+from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Card, Rule, RuleSet, Scored, When
 
 Condition = Callable[[Transaction], bool]
-CardCondition = Callable[[Past], bool]
+CardCondition = Callable[[Transaction, Past], bool]
+# Millionths of a forest's score in one of the hundredths that rules speak of.
+_HUNDREDTH = 10_000
 # 1970-01-01 was a Thursday.
 _FIRST_WEEKDAY = WEEKDAYS.index("thu")
 
@@ -45,7 +48,7 @@ INNOCENT = Verdict((), 0, False)
 
 def judge(rules: RuleSet) -> Judge:
     """A function that gives the verdict of these rules without those that ask what the card did before."""
-    compiled = [(rule, list(_conditions(rule.when))) for rule in rules.enabled if rule.when.card is None]
+    compiled = [(rule, list(_conditions(rule.when))) for rule in _asking_itself(rules)]
 
     def verdict(transaction: Transaction) -> Verdict:
         matching: list[Rule] = []
@@ -66,7 +69,7 @@ class CardJudge:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self._compiled = [
-            (rule, list(_conditions(rule.when)), _card_conditions(rule.when.card)) for rule in rules.enabled
+            (rule, list(_conditions(rule.when)), _card_conditions(rule.when)) for rule in rules.enabled
         ]
         # How far back the rules look, each once, in microseconds; none if no rule asks for a past.
         self.spans_us: Sequence[int] = sorted({span for _, _, (span, _) in self._compiled if span})
@@ -76,13 +79,18 @@ class CardJudge:
             (rule, span)
             for rule, conditions, (span, past_conditions) in self._compiled
             if all(holds(transaction) for holds in conditions)
-            and all(holds(pasts[span]) for holds in past_conditions)
+            and all(holds(transaction, pasts[span]) for holds in past_conditions)
         ]
         return CardVerdict(
             _verdict(self._rules, [rule for rule, _ in matching]),
             by_card=any(span for _, span in matching),
             alone=all(span for _, span in matching),
         )
+
+
+def _asking_itself(rules: RuleSet) -> list[Rule]:
+    """Those that do not look back at what the card did."""
+    return [rule for rule in rules.enabled if not rule.when.looks_back_seconds]
 
 
 def _verdict(rules: RuleSet, matching: Sequence[Rule]) -> Verdict:
@@ -121,27 +129,37 @@ def _conditions(when: When) -> Iterator[Condition]:
     if when.not_channels is not None:
         other_channels = frozenset(when.not_channels)
         yield lambda transaction: transaction.channel not in other_channels
+    if when.model is not None and when.model.forest.within_minutes is None:
+        scored = _scored(when.model)
+        yield lambda transaction: scored(transaction, None)
 
 
-def _card_conditions(card: Card | None) -> tuple[int, Sequence[CardCondition]]:
+def _card_conditions(when: When) -> tuple[int, Sequence[CardCondition]]:
     """How far back they look, in microseconds, and what must hold of that past; (0, ()) for no conditions."""
-    if card is None:
-        return 0, ()
-    return card.within_minutes * MINUTE_US, list(_past_conditions(card))
+    if when.card is not None:
+        return when.card.within_minutes * MINUTE_US, list(_past_conditions(when.card))
+    if when.model is not None and when.model.forest.within_minutes is not None:
+        return when.model.forest.within_minutes * MINUTE_US, [_scored(when.model)]
+    return 0, ()
 
 
 def _past_conditions(card: Card) -> Iterator[CardCondition]:
     if (count := card.count_over) is not None:
-        yield lambda past: past.transactions > count
+        yield lambda _, past: past.transactions > count
     if (amount := card.sum_over) is not None:
-        yield lambda past: past.amount_minor > amount
+        yield lambda _, past: past.amount_minor > amount
     if (countries := card.countries_over) is not None:
-        yield lambda past: past.countries > countries
+        yield lambda _, past: past.countries > countries
     if (merchants := card.merchants_over) is not None:
-        yield lambda past: past.merchants > merchants
+        yield lambda _, past: past.merchants > merchants
     if card.since_previous_under_seconds is not None:
         limit_us = card.since_previous_under_seconds * 1_000_000
-        yield lambda past: past.since_previous_us is not None and past.since_previous_us < limit_us
+        yield lambda _, past: past.since_previous_us is not None and past.since_previous_us < limit_us
+
+
+def _scored(model: Scored) -> Callable[[Transaction, Past | None], bool]:
+    score, limit = scorer(model.forest), model.score_over * _HUNDREDTH
+    return lambda transaction, past: score(transaction, past) > limit
 
 
 def _amount_over(limit: int | dict[str, int]) -> Condition:

@@ -15,11 +15,7 @@ def refuse_beyond(rules: RuleSet, horizon_seconds: int, *, file: str = "FILE") -
     if rules.card_horizon_seconds <= horizon_seconds:
         return
     asked, kept = rules.card_horizon_seconds // 60, horizon_seconds // 60
-    further = [
-        rule.id
-        for rule in rules.enabled
-        if rule.when.card and rule.when.card.within_seconds > horizon_seconds
-    ]
+    further = [rule.id for rule in rules.enabled if rule.when.looks_back_seconds > horizon_seconds]
     raise RefusedError(
         f"the rules look back {asked} min at what a card did, further than what has landed was counted with",
         detail=f"rules {', '.join(further)}; the detector's state reaches back "

@@ -7,12 +7,15 @@ recount (plain Python). This module only says what a rule is, and is the specifi
 * A transaction is flagged when at least one rule matches.
 * Its score is the sum of the `weight` of the rules that match, and never more than 100.
 * It raises an alert when a rule with `action: alert` matches, or when its score reaches `alert_score`.
+* `when.model` holds when the score of its forest (fraudctl/rules/forest.py) is over `score_over` hundredths.
 
-A rule with `when.card` also asks what the same card did shortly before. Its *past* of a transaction X are
+A rule with `when.card`, or with a forest that asks for features of it, *looks back* at what the same card
+did shortly before (below it is called a rule with `card` either way). Its *past* of a transaction X are
 the admitted transactions (copies are one, see the digest in fraudctl/events/schema.py) of the same partition
 and card whose (event_time, digest) is not after X's own and whose event_time > X's - `within_minutes`; X is
 one of them. Of the same partition, because producers key by card: so every partition can be recounted by
 itself. All conditions are monotone: one more transaction in the past can make them hold, and never end it.
+Forests that are not are refused.
 
 The *horizon* H of a rule set is the greatest `within_minutes` of its enabled rules with `card`. Windows of
 length 2H begin every H since 1970. A batch touches a window of a card and partition when it brings an
@@ -37,11 +40,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from fraudctl.config.rules_file import RulesDocument
 from fraudctl.errors import ConfigError
+from fraudctl.rules.forest import CARD_MINUTES_MAX, CATEGORY_IS, Forest
 
 SCORE_MAX = 100
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_WEIGHT = 50
-CARD_MINUTES_MAX = 24 * 60
 _BIGINT_MAX = 2**63 - 1
 
 Hour = Annotated[int, Field(ge=0, le=24)]
@@ -84,6 +87,16 @@ class Card(_Closed):
         return self.within_minutes * 60
 
 
+class Scored(_Closed):
+    """A trained model's score of the transaction, a probability, is more than `score_over` hundredths.
+
+    A rules file names the model's `file`; what is stored and compared has the forest itself in its place.
+    """
+
+    forest: Forest
+    score_over: Annotated[int, Field(ge=0, lt=100)]
+
+
 class When(_Closed):
     """The conditions of one rule; all that are given must hold. Amounts are in minor units.
 
@@ -104,11 +117,14 @@ class When(_Closed):
     not_countries: Names | None = None
     not_channels: Names | None = None
     card: Card | None = None
+    model: Scored | None = None
 
     @model_validator(mode="after")
     def _asks_something(self) -> "When":
         if all(value is None for value in self.__dict__.values()):
             raise ValueError("a rule needs at least one condition")
+        if self.card is not None and self.model is not None and self.model.forest.within_minutes:
+            raise ValueError("a rule asks of the card's past either by `card` or by its model, not by both")
         return self
 
     @field_validator("hours_utc")
@@ -119,10 +135,19 @@ class When(_Closed):
         return hours
 
     @property
+    def looks_back_seconds(self) -> int:
+        """How far the conditions look back at the card; 0 where they ask of the transaction alone."""
+        if self.card is not None:
+            return self.card.within_seconds
+        return self.model.forest.looks_back_seconds if self.model is not None else 0
+
+    @property
     def named_categories(self) -> frozenset[str]:
         """Every category that a condition speaks of."""
         limits = (limit for limit in (self.amount_over, self.amount_under) if isinstance(limit, dict))
-        return frozenset().union(self.categories or (), self.not_categories or (), *limits)
+        asked = self.model.forest.features if self.model is not None else ()
+        scored = (name.removeprefix(CATEGORY_IS) for name in asked if name.startswith(CATEGORY_IS))
+        return frozenset().union(self.categories or (), self.not_categories or (), scored, *limits)
 
 
 class Rule(_Closed):
@@ -159,7 +184,7 @@ class RuleSet(_Closed):
     @property
     def card_horizon_seconds(self) -> int:
         """How far back the rules that count look at a card; 0 where none does."""
-        return max((rule.when.card.within_seconds for rule in self.enabled if rule.when.card), default=0)
+        return max((rule.when.looks_back_seconds for rule in self.enabled), default=0)
 
     @property
     def document(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from fraudctl.rules.model import parse_rules
+from tests import forests
 from tests.spark.streams import job, land
 
 pytestmark = pytest.mark.spark
@@ -127,6 +128,9 @@ def random_rules(draw: random.Random, *, carded: bool = True) -> dict[str, Any]:
                 "within_minutes": draw.randint(1, MINUTES),
                 **{name: limits[name] for name in asked},
             }
+            if draw.random() < 0.25:
+                when["model"] = {"forest": random_forest(draw), "score_over": draw.randint(30, 80)}
+                del when["card"]
         rules.append(
             {
                 "id": f"rule-{place}",
@@ -140,19 +144,50 @@ def random_rules(draw: random.Random, *, carded: bool = True) -> dict[str, Any]:
     return {"rules": rules, **({"alert_score": draw.randint(30, 100)} if draw.random() < 0.5 else {})}
 
 
+def random_forest(draw: random.Random) -> dict[str, Any]:
+    limits = {
+        "amount_minor": [1, 100],
+        "category=Food": [0],
+        "card_count": [1, 2, 4, 6],
+        "card_sum_minor": [100, 5_000, 10_100],
+        "card_countries": [1, 2],
+        "card_merchants": [1, 2, 3],
+        "card_since_previous_seconds": [0, 6, 30, 60],
+    }
+    return forests.drawn(draw, limits, within_minutes=draw.randint(1, MINUTES))
+
+
+def within(when: dict[str, Any]) -> int:
+    """How many minutes it looks back, 0 if it does not."""
+    forest = when.get("model", {}).get("forest", {})
+    found: int = when.get("card", forest).get("within_minutes", 0)
+    return found
+
+
 def holds(when: dict[str, Any], one: One, history: dict[str, One]) -> bool:
     if one.category not in when.get("categories", CATEGORIES) or one.amount <= when.get("amount_over", 0):
         return False
-    card = when.get("card")
-    if card is None:
+    if not within(when):
         return True
     place = (one.event_us, one.digest)
-    after = one.event_us - card["within_minutes"] * 60_000_000
+    after = one.event_us - within(when) * 60_000_000
     past = [
         each for digest, each in history.items() if (each.event_us, digest) <= place and each.event_us > after
     ]
     before = [each.event_us for each in past if each.digest != one.digest]
     gap_us = one.event_us - max(before) if before else 2**62
+    if "model" in when:
+        known = {
+            "amount_minor": one.amount,
+            "category=Food": int(one.category == "Food"),
+            "card_count": len(past),
+            "card_sum_minor": sum(each.amount for each in past),
+            "card_countries": len({each.country for each in past}),
+            "card_merchants": len({each.merchant for each in past}),
+            "card_since_previous_seconds": gap_us // 1_000_000 if before else within(when) * 60,
+        }
+        return forests.score(when["model"]["forest"], known) > when["model"]["score_over"] * 10_000
+    card = when["card"]
     return (
         len(past) > card.get("count_over", 0)
         and sum(each.amount for each in past) > card.get("sum_over", 0)
@@ -195,14 +230,14 @@ def expected(
                 if one.event_us // horizon_us != key[2] + 1:
                     continue
                 matching = [rule for rule in rules if holds(rule["when"], one, history)]
-                if not any("card" in rule["when"] for rule in matching):
+                if not any(within(rule["when"]) for rule in matching):
                     continue
                 score = min(100, sum(rule["weight"] for rule in matching))
                 alert = any(rule["action"] == "alert" for rule in matching)
                 found[one.partition, digest] = (
                     ",".join(rule["id"] for rule in matching),
                     score,
-                    all("card" in rule["when"] for rule in matching),
+                    all(within(rule["when"]) for rule in matching),
                     alert or score >= document.get("alert_score", 101),
                     one.arrival_ms * 1000,
                     replace(one, partition=0, arrival_ms=0, batch=0),

@@ -11,6 +11,7 @@ from fraudctl.recount.instants import DAY_US, HOUR_US
 from fraudctl.recount.judgement import judge
 from fraudctl.recount.parse import Transaction
 from fraudctl.rules.model import WEEKDAYS, parse_rules
+from tests import forests
 
 pytestmark = pytest.mark.spark
 
@@ -28,6 +29,12 @@ def _limit(draw: random.Random) -> object:
     return {name: draw.randint(0, 12) for name in _some(draw, CATEGORIES)}
 
 
+def _forest(draw: random.Random) -> dict[str, object]:
+    named = [f"category={name}" for name in CATEGORIES] + [f"channel={name}" for name in CHANNELS]
+    limits = {"amount_minor": range(13), "hour_utc": range(23), "weekday": range(6)}
+    return forests.drawn(draw, limits | {name: [0] for name in _some(draw, named)})
+
+
 def _when(draw: random.Random) -> dict[str, object]:
     first = draw.randint(0, 23)
     every = {
@@ -41,6 +48,7 @@ def _when(draw: random.Random) -> dict[str, object]:
         "not_categories": _some(draw, CATEGORIES),
         "not_countries": _some(draw, COUNTRIES),
         "not_channels": _some(draw, CHANNELS),
+        "model": {"forest": _forest(draw), "score_over": draw.randint(20, 70)},
     }
     chosen = draw.sample(sorted(every), draw.randint(1, 3))
     return {name: every[name] for name in chosen}
@@ -81,9 +89,10 @@ def test_both_judge_alike(spark: SparkSession) -> None:
         [(one.event_us, one.category, one.amount_minor, one.country, one.channel) for one in transactions],
         FIELDS,
     ).selectExpr("*", "timestamp_micros(event_us) AS event_time")
-    matched = 0
-    for number in (0, 1, 1, 2, 3, 5, 8):
+    matched = scored = 0
+    for number in (0, 1, 1, 2, 3, 5, 8, 12):
         rules = parse_rules(_document(draw, number))
+        scored += sum(rule.when.model is not None for rule in rules.enabled)
         columns = [column.alias(name) for name, column in verdict(rules)._asdict().items()]
         expected = [judge(rules)(one) for one in transactions]
         matched += sum(one.flagged for one in expected)
@@ -95,4 +104,5 @@ def test_both_judge_alike(spark: SparkSession) -> None:
                 ours.score,
                 ours.alert,
             ), f"{one} under {rules}"
+    assert scored > 3
     assert matched > 300, "rules that match nothing prove nothing"
