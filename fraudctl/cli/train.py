@@ -27,16 +27,25 @@ def train(
     train_days: Annotated[int, typer.Option("--train-days", min=1, help="How many to learn from.")] = 7,
     delay_days: Annotated[int, typer.Option("--delay-days", min=0, help="For labels to become known.")] = 7,
     test_days: Annotated[int, typer.Option("--test-days", min=1, help="How many to measure on.")] = 7,
+    features: Annotated[
+        Literal["handbook", "stream"],
+        typer.Option("--features", help="The handbook's, or those of a rule's `model` in the stream."),
+    ] = "handbook",
+    within_minutes: Annotated[
+        int, typer.Option("--within-minutes", min=0, help="How far `stream` looks back at the card.")
+    ] = 60,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where models are put.")] = None,
     as_json: Json = False,
 ) -> None:
     """Train logistic regression and random forest on the handbook's features, and print how good they are.
 
     The days to be measured on lie after those to learn from, with a delay in between; nothing of them, and
-    no label that was reported later, is used in learning. Needs the extra `learn`.
+    no label that was reported later, is used in learning. With `--features stream` it is a forest that a
+    rule can name. Needs the extra `learn`.
     """
     from fraudctl.config.preset_file import read_preset_document
     from fraudctl.operations import train as operation
+    from fraudctl.operations.train_forest import train_forest
     from fraudctl.ui.text import train as text
 
     if (events is None) != (labels is None):
@@ -46,5 +55,11 @@ def train(
     kinds = ("lr", "rf") if model == "both" else (model,)
     days = (first_day, train_days, delay_days, test_days)
     request = operation.TrainRequest(session.settings(), preset, document, files, seed, kinds, *days, out)
+    if features == "stream":
+        if model == "lr":
+            raise UsageError("only forests judge in the stream", hint="leave --model out")
+        forest = train_forest(request, within_minutes, observe=console.say)
+        console.write(to_json.dumps(forest) if as_json else text.forest(forest))
+        return
     result = operation.train(request, observe=console.say)
     console.write(to_json.dumps(result) if as_json else text.training(result))

@@ -8,7 +8,7 @@ was known by then. This is the only place that imports scikit-learn.
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,14 +79,14 @@ class Model:
     """One classifier over scaled features."""
 
     def __init__(self, kind: str, seed: int) -> None:
-        pipeline, scaler, logistic, forest = _sklearn()
+        known = classifiers()
         classifier = (
-            logistic(random_state=seed, max_iter=1000)
+            known.logistic(random_state=seed, max_iter=1000)
             if kind == "lr"
-            else forest(random_state=seed, n_jobs=-1)
+            else known.forest(random_state=seed, n_jobs=-1)
         )
         self.kind = kind
-        self._steps: Any = pipeline(scaler(), classifier)
+        self._steps: Any = known.pipeline(known.scaler(), classifier)
 
     def learn(self, rows: Floats, fraud: Bools) -> None:
         """
@@ -131,7 +131,16 @@ def version_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _sklearn() -> tuple[Any, Any, Any, Any]:
+class Classifiers(NamedTuple):
+    """What is used of scikit-learn, which has no types."""
+
+    pipeline: Any
+    scaler: Any
+    logistic: Any
+    forest: Any
+
+
+def classifiers() -> Classifiers:
     """
     Raises:
         RefusedError: scikit-learn is not installed.
@@ -147,4 +156,4 @@ def _sklearn() -> tuple[Any, Any, Any, Any]:
             detail=str(error),
             hint="install the extra: python -m pip install 'fraudctl[learn]'",
         ) from error
-    return make_pipeline, StandardScaler, LogisticRegression, RandomForestClassifier
+    return Classifiers(make_pipeline, StandardScaler, LogisticRegression, RandomForestClassifier)

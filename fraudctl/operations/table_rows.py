@@ -4,11 +4,10 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fraudctl.errors import DataError, RefusedError, UsageError
+from fraudctl.errors import DataError, UsageError
 
 Row = dict[str, Any]
 PARQUET = (".parquet", ".pq")
@@ -31,7 +30,6 @@ def rows(file: Path, needed: set[str], *, skip: int) -> Iterator[tuple[int, Row]
 
     Raises:
         UsageError: the file is neither CSV nor Parquet, or lacks a column.
-        RefusedError: it is Parquet, and what reads it is not installed.
         DataError: it is not what its name says.
     """
     suffix = file.suffix.lower()
@@ -67,11 +65,6 @@ def _csv(file: Path) -> Iterator["csv.DictReader[str]"]:
 
 
 def _parquet_rows(file: Path, needed: set[str], skip: int) -> Iterator[tuple[int, Row]]:
-    if find_spec("pyarrow") is None:
-        raise RefusedError(
-            "reading Parquet needs pyarrow, which is not installed",
-            hint="install the extra: python -m pip install 'fraudctl[parquet]'",
-        )
     import pyarrow
     import pyarrow.parquet
 

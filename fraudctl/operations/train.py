@@ -108,7 +108,7 @@ def train(request: TrainRequest, *, observe: Observe) -> Training:
         Model(kind, request.seed)  # fails before the work, not after it
     observe("making the transactions")
     history, source, compares = _history(request)
-    days = _days(request, history, compares)
+    days = chosen_days(request, history, compares)
     observe(f"features of {len(history):,} transactions")
     rows = features(history)
     sets = split(history, days)
@@ -155,8 +155,7 @@ def _model(
     file = None
     if request.out is not None:
         file = request.out / f"{kind}-{version[:12]}.joblib"
-        make_folder(request.out)
-        _write(file, content)
+        write_model(file, content)
         description = {
             "format": FORMAT,
             "fraudctl": __version__,
@@ -166,14 +165,15 @@ def _model(
             "seed": request.seed,
             "score": asdict(score),
         }
-        _write(file.with_suffix(".json"), json.dumps(description, indent=2).encode())
+        write_model(file.with_suffix(".json"), json.dumps(description, indent=2).encode())
     published = PUBLISHED[kind] if compares else None
     seconds = round(time.monotonic() - began, 1)
     return TrainedModel(kind, KINDS[kind], score, published, version, file, seconds)
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Whole or not at all."""
+def write_model(file: Path, content: bytes) -> None:
+    """Whole or not at all, in a folder that is made if need be."""
+    make_folder(file.parent)
     temporary = file.with_name(f"{file.name}.part")
     temporary.write_bytes(content)
     temporary.replace(file)
@@ -234,7 +234,11 @@ def _recorded(settings: Settings, events: Path, labels: Path) -> History:
     )
 
 
-def _days(request: TrainRequest, history: History, handbook: bool) -> Split:
+def chosen_days(request: TrainRequest, history: History, handbook: bool) -> Split:
+    """
+    Raises:
+        UsageError: they do not fit into the data.
+    """
     if not len(history):
         raise UsageError(
             "there are no transactions to learn from", hint="give a preset, or files with events"

@@ -1,11 +1,17 @@
-"""Rules on what a card did before: over a bad network, under changes and kills, and looking back further."""
+"""Rules on what a card did before: over a bad network, under changes and kills, and looking back further.
+
+Among them are forests: one that looks back at the card, and one that asks of the transaction alone.
+"""
 
 import json
+import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import forests
 from tests.conftest import NewStack
 from tests.e2e import scenario
 from tests.e2e.raw_log import CREATE_TIME
@@ -42,7 +48,39 @@ def document(version: int, minutes: int = MINUTES) -> dict[str, Any]:
         },
     }
     dear = {"id": "dear", "reason": "a large amount", "weight": 45, "when": {"amount_over": 9_000}}
-    return {"rules": [fast, dear, close], "alert_score": 80}
+    learned = {
+        "id": "learned",
+        "reason": "a forest that looks back",
+        "weight": 30,
+        "enabled": version != 2,
+        "when": {"model": {"forest": forest(version, looks_back=True), "score_over": 45 + version}},
+    }
+    itself = {
+        "id": "itself",
+        "reason": "a forest that does not",
+        "weight": 20,
+        "when": {"model": {"forest": forest(1, looks_back=False), "score_over": 50 + version}},
+    }
+    return {"rules": [fast, dear, learned, close, itself], "alert_score": 80}
+
+
+def forest(seed: int, *, looks_back: bool) -> dict[str, Any]:
+    limits: dict[str, Sequence[int]] = {
+        "amount_minor": (1_500, 3_000, 6_000, 12_000),
+        "hour_utc": (6, 12, 18),
+        "weekday": (2, 4),
+        "category=Food": (0,),
+        "channel=online": (0,),
+    }
+    if looks_back:
+        limits |= {
+            "card_count": (1, 2, 3),
+            "card_sum_minor": (4_000, 10_000),
+            "card_merchants": (1, 2),
+            "card_countries": (1,),
+            "card_since_previous_seconds": (20, 60, 179),
+        }
+    return forests.drawn(random.Random(seed), limits, within_minutes=3 if looks_back else None)
 
 
 def written(stack: Stack, name: str, rules: dict[str, Any]) -> str:
@@ -159,6 +197,11 @@ def test_cards_under_changes_and_kills_and_further_back(new_stack: NewStack) -> 
     assert found["rule_sets"] == 4
     assert found["flags_compared"] > 100
     assert found["alerts_compared"] > 100
+    for rule in ("fast", "close", "learned", "itself"):
+        (flags,) = scenario.execute(
+            stack, "SELECT count(*) FROM fraud.fraud_flags WHERE %s = ANY (string_to_array(rules, ','))", rule
+        )[0]
+        assert flags > 10, f"{rule} has not matched often enough to prove anything"
     judged = scenario.execute(stack, "SELECT DISTINCT rule_set FROM fraud.fraud_flags")
     assert len(judged) > 1, "flags of several versions stand side by side"
     looking_back_further_needs_a_rebuild(stack, Path(further))

@@ -72,7 +72,14 @@ def _rule(rule: Rule) -> Iterator[str]:
     yield f"{rule.id}  version {rule.version}, {rule.action}, {rule.weight} points{off}"
     yield f"  {rule.reason}"
     for name, value in rule.when.model_dump(mode="json", exclude_none=True).items():
-        yield f"  {name}: {_condition(value)}"
+        yield f"  {name}: {_model(value) if name == 'model' else _condition(value)}"
+
+
+def _model(value: dict[str, Any]) -> str:
+    """Its trees are for machines."""
+    forest = value["forest"]
+    back = f", {forest['within_minutes']} min back at the card" if "within_minutes" in forest else ""
+    return f"{forest['name']}{back}, score over {value['score_over']}"
 
 
 def _condition(value: object) -> str:
