@@ -214,8 +214,10 @@ class Landing:
 
         return self._retrying(work)
 
-    def wanted_rules(self, query_id: str, batch_id: int) -> StoredRules | None:
+    def wanted_rules(self, query_id: str, batch_id: int, known: str) -> StoredRules | None:
         """The rules that this batch must be judged by: those that did, or else those in force.
+
+        None where they are those with the digest `known`.
 
         Raises:
             UnreachableError: the database did not answer within `landing.retry_seconds`.
@@ -224,7 +226,7 @@ class Landing:
         def work() -> StoredRules | None:
             connection = self._open()
             with connection.transaction():
-                return rule_sets.wanted(connection, query_id, batch_id)
+                return rule_sets.wanted(connection, query_id, batch_id, known)
 
         return self._retrying(work)
 

@@ -34,12 +34,12 @@ def begin(connection: Connection, digest: str, document: dict[str, Any]) -> Stor
     return _stored(*row)
 
 
-def wanted(connection: Connection, query_id: str, batch_id: int) -> StoredRules | None:
-    """The rules that a batch must be judged by; None where nothing is known of any."""
+def wanted(connection: Connection, query_id: str, batch_id: int, known: str) -> StoredRules | None:
+    """The rules that a batch must be judged by; None where they are the known ones, or there are none."""
     row = connection.execute(
-        statement("rules_wanted"), {"query_id": query_id, "batch_id": batch_id}
+        statement("rules_wanted"), {"query_id": query_id, "batch_id": batch_id, "known": known}
     ).fetchone()
-    return None if row is None or row[0] is None else _stored(row[0], row[1])
+    return None if row is None else _stored(*row)
 
 
 def active(endpoint: PostgresEndpoint, *, connect_seconds: float) -> StoredRules | None:

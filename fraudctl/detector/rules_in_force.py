@@ -35,8 +35,8 @@ class RulesInForce:
             RefusedError: those rules look back further than the state reaches.
             ConfigError: they are not valid for this version.
         """
-        wanted = self._landing.wanted_rules(query_id, batch_id)
-        if wanted is not None and wanted.digest != self.now.digest:
+        wanted = self._landing.wanted_rules(query_id, batch_id, self.now.digest)
+        if wanted is not None:
             self.now = self._read(wanted)
             raise RunAgainError(f"rules: {wanted.digest} judge from batch {batch_id} on")
 

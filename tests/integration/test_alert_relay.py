@@ -145,8 +145,9 @@ def test_rules_are_begun_once_and_a_landed_batch_keeps_its_own(database: Postgre
         session.execute("INSERT INTO fraud.rule_sets VALUES (%s, '{\"rules\": []}')", (other.digest,))
         session.execute("UPDATE fraud.active_rules SET rule_set = %s", (other.digest,))
     for batch_id, digest in ((0, RULES.digest), (1, other.digest)):
-        wanted = landing.wanted_rules(query, batch_id)
+        wanted = landing.wanted_rules(query, batch_id, known="another")
         assert wanted is not None
         assert wanted.digest == digest
         assert parse_rules(wanted.document).digest == digest
+        assert landing.wanted_rules(query, batch_id, known=digest) is None, "there is nothing to say"
     landing.close()
