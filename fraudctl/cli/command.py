@@ -154,16 +154,19 @@ def _refused_by_typer(caught: typer.TyperException) -> int:
         console.say(caught.message)  # a group without its command
         return int(ExitCode.USAGE)
     known = getattr(caught, "possibilities", None)
-    text = (caught.message if known else caught.format_message()).rstrip(".")
+    text = (caught.message if known else caught.format_message()).rstrip(".").replace("Value error, ", "")
     # Only the first letter: what follows may be the user's own words.
-    error = UsageError(text[:1].lower() + text[1:], hint=_way_on(context, known))
+    text = text[:1].lower() + text[1:]
+    error = UsageError(text, hint=_way_on(context, known, text))
     failure.show(error)
     if "--json" in sys.argv[1:]:
         console.write(failure.as_json(error))
     return int(error.exit_code)
 
 
-def _way_on(context: typer.Context | None, known: Sequence[str] | None) -> str:
+def _way_on(context: typer.Context | None, known: Sequence[str] | None, text: str) -> str:
+    if context is not None and context.info_name == "exec" and text.startswith("no such option"):
+        return "what belongs to the command inside comes after `--`: `fraudctl exec kafka -- ls -la`"
     if known:
         return f"did you mean {' or '.join(sorted(known))}?"
     command = context.command_path if context is not None else "fraudctl"

@@ -26,7 +26,9 @@ def execute(
     from fraudctl.runtime.driver import ServiceName
 
     if service is Service.DETECTOR:
-        raise UsageError("the detector is no service of the stack", hint="name kafka, postgres or grafana")
+        raise UsageError(
+            "the detector is no service of the stack", hint="`fraudctl status` says which services it has"
+        )
     name = cast(ServiceName, str(service))
     request = ExecuteRequest(session.settings(), session.paths, name, argv, dict(os.environ))
     return operation(request, on_output=_pass_on)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from fraudctl import assets, failpoints
@@ -114,15 +115,25 @@ def _read_yaml(file: Path) -> Tree:
     return document
 
 
+class _Environment(EnvSettingsSource):
+    """JSON is YAML, too."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{field_name} = {value!r}: {error}") from error
+
+
 def _from_environment() -> Tree:
-    """FRAUDCTL_SECTION__KEY as a tree; lists and mappings are given as JSON."""
+    """FRAUDCTL_SECTION__KEY as a tree; lists and mappings are given as in a YAML file, or as JSON."""
     try:
-        tree: Tree = dict(EnvSettingsSource(Settings)())
+        tree: Tree = dict(_Environment(Settings)())
     except SettingsError as error:
         raise ConfigError(
-            "a list or mapping in the environment is not valid JSON",
+            "a list or mapping in the environment is not valid YAML",
             detail=str(error.__cause__ or error),
-            hint="""write it like FRAUDCTL_EVENTS__CATEGORIES='["Retail", "Food"]'""",
+            hint="write it like FRAUDCTL_EVENTS__CATEGORIES='[Retail, Food]'",
         ) from error
     sections = {name.upper() for name in Settings.model_fields}
     for name in os.environ:
@@ -208,6 +219,8 @@ def _readable(error: ValidationError, origins: Mapping[str, str]) -> ConfigError
             (origins[known] for known in origins if key == known or key.startswith(f"{known}.")), ""
         )
         message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "tuple_type":
+            message = f"must be a list, like [{problem['input']}]"
         shown = f"{key} = {problem['input']!r}: " if key and not isinstance(problem["input"], dict) else ""
         lines.append(f"{shown}{message}" + (f" (from {origin})" if origin else ""))
     return ConfigError(

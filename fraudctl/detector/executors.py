@@ -68,7 +68,8 @@ def session(job: DetectorJob) -> SparkSession:
         raise UnreachableError(
             f"the Spark master at {job.spark.master} does not answer",
             detail=brief(str(error)),
-            hint="correct spark.master, or start the cluster (`docker.profiles: [spark]` is one of your own)",
+            hint="correct spark.master, or start the cluster; one of `docker.profiles: [spark]` is "
+            "reached from containers only: `spark.submit: container`",
         ) from error
     try:
         Executors(spark, job.spark.master, job.spark.executor_seconds).wait()

@@ -30,6 +30,7 @@ def execute(request: ExecuteRequest, *, on_output: Callable[[bytes, bool], None]
     driver = stack.driver_of(profile, request.settings, request.paths, request.environ)
     if request.service not in driver.services():
         raise RefusedError(
-            f"this stack has no {request.service}", hint=f"it has {', '.join(driver.services())}"
+            f"this stack has no {request.service}",
+            hint=f"it has {', '.join(driver.services())}; docker.profiles adds more",
         )
     return driver.execute(request.service, request.argv, on_output)

@@ -66,6 +66,11 @@ def _sources(request: LogsRequest) -> dict[Service, LogSource]:
         return dict(detector)
     driver = stack.driver_of(profile, request.settings, request.paths, request.environ)
     sources = {Service(name): driver.log(name) for name in driver.services()}
+    if request.service is not None and request.service not in sources:
+        raise RefusedError(
+            f"this stack has no {request.service}",
+            hint=f"it has {', '.join(sources)}; docker.profiles adds more",
+        )
     if request.service is not None:
         return {name: source for name, source in sources.items() if name is request.service}
     return sources | detector

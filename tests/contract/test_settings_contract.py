@@ -163,3 +163,18 @@ def test_what_a_merge_key_overrides_is_not_given_twice(tmp_path: Path) -> None:
         "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nrules: [{<<: *b, x: 3}, {<<: *b}]\n", encoding="utf-8"
     )
     assert read_rules_document(str(rules))["rules"] == [{"x": 3, "y": 1}, {"x": 2, "y": 1}]
+
+
+@pytest.mark.parametrize("text", ["[grafana, spark]", '["grafana", "spark"]'])
+def test_a_list_in_the_environment_is_written_as_in_yaml(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("FRAUDCTL_DOCKER__PROFILES", text)
+    assert load().settings.docker.profiles == ("grafana", "spark")
+
+
+@pytest.mark.parametrize(("text", "says"), [("spark", "docker.profiles"), ("[spark", "profiles = '[spark'")])
+def test_a_list_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
+    monkeypatch.setenv("FRAUDCTL_DOCKER__PROFILES", text)
+    with pytest.raises(ConfigError) as refused:
+        load()
+    assert says in refused.value.detail
+    assert "[" in refused.value.detail + refused.value.hint

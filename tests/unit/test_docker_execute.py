@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ class Scene:
             engine=engine,
             file=FILE,
             identity=ME,
-            secrets=SecretFiles(engine, None, "", {}),
+            secrets=SecretFiles(engine, None, "", {}, Path("secrets")),
             logs=folder / "logs",
             observe=self.heard.append,
             stop=self.stop,
@@ -267,7 +268,7 @@ def secret_files(scene: Scene, place: Path) -> SecretFiles:
     from fraudctl.runtime.compose.model import Secrets
 
     engine: Any = scene.engine
-    return SecretFiles(engine, Secrets("keys", "/keys", ("a",)), "p-keys-1", {"a": place})
+    return SecretFiles(engine, Secrets("keys", "/keys", ("a",)), "p-keys-1", {"a": place}, place.parent)
 
 
 def test_a_password_that_the_user_has_is_handed_over(scene: Scene, tmp_path: Path) -> None:
@@ -295,6 +296,21 @@ def test_a_password_is_gathered_for_its_owner_only(scene: Scene, tmp_path: Path)
     assert place.read_text(encoding="utf-8") == "made inside\n"
     assert place.stat().st_mode & 0o777 == 0o600
     assert place.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_copy_follows_a_volume_that_was_made_anew(scene: Scene, tmp_path: Path) -> None:
+    scene.engine.states["p-keys-1"] = {"Config": {}, "State": {"Status": "exited"}}
+    scene.engine.files["/keys/a"] = b"new\n"
+    copy, given = tmp_path / "secrets" / "a", tmp_path / "mine"
+    for place in (copy, given):
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("old\n", encoding="utf-8")
+        files = replace(secret_files(scene, place), own=copy.parent)
+        files.gather()
+        assert place.read_text(encoding="utf-8") == "old\n", "only `up` looks whether it is still the one"
+        files.gather(anew=True)
+    assert copy.read_text(encoding="utf-8") == "new\n"
+    assert given.read_text(encoding="utf-8") == "old\n", "what the user has named is the user's"
 
 
 def test_an_inspection_becomes_a_plain_value() -> None:

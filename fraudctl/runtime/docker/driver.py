@@ -62,13 +62,24 @@ class DockerDriver:
         return frozenset(self._settings.docker.profiles)
 
     def services(self) -> tuple[ServiceName, ...]:
-        chosen = [name for profile, names in _OF_PROFILES if profile in self._profiles for name in names]
-        return ("kafka", "postgres", *chosen)
+        return self._services(self._observe())
+
+    def _services(self, observed: Observed) -> tuple[ServiceName, ...]:
+        """Those that are chosen, and what else runs: chosen before, or by Compose."""
+        running = self._running(observed)
+        more = [
+            name
+            for profile, names in _OF_PROFILES
+            for name in names
+            if profile in self._profiles or name in running
+        ]
+        return ("kafka", "postgres", *more)
 
     def look(self) -> Mapping[ServiceName, Look]:
         self._secrets().gather()
-        containers = {each.service: each for each in self._observe().containers if self._is_mine(each)}
-        return {name: _look(containers.get(name)) for name in self.services()}
+        observed = self._observe()
+        containers = {each.service: each for each in observed.containers if self._is_mine(each)}
+        return {name: _look(containers.get(name)) for name in self._services(observed)}
 
     def plan(self, old: StackState | None, reason: str, *, any_port: bool) -> StackState:
         self._refuse_too_little_memory()
@@ -126,13 +137,11 @@ class DockerDriver:
 
     def stop(self, deadline: Deadline, observe: Observe, *, volumes: bool) -> dict[str, str]:
         observed = self._observe()
-        running = {
-            each.service for each in observed.containers if self._is_mine(each) and each.state == "running"
-        }
+        running = self._running(observed)
         plan = plan_down(self._file, self._identity, observed, volumes=volumes)
         execution = self._execute(observe, StopFlag(), {})
         execution.run(plan, deadline)
-        names = dict.fromkeys([*self.services(), *sorted(running)])
+        names = dict.fromkeys(["kafka", "postgres", *sorted(running)])
         return {name: "stopped" if name in running else "was not running" for name in names}
 
     def log(self, service: ServiceName) -> LogSource:
@@ -184,6 +193,11 @@ class DockerDriver:
             ports=[port.published for each in services for port in each.ports],
         )
 
+    def _running(self, observed: Observed) -> frozenset[str]:
+        return frozenset(
+            each.service for each in observed.containers if self._is_mine(each) and each.state == "running"
+        )
+
     def _is_mine(self, container: Container) -> bool:
         return container.project == self._identity.project and container.folder in (
             None,
@@ -194,7 +208,7 @@ class DockerDriver:
         """Another port for each that is not to be had."""
         wanted = {"kafka": ports.kafka, "postgres": ports.postgres, "grafana": ports.grafana}
         for name, port in wanted.items():
-            if port in observed.ports and name in self.services():
+            if port in observed.ports and name in self._services(observed):
                 wanted[name] = free_port(frozenset(wanted.values()))
         return Ports(wanted["kafka"], ports.controller, wanted["postgres"], wanted["grafana"])
 
@@ -204,7 +218,7 @@ class DockerDriver:
         if "postgres.password" in places:
             places["postgres.password"] = password_file(self._paths, self._settings.postgres)
         container = self._identity.container(secrets.service) if secrets else ""
-        return SecretFiles(self._engine, secrets, container, places)
+        return SecretFiles(self._engine, secrets, container, places, self._paths.secrets)
 
     def _execute(self, observe: Observe, stop: StopFlag, probes: Probes) -> Execution:
         return Execution(

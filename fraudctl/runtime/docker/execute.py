@@ -61,7 +61,7 @@ class Execution:
         Raises:
             FraudctlError: a step failed; `undo` takes back what was done until then.
         """
-        self.secrets.gather()
+        self.secrets.gather(anew=True)
         for step in plan.steps:
             if self.stop.is_set:
                 raise KeyboardInterrupt

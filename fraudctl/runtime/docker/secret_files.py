@@ -10,12 +10,13 @@ from fraudctl.runtime.files import make_folder, write_whole
 
 @dataclass(frozen=True)
 class SecretFiles:
-    """The files of one stack. `places` says where each lies on this machine."""
+    """The files of one stack. `places`: where each lies on this machine; those in `own` are our copies."""
 
     engine: Engine
     secrets: Secrets | None
     container: str
     places: dict[str, Path]
+    own: Path
 
     @property
     def service(self) -> str | None:
@@ -34,15 +35,22 @@ class SecretFiles:
                 content = place.read_text(encoding="utf-8").strip() + "\n"
                 self.engine.put_file(self.container, self.secrets.folder, name, content.encode())
 
-    def gather(self) -> None:
-        """Copy what this machine lacks out of the volume, if the container that made it is still there."""
+    def gather(self, *, anew: bool = False) -> None:
+        """Copy what this machine lacks out of the volume, if the container that made it is still there.
+
+        `anew`: also a copy of ours that is another one by now; the volume was made anew without us.
+        """
         if self.secrets is None:
             return
-        missing = {name: place for name, place in self.places.items() if not place.is_file()}
-        if not missing or self.engine.inspect(self.container) is None:
+        wanted = {
+            name: place
+            for name, place in self.places.items()
+            if not place.is_file() or (anew and place.parent == self.own)
+        }
+        if not wanted or self.engine.inspect(self.container) is None:
             return
-        for name, place in missing.items():
+        for name, place in wanted.items():
             content = self.engine.get_file(self.container, f"{self.secrets.folder}/{name}")
-            if content:
+            if content and not (place.is_file() and place.read_bytes() == content):
                 make_folder(place.parent, mode=0o700)
                 write_whole(place, content.decode("utf-8"))
