@@ -19,6 +19,7 @@ from fraudctl.runtime.docker.execute import Execution
 from fraudctl.runtime.docker.identity import Identity, project_name
 from fraudctl.runtime.docker.look import look
 from fraudctl.runtime.docker.observed import Container, Observed
+from fraudctl.runtime.docker.packages import packages_folder
 from fraudctl.runtime.docker.plan import Plan, plan_down, plan_up
 from fraudctl.runtime.docker.secret_files import SecretFiles
 from fraudctl.runtime.docker.spark_user import spark_user
@@ -117,6 +118,7 @@ class DockerDriver:
 
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
         make_folder(self._paths.data)  # a volume lies in it
+        make_folder(packages_folder(self._paths))
         self._spark_user.write_users(self._paths)
         self._execution = self._execute(observe, stop, probes)
         self._execution.run(self._plan, deadline)
@@ -172,7 +174,9 @@ class DockerDriver:
         users = self._spark_user.users_file(self._paths)
         if users is not None:
             found["FRAUD_SPARK_USERS"] = f"{users}:/etc/passwd"
+        packages = packages_folder(self._paths)
         return found | {
+            "FRAUD_SPARK_PACKAGES": f"{packages}:{packages}",
             "FRAUDCTL_KAFKA__PORT": str(ports.kafka),
             "FRAUDCTL_POSTGRES__PORT": str(ports.postgres),
             "FRAUDCTL_DOCKER__GRAFANA_PORT": str(ports.grafana),

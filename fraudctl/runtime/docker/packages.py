@@ -36,6 +36,11 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name.partition('[')[0])}" for name in NEEDED.values()]
 
 
+def packages_folder(paths: StackPaths) -> Path:
+    """Which holds a folder for each kind of image."""
+    return paths.cache / "packages"
+
+
 def ensure_packages(
     python: tuple[int, int], machine: str, paths: StackPaths, deadline: Deadline, observe: Observe
 ) -> Path:
@@ -47,7 +52,7 @@ def ensure_packages(
     """
     wanted = requirements()
     text = "\n".join([*wanted, f"{python[0]}.{python[1]}", machine])
-    folder = paths.cache / "packages" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = packages_folder(paths) / hashlib.sha256(text.encode()).hexdigest()[:16]
     if folder.is_dir():
         return folder
     make_folder(folder.parent)
