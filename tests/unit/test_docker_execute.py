@@ -241,11 +241,21 @@ def test_undo_keeps_data_and_stops_what_was_only_started(scene: Scene) -> None:
     assert not [call for call in scene.engine.calls if "volume" in call or "network" in call]
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_undo_stops_in_order_what_has_data_to_lose(scene: Scene, kept: bool) -> None:
+    seen = replace(NOTHING, volumes=VOLUMES) if kept else NOTHING
+    scene.engine.fails["start p-db-1"] = RefusedError("no")
+    with pytest.raises(RefusedError):
+        scene.run(seen)
+    scene.execution.undo()
+    assert ("stop p-log-1" in scene.engine.calls) == kept
+
+
 def test_undo_goes_on_when_a_part_of_it_fails(scene: Scene) -> None:
     scene.engine.fails["start p-db-1"] = UnreachableError("the engine has gone")
     with pytest.raises(UnreachableError):
         scene.run()
-    scene.engine.fails["stop p-log-1"] = UnreachableError("the engine has gone")
+    scene.engine.fails["remove p-log-1"] = UnreachableError("the engine has gone")
     scene.execution.undo()
     assert "remove p-keys-1" in scene.engine.calls
     assert [each.text for each in scene.heard if each.kind == "note"] == [

@@ -13,7 +13,7 @@ from fraudctl.errors import RefusedError, UnreachableError
 
 # Where an engine of the whole machine listens.
 SYSTEM_SOCKETS = (("Docker", Path("/var/run/docker.sock")), ("Podman", Path("/run/podman/podman.sock")))
-INSTEAD = "or use `--profile local`, which needs no Docker"
+INSTEAD = "or begin a stack with `--profile local`, which needs no Docker"
 
 
 @dataclass(frozen=True)

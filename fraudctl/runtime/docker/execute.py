@@ -224,9 +224,15 @@ class Execution:
                 self.observe(Progress("stack", "note", f"{name} could not be removed again: {error.message}"))
 
     def _removal(self, step: Step) -> Callable[[], None]:
+        fresh = {each.subject for each in self.created if each.action == "create volume"}
+        mounts = self.file.service(step.subject).mounts
+        volumes = {mount.source for mount in mounts if mount.kind == "volume"}
+
         def remove() -> None:
             self._keep_log(step)
-            self.engine.stop(step.name, _UNDO_STOP_SECONDS)
+            self.observe(Progress(step.subject, "begun", "removing again"))
+            if not volumes <= fresh:  # else there is nothing that it could lose
+                self.engine.stop(step.name, _UNDO_STOP_SECONDS)
             self.engine.remove(step.name)
             self.observe(Progress(step.subject, "done", "removed again"))
 
