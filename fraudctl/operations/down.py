@@ -9,14 +9,14 @@ from fraudctl.clock import Deadline
 from fraudctl.config.lane import LIVE, REPLAY
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.errors import RefusedError
+from fraudctl.errors import RefusedError, UnreachableError
 from fraudctl.operations import detect
 from fraudctl.runtime import stack
+from fraudctl.runtime.driver import Driver
 from fraudctl.runtime.local import stop_recorded
 from fraudctl.runtime.processes import ProcessRecord, is_alive
 from fraudctl.runtime.progress import Observe, Progress, silent
 from fraudctl.runtime.services import detector, kafka, postgres
-from fraudctl.runtime.stack import Profile
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,15 @@ def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
 
     Raises:
         NotReadyError: another command was changing the stack all the time, or a process outlived KILL.
-        RefusedError: a process belongs to another user.
+        RefusedError: a process belongs to another user, or the stack has another profile than is asked for.
+        UnreachableError: the stack has containers, and their engine does not answer.
     """
     settings, paths = request.settings, request.paths
     existed = paths.root.is_dir()
-    profiles = _profiles(request)
-    if "docker" not in profiles and not existed and not any(_records(paths)):
+    drivers = _drivers(request, observe)
+    containers = any(driver.profile == "docker" for driver in drivers)
+    if not containers and not existed and not any(_records(paths)):
         return DownReport(dict.fromkeys(("detector", "kafka", "postgres"), "was not running"), None, None)
-    drivers = [stack.driver_of(profile, settings, paths, request.environ) for profile in profiles]
     deadline = Deadline(settings.timeouts.down_seconds)
     with stack.changing(paths, deadline):
         stopped = {"detector": _stop_detector(request, observe)}
@@ -68,18 +69,39 @@ def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
     return DownReport(stopped, removed, paths.root if existed and removed is None else None)
 
 
-def _profiles(request: DownRequest) -> list[Profile]:
-    """What is to be stopped: the chosen profile's services, and those of the last `up` if they are others."""
+def _drivers(request: DownRequest, observe: Observe) -> list[Driver]:
+    """Whoever stops what there is: as the last `up` wrote it down, or else wherever something is found."""
     settings, paths = request.settings, request.paths
     try:
         state = stack.read_state(paths)
-        chosen = stack.choose_profile(settings, paths)[0]
     except RefusedError:
-        # Whoever mends a damaged state must be able to stop everything first.
-        state, chosen = None, "docker" if settings.profile == "docker" else "local"
-    # A stack with external services has none of its own, unless some are left from before.
-    first: Profile = "local" if chosen == "external" else chosen
-    return list(dict.fromkeys([first, *([state.profile] if state is not None else [])]))
+        state = None  # whoever mends a damaged state must be able to stop everything first
+    if state is not None:
+        chosen = settings.profile
+        if chosen in ("local", "docker") and chosen != state.profile:
+            raise RefusedError(
+                f"stack {paths.stack!r} was brought up under the profile {state.profile}, not {chosen}",
+                hint="leave --profile and FRAUDCTL_PROFILE away, or choose another stack with --stack",
+            )
+        return [stack.driver_of(state.profile, settings, paths, request.environ)]
+    if settings.profile == "docker":
+        return [stack.container_driver(settings, paths, request.environ)]
+    local = stack.driver_of("local", settings, paths, request.environ)
+    return [local, *_unrecorded_containers(request, observe)]
+
+
+def _unrecorded_containers(request: DownRequest, observe: Observe) -> list[Driver]:
+    """What carries this stack's own label on an engine that answers; what Compose made is only told about."""
+    settings, paths = request.settings, request.paths
+    try:
+        driver = stack.container_driver(settings, paths, request.environ)
+        whose = driver.leftovers()
+    except (UnreachableError, RefusedError):
+        return []
+    if whose == "another's":
+        text = f"an engine holds containers of the project {driver.project}, which this stack did not start"
+        observe(Progress("stack", "note", f"{text}: `fraudctl down --profile docker` stops them as well"))
+    return [driver] if whose == "ours" else []
 
 
 def _records(paths: StackPaths) -> tuple[ProcessRecord | None, ...]:

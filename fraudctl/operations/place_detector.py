@@ -1,11 +1,13 @@
 """Where the detector's driver runs: as a process of this machine, or in a container beside the stack."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fraudctl import assets, failpoints
 from fraudctl.clock import Deadline
@@ -22,6 +24,10 @@ from fraudctl.runtime.spark_submit import SparkSubmit
 
 if TYPE_CHECKING:
     from fraudctl.runtime.docker.detector_container import DetectorContainer
+
+
+# Names that only the stack's own network knows.
+CLUSTER_HOSTS = ("spark-master", "spark-worker")
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Plac
         UnreachableError: something cannot be had.
         RefusedError: the stack has no engine, or the image cannot run the detector.
     """
+    _refuse_what_cannot_work(where)
     java = find_java(where.paths, where.environ)
     connector = jars.ensure_jars("connector", java, where.paths, where.deadline, where.observe)
     local_fs = jars.ensure_jars("local-fs", java, where.paths, where.deadline, where.observe)
@@ -81,6 +88,25 @@ def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Plac
     )
     line = _submit(where, interior, java.options, local_fs)
     return Place(line, line.argv, spark_submit.child_environment(line, where.environ), lambda: None)
+
+
+def _refuse_what_cannot_work(where: Where) -> None:
+    """Before anything is fetched or started."""
+    spark = where.settings.spark
+    if spark.submit == "container":
+        return
+    if spark.is_cluster and urlsplit(spark.master).hostname in CLUSTER_HOSTS:
+        raise RefusedError(
+            f"the cluster at {spark.master} can only be reached from a container",
+            hint="set spark.submit to container (FRAUDCTL_SPARK__SUBMIT=container)",
+        )
+    folders = (jars.ivy_home(where.paths), jars.ivy_home(where.paths) / "cache")
+    for folder in folders:
+        if folder.is_dir() and not os.access(folder, os.W_OK):
+            raise RefusedError(
+                f"Spark has to write to {folder}, and this user may not",
+                hint="let FRAUDCTL_CACHE_DIR name a folder of your own",
+            )
 
 
 def _in_container(

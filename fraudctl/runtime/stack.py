@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
@@ -22,6 +23,9 @@ from fraudctl.runtime.state import (
     write_state,
 )
 
+if TYPE_CHECKING:  # the SDK is loaded where there are containers
+    from fraudctl.runtime.docker.driver import DockerDriver
+
 __all__ = [
     "Ports",
     "Profile",
@@ -30,6 +34,7 @@ __all__ = [
     "being_changed",
     "changing",
     "choose_profile",
+    "container_driver",
     "driver_of",
     "endpoints",
     "planned_state",
@@ -82,16 +87,28 @@ def driver_of(
             "there is nothing to start or stop: the profile external uses services that run elsewhere",
             hint="run `fraudctl migrate`, then `fraudctl status`",
         )
-    from fraudctl.runtime.docker.address import EngineAddress, find_engine
-    from fraudctl.runtime.docker.driver import DockerDriver
-
     state = read_state(paths)
     given = environ or {}
     if state is not None and state.engine and not (given.get("DOCKER_HOST") or given.get("DOCKER_CONTEXT")):
+        from fraudctl.runtime.docker.address import EngineAddress
+        from fraudctl.runtime.docker.driver import DockerDriver
+
         address = EngineAddress(state.engine, "the stack's state", state.engine_tls)
-    else:
-        address = find_engine(given)
-    return DockerDriver(settings, paths, address)
+        return DockerDriver(settings, paths, address)
+    return container_driver(settings, paths, given)
+
+
+def container_driver(settings: Settings, paths: StackPaths, environ: Mapping[str, str]) -> "DockerDriver":
+    """Whoever runs containers on the engine that `environ` tells of, whatever the stack's state says.
+
+    Raises:
+        UnreachableError: no engine answers.
+        RefusedError: it runs on another machine.
+    """
+    from fraudctl.runtime.docker.address import find_engine
+    from fraudctl.runtime.docker.driver import DockerDriver
+
+    return DockerDriver(settings, paths, find_engine(environ))
 
 
 def endpoints(

@@ -223,9 +223,26 @@ def test_the_profile_is_kept_in_the_state(new_contained: NewContained) -> None:
     assert json.loads(one.stack.run("up", "--json").stdout)["reason"].startswith("auto: Docker ")
     status = one.stack.json("status")
     assert (status["profile"], status["healthy"]) == ("docker", True)
-    refused = one.stack.run("up", "--profile", "local", check=False)
-    assert refused.returncode == 3
-    assert "runs under the profile docker" in refused.stderr
+    for command, says in ((("up",), "runs under"), (("down", "--volumes", "--yes"), "was brought up under")):
+        refused = one.stack.run(*command, "--profile", "local", check=False)
+        assert refused.returncode == 3
+        assert f"{says} the profile docker" in refused.stderr
+    assert one.stack.json("status")["healthy"]
+
+
+@pytest.mark.parametrize("damage", ["the stack's folder is gone", "its state is damaged"])
+def test_down_finds_containers_that_nothing_tells_of(new_contained: NewContained, damage: str) -> None:
+    one = new_contained({"FRAUDCTL_PROFILE": "auto"})
+    one.stack.up()
+    if damage == "its state is damaged":
+        (one.stack.root / "run" / "stack.json").write_text("{", encoding="utf-8")
+        hinted = one.stack.run("status", check=False)
+        assert (hinted.returncode, "`fraudctl down`" in hinted.stderr) == (3, True)
+    else:
+        shutil.rmtree(one.stack.root)
+    report = one.stack.json("down", "--volumes", "--yes")
+    assert {report["stopped"][name] for name in ("kafka", "postgres")} == {"stopped"}
+    assert one.leftovers() == []
 
 
 def compose(one: Contained, *arguments: str) -> str:
@@ -278,4 +295,29 @@ def test_a_stack_of_docker_compose_is_seen_and_taken_over(new_contained: NewCont
         counted = connection.execute("SELECT sum(transactions) FROM fraud.panel_slices").fetchone()
     assert counted and counted[0] > 0
     compose(one, "down", "--volumes")
+    assert one.leftovers() == []
+
+    # Once more, with passwords that this machine's copies know nothing of.
+    compose(one, "up", "--detach", "--wait", "kafka", "postgres")
+    one.stack.run("up")
+    assert one.stack.json("status")["healthy"]
+    volumes = {
+        mount["Name"]
+        for each in one.containers().values()
+        for mount in each.attrs["Mounts"]
+        if mount["Type"] == "volume"
+    }
+    assert all(name.startswith(f"{one.project}_") for name in volumes), "one without a name would stay behind"
+
+
+@pytest.mark.skipif(not PLUGIN, reason="docker compose is not installed")
+def test_down_leaves_what_compose_started_unless_told(new_contained: NewContained) -> None:
+    one = new_contained({"FRAUDCTL_PROFILE": "auto"})
+    compose(one, "up", "--detach", "--wait", "kafka", "postgres")
+    told = one.stack.run("down", "--volumes", "--yes")
+    assert (
+        "which this stack did not start: `fraudctl down --profile docker` stops them as well" in told.stderr
+    )
+    assert {"kafka", "postgres"} <= one.containers().keys()
+    one.stack.run("down", "--volumes", "--yes", "--profile", "docker")
     assert one.leftovers() == []

@@ -329,7 +329,7 @@ def test_a_name_that_somebody_else_has_is_refused() -> None:
     stranger = Container("x", "p-log-1", "exited")
     with pytest.raises(RefusedError, match="the name p-log-1 is taken") as caught:
         plan(replace(NOTHING, containers=(stranger,)))
-    assert "docker rm p-log-1" in caught.value.hint
+    assert "docker rm -f p-log-1" in caught.value.hint
 
 
 def test_a_name_of_a_service_that_is_not_wanted_may_be_taken() -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from fraudctl import assets
 from fraudctl.clock import Deadline, StopFlag
@@ -18,7 +19,7 @@ from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.execute import Execution
 from fraudctl.runtime.docker.identity import Identity, project_name
 from fraudctl.runtime.docker.look import look
-from fraudctl.runtime.docker.observed import Container, Observed
+from fraudctl.runtime.docker.observed import Container, Network, Observed, Volume
 from fraudctl.runtime.docker.packages import packages_folder
 from fraudctl.runtime.docker.plan import Plan, plan_down, plan_up
 from fraudctl.runtime.docker.secret_files import SecretFiles
@@ -145,6 +146,20 @@ class DockerDriver:
         execution.run(plan, deadline)
         names = dict.fromkeys(["kafka", "postgres", *sorted(running)])
         return {name: "stopped" if name in running else "was not running" for name in names}
+
+    @property
+    def project(self) -> str:
+        return self._identity.project
+
+    def leftovers(self) -> Literal["", "ours", "another's"]:
+        """Whose what the project has on the engine is, if it has anything; Compose's is another's."""
+        observed = self._observe()
+        there: Sequence[Container | Volume | Network]
+        there = (*observed.containers, *observed.volumes, *observed.networks)
+        folders = {each.folder for each in there if each.project == self.project}
+        if self._identity.folder in folders:
+            return "ours"
+        return "another's" if folders else ""
 
     def log(self, service: ServiceName) -> LogSource:
         return ContainerLog(self._engine, self._identity.container(service))

@@ -263,7 +263,7 @@ def _refuse_strangers(
             raise RefusedError(
                 f"the name {container.name} is taken by a container of somebody else",
                 detail=f"it is {container.state}" + _of_project(container.project),
-                hint=f"remove it with `docker rm {container.name}`, or choose another name with --stack",
+                hint=f"remove it with `docker rm -f {container.name}`, or choose another name with --stack",
             )
     wanted = {
         identity.volume(mount.source)
