@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from fraudctl.broker import options
 from fraudctl.clock import Deadline
-from fraudctl.config.model import KafkaSettings, ProducerSettings
+from fraudctl.config.model import ProducerSettings, TopicSettings
 
 # How long one wait for room in the local queue lasts, before the same record is tried again.
 ROOM_SECONDS = 0.1
@@ -41,7 +41,7 @@ class RecordProducer:
     def __init__(
         self,
         bootstrap_servers: str,
-        kafka: KafkaSettings,
+        kafka: TopicSettings,
         settings: ProducerSettings,
         *,
         make_client: Callable[[dict[str, Any]], Producer] = Producer,

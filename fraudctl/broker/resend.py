@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from fraudctl.broker import options
 from fraudctl.broker.log import WholeRecord
-from fraudctl.config.model import KafkaSettings, ProducerSettings
+from fraudctl.config.model import ProducerSettings, TopicSettings
 
 # The header by which a record that was sent again can be recognised in the log.
 MARK = "fraudctl-requeued"
@@ -26,7 +26,7 @@ class Outcome:
 class Resender:
     """An idempotent producer that keeps each record's partition, key and headers."""
 
-    def __init__(self, bootstrap_servers: str, kafka: KafkaSettings, settings: ProducerSettings) -> None:
+    def __init__(self, bootstrap_servers: str, kafka: TopicSettings, settings: ProducerSettings) -> None:
         self._client = Producer(
             options.producer(bootstrap_servers, settings, max_message_bytes=kafka.max_message_bytes)
         )

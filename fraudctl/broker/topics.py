@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 
 from fraudctl.broker import options
 from fraudctl.clock import Deadline
-from fraudctl.config.model import KafkaSettings
+from fraudctl.config.model import TopicSettings
 from fraudctl.errors import ConfigError, RefusedError, UnreachableError
 
 # How long one request may take before it is asked again, within the deadline of the whole question.
@@ -111,7 +111,7 @@ def probe(bootstrap_servers: str, *, timeout_seconds: float) -> None:
     _Admin(bootstrap_servers, timeout_seconds).metadata()
 
 
-def topic_settings(kafka: KafkaSettings) -> dict[str, str]:
+def topic_settings(kafka: TopicSettings) -> dict[str, str]:
     """The topic's own settings, all explicit: nothing is left to a broker's defaults."""
     return {
         "cleanup.policy": "delete",
@@ -121,7 +121,7 @@ def topic_settings(kafka: KafkaSettings) -> dict[str, str]:
     }
 
 
-def ensure_topic(bootstrap_servers: str, kafka: KafkaSettings, *, timeout_seconds: float) -> TopicReport:
+def ensure_topic(bootstrap_servers: str, kafka: TopicSettings, *, timeout_seconds: float) -> TopicReport:
     """Create the topic of `kafka` unless it exists as it must be.
 
     Raises:
@@ -223,7 +223,7 @@ def offsets_at(
     return {number: offset if offset >= 0 else None for number, offset in found.items()}
 
 
-def _create(admin: _Admin, kafka: KafkaSettings, wanted: dict[str, str]) -> bool:
+def _create(admin: _Admin, kafka: TopicSettings, wanted: dict[str, str]) -> bool:
     """True if this call created the topic, False if it was there."""
     new = NewTopic(kafka.topic, num_partitions=kafka.partitions, replication_factor=1, config=wanted)
     try:
@@ -287,7 +287,7 @@ def _actual_settings(admin: _Admin, topic: str, wanted: dict[str, str]) -> dict[
     return {key: str(entries[key].value) for key in wanted}
 
 
-def _refuse_other_shape(kafka: KafkaSettings, partitions: int, actual: dict[str, str]) -> None:
+def _refuse_other_shape(kafka: TopicSettings, partitions: int, actual: dict[str, str]) -> None:
     if partitions < kafka.partitions:
         raise RefusedError(
             f"the topic {kafka.topic!r} has {partitions} partitions, the settings ask for {kafka.partitions}",

@@ -52,8 +52,9 @@ def replay(
 ) -> int:
     """Run the detector again over the log, and compare with what has landed.
 
-    Nothing is changed without --apply. A range (--from, --to) and --rebuild land in a shadow beside the live
-    tables; the detector may go on meanwhile. --apply puts the windows wholly inside the range, or with
+    Nothing is changed without --apply. --rules alone rehearses a rules file on all that has landed, a range
+    (--from, --to) on less. A range and --rebuild land in a shadow beside the live tables; the detector may go
+    on meanwhile. --apply puts the windows wholly inside the range, or with
     --rebuild everything and the checkpoint, in place, in one transaction.
 
     --last-batches runs against the live tables, which must stay as they are, whatever happens.
@@ -61,10 +62,11 @@ def replay(
     Exit 0: no difference (or applied). Exit 1: differences, each named. Exit 3: it cannot be told any more.
     """
     ways = [last_batches is not None, begin is not None or finish is not None, rebuild]
-    if sum(ways) != 1 or (begin is None) != (finish is None):
+    rehearsal = rules is not None and not apply and not any(ways)
+    if sum(ways) + rehearsal != 1 or (begin is None) != (finish is None):
         raise UsageError(
             "say what is to be replayed, in one way",
-            hint="--last-batches K, or --from TIME --to TIME, or --rebuild",
+            hint="--last-batches K, or --from TIME --to TIME, or --rebuild, or --rules FILE alone",
         )
     if begin and finish and finish <= begin:
         raise UsageError("--to does not lie after --from", hint="exchange the two, or correct one of them")
@@ -82,8 +84,9 @@ def replay(
     request = _request(session, batch_size, rules)
     if last_batches:
         return _last_batches(request, last_batches, as_json)
-    if begin and finish:
-        return _range(request, (begin, finish), str(rules) if rules else None, apply, limit, as_json)
+    if not rebuild:
+        span = (begin, finish) if begin and finish else None
+        return _range(request, span, str(rules) if rules else None, apply, limit, as_json)
     if apply and not yes and not _confirmed(session.paths.stack):
         console.say("nothing was done")
         return ExitCode.ANSWER_IS_NO
@@ -116,7 +119,7 @@ def _last_batches(request: "ReplayRequest", batches: int, as_json: bool) -> int:
 
 def _range(
     request: "ReplayRequest",
-    span: tuple[datetime, datetime],
+    span: tuple[datetime, datetime] | None,
     rules: str | None,
     apply: bool,
     limit: int,
@@ -125,7 +128,7 @@ def _range(
     from fraudctl.operations.replay_range import RangeRequest, replay_range
     from fraudctl.ui.text import replay as text
 
-    asked = RangeRequest(request, *span, rules=rules, apply=apply)
+    asked = RangeRequest(request, span, rules=rules, apply=apply)
     with graceful() as stop, ProgressView() as progress, text.views(progress.show) as views:
         result = replay_range(asked, stop=stop, views=views)
     console.write(to_json.dumps(result) if as_json else text.range_replay(result, limit))

@@ -7,12 +7,12 @@ from pathlib import Path
 from fraudctl.config.model import (
     DeadLettersSettings,
     EventsSettings,
-    KafkaSettings,
     LandingSettings,
     LatenessSettings,
     ProducerSettings,
     Section,
     SparkSettings,
+    TopicSettings,
     WindowsSettings,
 )
 
@@ -22,7 +22,7 @@ _CARD_HORIZON = "rules.card_horizon_seconds"
 class AlertsOut(Section):
     """The topic that alerts are sent on to, and how."""
 
-    kafka: KafkaSettings
+    topic: TopicSettings
     producer: ProducerSettings
 
 

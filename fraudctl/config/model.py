@@ -30,17 +30,22 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class KafkaSettings(Section):
-    bootstrap_servers: str
-    port: Port
-    controller_port: Port
+class TopicSettings(Section):
+    """One topic, for whoever makes it or writes to it, and need not know of any other."""
+
     topic: TopicName
-    labels_topic: TopicName
-    alerts_topic: TopicName
     partitions: Annotated[int, Field(ge=1, le=1000)]
     timestamp_type: Literal["LogAppendTime", "CreateTime"]
     retention_hours: Positive
     max_message_bytes: Annotated[int, Field(ge=1024)]
+
+
+class KafkaSettings(TopicSettings):
+    bootstrap_servers: str
+    port: Port
+    controller_port: Port
+    labels_topic: TopicName
+    alerts_topic: TopicName
     heap_mb: Annotated[int, Field(ge=256)]
 
 

@@ -102,7 +102,7 @@ class AlertRelay:
         while waiting := self._outbox.unpublished(_AT_ONCE):
             if self._doubtful:
                 if self._producer is None:
-                    ensure_topic(self._servers, self._out.kafka, timeout_seconds=self._connect_seconds)
+                    ensure_topic(self._servers, self._out.topic, timeout_seconds=self._connect_seconds)
                 there = self._in_topic(waiting)
                 if there:
                     self._outbox.published(there)
@@ -116,7 +116,7 @@ class AlertRelay:
 
     def _send(self, alerts: Sequence[LandedAlert]) -> None:
         if self._producer is None:
-            self._producer = RecordProducer(self._servers, self._out.kafka, self._out.producer)
+            self._producer = RecordProducer(self._servers, self._out.topic, self._out.producer)
         before = self._producer.deliveries
         for alert in alerts:
             self._producer.send(alert.digest.encode(), self._message(alert))
@@ -128,7 +128,7 @@ class AlertRelay:
 
     def _in_topic(self, alerts: Sequence[LandedAlert]) -> list[str]:
         """Which of these the topic holds already; they cannot be older there than they are in the table."""
-        topic = self._out.kafka.topic
+        topic = self._out.topic.topic
         oldest_ms = round(min(alert.landed_at.timestamp() for alert in alerts) * 1000) - _CLOCKS_MS
         starts = offsets_at(self._servers, topic, oldest_ms, timeout_seconds=self._connect_seconds)
         held = end_offsets(self._servers, topic, timeout_seconds=self._connect_seconds)

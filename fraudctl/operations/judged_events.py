@@ -129,7 +129,10 @@ def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:
     )
     judges = by_rules(sets, judge)
     horizon_us = ledger.card_horizon_seconds * 1_000_000
-    cards = CardLog(horizon_us, by_rules(sets, CardJudge))
+    # What rules on cards come to is asked, not in which batch: judging less often is much less work.
+    stretches = ledger.stretches
+    card_judges = dict(zip(stretches, by_rules(sets, CardJudge), strict=True))
+    cards = CardLog(horizon_us, list(card_judges.values()))
     parse = parser(settings.events)
     result = JudgedEvents(rules=_actions(sets))
     known: dict[bytes, tuple[int, int]] = {}
@@ -139,7 +142,8 @@ def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:
             continue
         batch, payload = ledger.place(partition, offset), payload_digest(parsed)
         if horizon_us:
-            cards.admitted(partition, batch, arrival_ms, parsed, ledger.watermark(partition, offset))
+            watermark = ledger.watermark(partition, offset)
+            cards.admitted(partition, stretches[batch], arrival_ms, parsed, watermark)
         if payload not in known:
             known[payload] = batch, result.add(parsed, judges[batch](parsed))
         elif batch < known[payload][0]:  # partitions are not read in the order of the batches

@@ -12,7 +12,7 @@ from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.job import AlertsOut, DetectorJob
 from fraudctl.config.lane import LIVE, Lane
-from fraudctl.config.model import Settings
+from fraudctl.config.model import Settings, TopicSettings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation, rule_sets
 from fraudctl.operations import card_horizon
@@ -153,10 +153,15 @@ def _tell_rules(settings: Settings, endpoints: Endpoints, given: RuleSet, observ
 
 
 def _alerts(settings: Settings) -> AlertsOut:
-    kafka = settings.kafka.model_copy(
-        update={"topic": settings.kafka.alerts_topic, "timestamp_type": "LogAppendTime"}
+    kafka = settings.kafka
+    topic = TopicSettings(
+        topic=kafka.alerts_topic,
+        partitions=kafka.partitions,
+        timestamp_type="LogAppendTime",
+        retention_hours=kafka.retention_hours,
+        max_message_bytes=kafka.max_message_bytes,
     )
-    return AlertsOut(kafka=kafka, producer=settings.producer)
+    return AlertsOut(topic=topic, producer=settings.producer)
 
 
 def write_job(plan: DetectorPlan) -> None:

@@ -22,13 +22,23 @@ from fraudctl.operations.labels import labels_if_any
 from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, run
 from fraudctl.operations.replay_change import Change, change
 from fraudctl.operations.replay_detection import Detection, detection
-from fraudctl.operations.replay_span import Arrivals, Held, LogSpan, Range, arrivals, log_span, widened
+from fraudctl.operations.replay_span import (
+    Arrivals,
+    Held,
+    LogSpan,
+    Range,
+    Ranges,
+    arrivals,
+    from_the_beginning,
+    log_span,
+    widened,
+)
 from fraudctl.recount.compare import Timed, WindowDifference, compare_windows
 from fraudctl.recount.flags import OF_THE_BATCH, Flags, compare_flags
 from fraudctl.recount.instants import instant_text
 from fraudctl.recount.ledger import Ledger
 from fraudctl.recount.windows import Totals, WindowKey
-from fraudctl.rules.model import parse_rules
+from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime.progress import Progress
 
 Windows = dict[WindowKey, Totals]
@@ -38,11 +48,10 @@ Row = TypeVar("Row", bound=Timed)
 
 @dataclass(frozen=True)
 class RangeRequest:
-    """`rules` names the rules file, if it is not the one of the settings."""
+    """`span`: begin and end; None: all that has landed. `rules`: the file, if not that of the settings."""
 
     replay: ReplayRequest
-    begin: datetime
-    finish: datetime
+    span: tuple[datetime, datetime] | None
     rules: str | None = None
     apply: bool = False
 
@@ -51,7 +60,8 @@ class RangeRequest:
 class RangeReplay:
     """In each difference `expected` is the replay's value, and `stored` the one that had landed.
 
-    `range_from` and `range_to` are what was asked for, widened to whole slides. `detection`: precision and
+    `range_from` and `range_to` are what was asked for, widened to whole slides, or where the landed windows
+    begin and end. `detection`: precision and
     recall of the alerts on both sides; None where no fraud in the range is known.
     """
 
@@ -89,14 +99,14 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
     began = time.monotonic()
     replay = request.replay
     rules = parse_rules(replay.rules_document)
-    span = widened(request.begin, request.finish, replay.settings.windows)
+    asked = widened(*request.span, replay.settings.windows) if request.span else None
     with alone(replay, views):
         before = read_snapshot(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
         refuse_foreign(replay, before)
         if request.apply:
             _refuse_other_settings(request, before)
-        needed = arrivals(span, replay.settings.lateness, rules.card_horizon_seconds)
-        part = log_span(needed, _held(replay, needed), Ledger(before.batches).ranges)
+        span = asked or _landed(before)
+        part = _part(replay, asked, rules, Ledger(before.batches).ranges)
         _tell(views, span, part)
         shadow = Shadow(replay.endpoints.postgres, connect_seconds=replay.connect_seconds)
         clear(replay.paths)
@@ -199,6 +209,26 @@ def _refuse_other_flags(live: Flags, replayed: Flags) -> None:
             detail=f"{len(other)} differ, the first is {other[0].transaction_id} ({other[0].kind})",
             hint="look at the difference without --apply; `fraudctl replay --rebuild --apply` makes all anew",
         )
+
+
+def _landed(before: Snapshot) -> Range:
+    if not before.metrics:
+        raise RefusedError(
+            "nothing has landed yet, so there is nothing to replay", hint="run `fraudctl detect` first"
+        )
+    return Range(min(key.start_us for key in before.metrics), max(key.end_us for key in before.metrics))
+
+
+def _part(replay: ReplayRequest, asked: Range | None, rules: RuleSet, ledger: Ranges) -> LogSpan:
+    """The part of the log that a range needs; all that the detector has read, if none was asked for."""
+    if asked is None:
+        servers, topic = replay.endpoints.bootstrap_servers, replay.settings.kafka.topic
+        log = topics.end_offsets(servers, topic, timeout_seconds=replay.connect_seconds)
+        starts = from_the_beginning(log, ledger)
+        ends = {number: ledger.get(number, (start, start))[1] for number, start in starts.items()}
+        return LogSpan(starts, ends, closed=False)
+    needed = arrivals(asked, replay.settings.lateness, rules.card_horizon_seconds)
+    return log_span(needed, _held(replay, needed), ledger)
 
 
 def _held(replay: ReplayRequest, needed: Arrivals) -> Held:

@@ -119,9 +119,11 @@ class CardLog:
 
     def _judge(self, partition: int, own: _Partition, window: int, card: str, judge: CardJudge) -> None:
         seen = own.windows[window][card]
+        second_half_us = (window + 1) * self._horizon_us
+        if all(one.transaction.event_us < second_half_us for one in seen.values()):
+            return
         order = sorted(seen, key=lambda digest: (seen[digest].transaction.event_us, digest))
         history = [seen[digest].transaction for digest in order]
-        second_half_us = (window + 1) * self._horizon_us
         for digest, (transaction, pasts) in zip(order, pasts_by_span(history, judge.spans_us), strict=True):
             if transaction.event_us < second_half_us:
                 continue

@@ -132,6 +132,28 @@ class Ledger:
         """How far back the detector was made to remember what a card did; the whole ledger says the same."""
         return horizon_of(self.batches[-1].fingerprint) if self.batches else 0
 
+    @property
+    def stretches(self) -> list[int]:
+        """For each batch the number, from 0 on, of its stretch: batches in a row that the same rules judged.
+
+        More of a card's past can only make a rule match, so judging cards at the end of each stretch comes to
+        the same flags and alerting transactions as judging them after each batch. A stretch ends once the
+        watermark has moved on by a horizon, so that the windows that are held remain few.
+        """
+        numbers: list[int] = []
+        first: Batch | None = None
+        for batch in self.batches:
+            if (
+                first is None
+                or batch.rule_set != first.rule_set
+                or batch.watermark_us - first.watermark_us > self.card_horizon_seconds * 1_000_000
+            ):
+                first = batch
+                numbers.append(numbers[-1] + 1 if numbers else 0)
+            else:
+                numbers.append(numbers[-1])
+        return numbers
+
     def beyond_horizon(self, sets: Sequence[RuleSet]) -> Iterator[LedgerFinding]:
         """Where the rules that judged a batch look further back at a card than the detector remembered.
 

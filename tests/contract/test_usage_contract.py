@@ -63,6 +63,8 @@ CONFLICTS = [
     ("replay --rebuild --from 2026-03-10T12:00:00Z --to 2026-03-10T13:00:00Z", "in one way"),
     ("replay --last-batches 2 --to 2026-03-10T13:00:00Z", "in one way"),
     ("replay --from 2026-03-10T12:00:00Z", "in one way"),
+    ("replay --rules rules.yaml --apply", "in one way"),
+    ("replay --rules rules.yaml --rebuild --last-batches 2", "in one way"),
     ("replay --last-batches 2 --apply", "--apply: only for a range or --rebuild"),
     ("replay --from 2026-03-10T12:00:00Z --to 2026-03-10T11:00:00Z", "--to does not lie after --from"),
     ("replay --last-batches 2 --batch-size 5", "--batch-size has no meaning with --last-batches"),

@@ -39,10 +39,10 @@ def database(endpoints: Endpoints) -> Iterator[PostgresEndpoint]:
 
 @pytest.fixture
 def out(endpoints: Endpoints) -> Iterator[AlertsOut]:
-    kafka = SETTINGS.kafka.model_copy(update={"topic": f"alerts-{uuid4().hex[:12]}", "partitions": 2})
-    ensure_topic(endpoints.bootstrap_servers, kafka, timeout_seconds=20)
-    yield AlertsOut(kafka=kafka, producer=SETTINGS.producer)
-    remove_topic(endpoints, kafka.topic)
+    topic = SETTINGS.kafka.model_copy(update={"topic": f"alerts-{uuid4().hex[:12]}", "partitions": 2})
+    ensure_topic(endpoints.bootstrap_servers, topic, timeout_seconds=20)
+    yield AlertsOut(topic=topic, producer=SETTINGS.producer)
+    remove_topic(endpoints, topic.topic)
 
 
 def alert(name: str) -> Alert:
@@ -78,8 +78,8 @@ def relay(
 
 
 def messages(endpoints: Endpoints, out: AlertsOut) -> list[dict[str, object]]:
-    held = end_offsets(endpoints.bootstrap_servers, out.kafka.topic, timeout_seconds=20)
-    records = read_whole(endpoints.bootstrap_servers, out.kafka.topic, held, timeout_seconds=20)
+    held = end_offsets(endpoints.bootstrap_servers, out.topic.topic, timeout_seconds=20)
+    records = read_whole(endpoints.bootstrap_servers, out.topic.topic, held, timeout_seconds=20)
     return [msgspec.json.decode(record.value or b"") for record in records]
 
 

@@ -76,7 +76,11 @@ def test_faults_are_counted_and_every_message_has_a_fate(tmp_path: Path) -> None
 def test_the_dial_is_drawn_as_a_picture(tmp_path: Path) -> None:
     options = ("--seed", "5", "--days", "1", "--difficulty-plot")
     done = result(*options, "dial.png", folder=tmp_path)
-    assert len(done["points"]) == 21  # type: ignore[arg-type]
+    points: list[dict[str, dict[str, float]]] = done["points"]  # type: ignore[assignment]
+    assert len(points) == 21
+    easiest, hardest = points[0]["yardstick"], points[-1]["yardstick"]
+    assert easiest["recall"] >= 0.95
+    assert hardest["recall"] <= 2 * hardest["random_recall"]
     assert (tmp_path / "dial.png").read_bytes().startswith(b"\x89PNG\r\n")
     result(*options, "again.png", folder=tmp_path)
     assert (tmp_path / "dial.png").read_bytes() == (tmp_path / "again.png").read_bytes()

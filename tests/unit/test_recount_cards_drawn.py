@@ -1,6 +1,7 @@
 """What rules on a card's past make of drawn logs, against the definition, word by word."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -199,6 +200,24 @@ def test_how_the_log_was_cut_into_batches_changes_no_flag_and_no_alerting_transa
 ) -> None:
     events, _ = log
     cut, whole = counted(events, set_), counted([event._replace(batch=0) for event in events], set_)
+    assert {key: one[3:] for key, one in cut.marked.items()} == {
+        key: one[3:] for key, one in whole.marked.items()
+    }
+    assert cut.raised.keys() == whole.raised.keys()
+
+
+@settings(max_examples=150, deadline=None)
+@given(logs(), st.lists(rule_sets(), min_size=2, max_size=2), st.sampled_from(["aab", "abb", "aba", "aaa"]))
+def test_cards_may_be_judged_once_for_all_batches_of_the_same_rules_in_a_row(
+    log: tuple[list[Event], list[RuleSet]], two: list[RuleSet], order: str
+) -> None:
+    events, _ = log
+    sets = [two["ab".index(name)] for name in order]
+    numbers = [sum(one != other for one, other in pairwise(order[: end + 1])) for end in range(len(order))]
+    merged = [sets[numbers.index(number)] for number in sorted(set(numbers))]
+    horizon = max(one.card_horizon_seconds for one in sets)
+    cut = counted(events, sets, horizon=horizon)
+    whole = counted([event._replace(batch=numbers[event.batch]) for event in events], merged, horizon=horizon)
     assert {key: one[3:] for key, one in cut.marked.items()} == {
         key: one[3:] for key, one in whole.marked.items()
     }

@@ -232,3 +232,13 @@ def test_a_watermark_never_goes_back_within_a_query_and_is_an_instant() -> None:
     assert named(-INFINITY_US) == [(0, "an instant", "-infinity")]
     after = batch(0, {}, query_id=SECOND, epoch=2)
     assert list(Ledger([batch(0, {}, watermark_us=minute), after]).watermarks()) == []
+
+
+def test_a_stretch_is_batches_of_the_same_rules_within_a_horizon() -> None:
+    def judged(batch_id: int, rule_set: str, watermark_seconds: int) -> Batch:
+        read = batch(batch_id, {0: (batch_id, batch_id + 1)}, watermark_us=watermark_seconds * 1_000_000)
+        return replace(read, rule_set=rule_set, fingerprint="rules.card_horizon_seconds=60")
+
+    batches = [judged(0, "a", 0), judged(1, "a", 60), judged(2, "a", 61), judged(3, "a", 121)]
+    batches += [judged(4, "b", 121), judged(5, "b", 121), judged(6, "a", 121)]
+    assert Ledger(batches).stretches == [0, 0, 1, 1, 2, 2, 3]
