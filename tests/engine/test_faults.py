@@ -88,7 +88,7 @@ def test_a_name_that_another_container_has(new_contained: NewContained, engine: 
     one = new_contained()
     other = engine.containers.create("postgres:17", name=f"{one.project}-kafka-1")
     try:
-        refused(one, 3, f"the name {one.project}-kafka-1 is taken", f"docker rm {one.project}-kafka-1")
+        refused(one, 3, f"the name {one.project}-kafka-1 is taken", f"docker rm -f {one.project}-kafka-1")
         assert one.leftovers() == [f"{one.project}-kafka-1"]
     finally:
         other.remove(force=True, v=True)
