@@ -111,12 +111,7 @@ def train(request: TrainRequest, *, observe: Observe) -> Training:
     days = chosen_days(request, history, compares)
     observe(f"features of {len(history):,} transactions")
     rows = features(history)
-    sets = split(history, days)
-    if not sets.test.any() or not sets.train.any():
-        raise UsageError(
-            "there are no transactions on the days to learn from, or on those to be measured on",
-            hint="choose --first-day, --train-days, --delay-days and --test-days within the data",
-        )
+    sets = chosen_sets(history, days)
     models = []
     for kind in request.kinds:
         observe(f"{KINDS[kind]}: learning from {int(sets.train.sum()):,} transactions")
@@ -232,6 +227,20 @@ def _recorded(settings: Settings, events: Path, labels: Path) -> History:
     return History(
         time_ms[order], card[order], merchant[order], amount[order], (reported > 0)[order], reported[order]
     )
+
+
+def chosen_sets(history: History, days: Split) -> Sets:
+    """
+    Raises:
+        UsageError: one of them is empty.
+    """
+    sets = split(history, days)
+    if not sets.test.any() or not sets.train.any():
+        raise UsageError(
+            "there are no transactions on the days to learn from, or on those to be measured on",
+            hint="choose --first-day, --train-days, --delay-days and --test-days within the data",
+        )
+    return sets
 
 
 def chosen_days(request: TrainRequest, history: History, handbook: bool) -> Split:

@@ -15,11 +15,11 @@ from fraudctl.errors import UsageError
 from fraudctl.evaluation.features import History
 from fraudctl.evaluation.forest import grow
 from fraudctl.evaluation.metrics import Confusion, confusion
-from fraudctl.evaluation.training import Score, Split, measure, split
+from fraudctl.evaluation.training import Score, Split, measure
 from fraudctl.operations.event_files import lines_of
 from fraudctl.operations.labels import labels_from_file
 from fraudctl.operations.simulate import HIGHEST_SEED
-from fraudctl.operations.train import Observe, TrainRequest, chosen_days, write_model
+from fraudctl.operations.train import Observe, TrainRequest, chosen_days, chosen_sets, write_model
 from fraudctl.recount.forest import scorer, vectors
 from fraudctl.recount.parse import Rejected, Transaction, parser
 from fraudctl.recount.past import Past, pasts
@@ -88,12 +88,7 @@ def train_forest(request: TrainRequest, within_minutes: int, *, observe: Observe
     rows = sorted(_with_pasts(transactions, reported, within_minutes), key=lambda row: row[0].event_us)
     history = _history(rows)
     days = chosen_days(request, history, handbook=False)
-    sets = split(history, days)
-    if not sets.test.any() or not sets.train.any():
-        raise UsageError(
-            "there are no transactions on the days to learn from, or on those to be measured on",
-            hint="choose --first-day, --train-days, --delay-days and --test-days within the data",
-        )
+    sets = chosen_sets(history, days)
     channels = {rows[place][0].channel for place in np.flatnonzero(sets.train).tolist()}
     features = _features(request.settings.events.categories, channels, within_minutes)
     vector = vectors(features, within_minutes * 60)
