@@ -98,6 +98,8 @@ def read_request(request: SimulateRequest) -> Preset:
         raise UsageError(f"the seed must be from 0 to {HIGHEST_SEED}, not {request.seed}")
     if request.count is not None and request.count < 1:
         raise UsageError(f"the count must be at least 1, not {request.count}")
+    if request.out and request.labels and request.out.absolute() == request.labels.absolute():
+        raise UsageError("events and labels go to the same file", hint="name two files")
     preset = parse_preset(request.document, request.changes)
     if request.faults and not preset.has_faults:
         raise UsageError(f"the preset {request.preset!r} has no faults", hint="take --preset rough")
@@ -222,11 +224,15 @@ class _Account:
 
 
 class _Output:
-    """Bytes on their way into a file, or nowhere; the file appears when it is complete."""
+    """Bytes on their way into a file, or nowhere; the file appears when it is complete.
+
+    What is there and no file (a device, a pipe) is written to as it is.
+    """
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._partial = file.with_name(f".{file.name}.partial") if file else None
+        special = file is not None and file.exists() and not file.is_file()
+        self._partial = file if special or file is None else file.with_name(f".{file.name}.partial")
         self._stream: IO[bytes] | None = None
         self._hash = hashlib.sha256()
         self.bytes = 0
@@ -253,7 +259,8 @@ class _Output:
             return
         try:
             self._stream.close()
-            if kind is None:
+            if kind is None and self._partial != self._file:
                 self._partial.replace(self._file)
         finally:
-            self._partial.unlink(missing_ok=True)
+            if self._partial != self._file:
+                self._partial.unlink(missing_ok=True)

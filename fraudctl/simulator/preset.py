@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from fraudctl.errors import ConfigError
+from fraudctl.errors import ConfigError, UsageError
 from fraudctl.simulator.disorder import Disorder
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -93,11 +93,23 @@ def parse_preset(document: Mapping[str, object], changes: Mapping[str, object]) 
 
     Raises:
         ConfigError: something is not as it must be; the detail names each place.
+        UsageError: the document is, and it is the changes that do not fit.
     """
-    given: dict[str, Any] = {
-        **document,
-        **{key: value for key, value in changes.items() if value is not None},
-    }
+    preset = _parsed(document)
+    wanted = {key: value for key, value in changes.items() if value is not None}
+    if not wanted:
+        return preset
+    try:
+        return _parsed({**document, **wanted})
+    except ConfigError as error:
+        raise UsageError(
+            f"the preset cannot be changed to {', '.join(f'{key} = {wanted[key]}' for key in wanted)}",
+            detail=error.detail,
+            hint="correct the option of that name",
+        ) from error
+
+
+def _parsed(given: Mapping[str, object]) -> Preset:
     try:
         return _PRESETS.validate_python(given)
     except ValidationError as error:

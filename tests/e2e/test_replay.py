@@ -21,7 +21,7 @@ from tests.bars import Bar
 from tests.e2e import scenario, simulated_log
 from tests.stacks import Stack
 
-pytestmark = [pytest.mark.services]
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 SEED = 7
 STRICT = "rules: [{id: any-amount, reason: whatever is paid, when: {amount_over: 0}}]\n"
@@ -116,7 +116,6 @@ def test_checkpoint_lost_rebuilt_and_gone_on_from(landed: Stack) -> None:
     assert verified["batches"] > 3
 
 
-@pytest.mark.slow
 @pytest.mark.bar(7, "full rebuild equals live", target="diff 0 with another batch size")
 def test_another_batch_size_gives_the_same_rows(landed: Stack, bar: Bar) -> None:
     for size in ("150", "100000"):
@@ -127,7 +126,6 @@ def test_another_batch_size_gives_the_same_rows(landed: Stack, bar: Bar) -> None
         bar(f"batches of {size}: diff 0 of {result['windows_compared']} rows")
 
 
-@pytest.mark.slow
 def test_other_rules_are_shown_and_not_mixed_in(landed: Stack) -> None:
     rules = landed.home / "strict.yaml"
     rules.write_text(STRICT, encoding="utf-8")
@@ -166,7 +164,6 @@ def report_fraud(stack: Stack, rows: list[tuple[str, datetime]], reported: datet
     assert (producer.flush(30), undelivered) == (0, [])
 
 
-@pytest.mark.slow
 def test_a_rehearsal_says_how_good_the_alerts_would_be(landed: Stack) -> None:
     """Intent: against what is known to be fraud by now, and only in the range. Steps: report two of its
     alerted transactions, one of another hour, and one whose report is still to come; rehearse rules that
@@ -196,7 +193,6 @@ def test_a_rehearsal_says_how_good_the_alerts_would_be(landed: Stack) -> None:
     }
 
 
-@pytest.mark.slow
 def test_a_rebuild_killed_in_a_batch_has_changed_nothing_and_runs_again(landed: Stack) -> None:
     scenario.execute(landed, "UPDATE fraud.fraud_metrics SET count = count + 1 WHERE category = 'Food'")
     before = scenario.execute(
@@ -214,7 +210,6 @@ def test_a_rebuild_killed_in_a_batch_has_changed_nothing_and_runs_again(landed: 
     assert landed.json("verify-idempotency")["verdict"] == "ok"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("between", ["commit and first move", "first move and second"])
 def test_a_rebuild_killed_before_its_checkpoint_was_in_place(landed: Stack, between: str) -> None:
     """The rows are the rebuild's, the checkpoint is not: whoever looks next finishes it."""
@@ -234,7 +229,6 @@ def test_a_rebuild_killed_before_its_checkpoint_was_in_place(landed: Stack, betw
     assert landed.json("verify-idempotency")["verdict"] == "ok"
 
 
-@pytest.mark.slow
 def test_another_window_length_is_legal_after_a_rebuild(landed: Stack) -> None:
     shorter = {"FRAUDCTL_WINDOWS__LENGTH_MINUTES": "5"}
     refused = landed.run("detect", "--until-caught-up", check=False, env=shorter)

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,9 +97,10 @@ def test_the_dial_is_drawn_as_a_picture(tmp_path: Path) -> None:
         (["--dry-run", "--count", "0"], 2, "count"),
         (["--dry-run", "--faults"], 2, "no faults"),
         (["--dry-run", "--preset", "evryday"], 3, "did you mean everyday?"),
-        (["--dry-run", "--difficulty", "2"], 3, "difficulty"),
+        (["--dry-run", "--difficulty", "2"], 2, "difficulty"),
         (["--preset", "handbook", "--difficulty-plot", "x.png"], 2, "no difficulty"),
-        (["--preset", "handbook", "--difficulty", "0.5", "--dry-run"], 3, "difficulty"),
+        (["--preset", "handbook", "--difficulty", "0.5", "--dry-run"], 2, "difficulty"),
+        (["--out", "x", "--labels", "./x", "--seed", "1"], 2, "the same file"),
         (["--out", "no/such/folder/x", "--seed", "1"], 3, "no/such/folder"),
     ],
 )
@@ -107,6 +110,16 @@ def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], code: i
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as readers:
+        read = readers.submit((tmp_path / "pipe").read_bytes)
+        result("--preset", "everyday", "--seed", "1", "--count", "3", "--out", "pipe", folder=tmp_path)
+        assert read.result(timeout=60).count(b"\n") == 3
+    assert (tmp_path / "pipe").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_file_of_one_s_own_is_a_preset(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def agree(landed: list[list[Row]], expected: Recount) -> Counter[str]:
     return Counter(flags=len(flags), alone=sum(flag[4] for flag in flags.values()), alerts=len(alerts))
 
 
-@pytest.mark.parametrize("seed", range(100, 104))
+@pytest.mark.parametrize(
+    "seed", [100, 101, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (102, 103))]
+)
 def test_flags_and_alerts_of_random_logs(spark: SparkSession, tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
     log = random_log(draw)

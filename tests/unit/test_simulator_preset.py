@@ -6,7 +6,7 @@ import pytest
 
 from fraudctl import assets
 from fraudctl.config.preset_file import preset_names, read_preset_document
-from fraudctl.errors import ConfigError
+from fraudctl.errors import ConfigError, FraudctlError, UsageError
 from fraudctl.simulator.preset import HabitsPreset, HandbookPreset, parse_preset
 
 
@@ -46,10 +46,14 @@ def test_changes_replace_what_the_document_says() -> None:
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, object], place: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        parse_preset(read_preset_document("everyday"), changes)
-    assert place in caught.value.detail
-    assert caught.value.hint
+    """Whether it stands in the file, or is asked for on top of one that is as it must be."""
+    document = read_preset_document("everyday")
+    for kind, given in ((ConfigError, (document | changes, {})), (UsageError, (document, changes))):
+        with pytest.raises(FraudctlError) as caught:
+            parse_preset(*given)
+        assert type(caught.value) is kind
+        assert place in caught.value.detail
+        assert caught.value.hint
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest_name() -> None:
