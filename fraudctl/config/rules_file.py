@@ -40,11 +40,17 @@ def read_rules_document(name: str) -> RulesDocument:
         file = own
     try:
         document, lines = read_yaml_with_lines(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
         raise ConfigError(
             f"the rules file {file} cannot be read",
             detail=str(error),
             hint="name a YAML file that is there, by its argument or by rules.file",
+        ) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"the rules file {file} is not valid YAML",
+            detail=str(error),
+            hint="compare it with configs/rules.yaml",
         ) from error
     if not isinstance(document, dict):
         raise ConfigError(f"the rules file {file} must hold a mapping with the key `rules`")

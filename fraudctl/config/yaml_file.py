@@ -10,6 +10,10 @@ import yaml
 Way = tuple[str | int, ...]
 
 
+# So many values may a document have, its aliases written out; a few lines can stand for billions.
+_MOST_VALUES = 1_000_000
+
+
 class RepeatedKeyError(yaml.MarkedYAMLError):
     """A mapping names the same key twice: which of the two values was meant, nobody can tell."""
 
@@ -38,8 +42,14 @@ def read_yaml_with_lines(file: Path) -> tuple[Any, dict[Way, int]]:
             return None, {}
         # Before anything is built: merging (`<<`) puts keys beside each other that were not given twice.
         _refuse_repeated(root, set())
-        lines = dict(_lines(root, (), set()))
+        lines: dict[Way, int] = {}
+        for way, line in _lines(root, (), set()):
+            lines[way] = line
+            if len(lines) > _MOST_VALUES:
+                raise yaml.YAMLError(f"it has more than {_MOST_VALUES:,} values, its aliases written out")
         return loader.construct_document(root), lines
+    except RecursionError as error:
+        raise yaml.YAMLError("its lists and mappings are nested too deeply") from error
     finally:
         loader.dispose()
 

@@ -39,7 +39,7 @@ PAST_FEATURES = {
     "card_since_previous_seconds": -1,
 }
 CATEGORY_IS, CHANNEL_IS = "category=", "channel="
-_NAMED = (rf"{CATEGORY_IS}.{{1,64}}", rf"{CHANNEL_IS}[a-z][a-z0-9_]{{0,31}}")
+_NAMED = (rf"{CATEGORY_IS}[^\x00-\x1f\x7f]{{1,64}}", rf"{CHANNEL_IS}[a-z][a-z0-9_]{{0,31}}")
 _FEATURE = "^(?:" + "|".join([*FEATURES, *PAST_FEATURES, *_NAMED]) + ")$"
 
 Feature = Annotated[str, Field(pattern=_FEATURE)]
@@ -92,7 +92,7 @@ class Forest(_Closed):
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
     features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=200)]
-    within_minutes: Annotated[int, Field(ge=1, le=CARD_MINUTES_MAX)] | None = None
+    within_minutes: Annotated[int, Field(strict=True, ge=1, le=CARD_MINUTES_MAX)] | None = None
     trees: Annotated[tuple[Tree, ...], Field(min_length=1, max_length=1000)]
 
     @field_validator("features")

@@ -47,12 +47,18 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_WEIGHT = 50
 _BIGINT_MAX = 2**63 - 1
 
-Hour = Annotated[int, Field(ge=0, le=24)]
-Amount = Annotated[int, Field(ge=0)]
-Amounts = Amount | Annotated[dict[str, Amount], Field(min_length=1)]
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
-AtLeastOne = Annotated[int, Field(ge=1, le=_BIGINT_MAX)]
-Points = Annotated[int, Field(ge=0, le=SCORE_MAX)]
+RULES_MAX = 1000
+
+# Strict: "60" and 60.0 are no whole numbers.
+Whole = Annotated[int, Field(strict=True)]
+Hour = Annotated[Whole, Field(ge=0, le=24)]
+Amount = Annotated[Whole, Field(ge=0, le=_BIGINT_MAX)]
+# No control characters: a table cannot hold NUL, and a line of text no line break.
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+Amounts = Amount | Annotated[dict[Text, Amount], Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], Field(min_length=1)]
+AtLeastOne = Annotated[Whole, Field(ge=1, le=_BIGINT_MAX)]
+Points = Annotated[Whole, Field(ge=0, le=SCORE_MAX)]
 
 
 class _Closed(BaseModel):
@@ -67,7 +73,7 @@ class Card(_Closed):
     `since_previous_under_seconds`: the last one before it in this past was less than so long ago.
     """
 
-    within_minutes: Annotated[int, Field(ge=1, le=CARD_MINUTES_MAX)]
+    within_minutes: Annotated[Whole, Field(ge=1, le=CARD_MINUTES_MAX)]
     count_over: AtLeastOne | None = None
     sum_over: AtLeastOne | None = None
     countries_over: AtLeastOne | None = None
@@ -94,7 +100,7 @@ class Scored(_Closed):
     """
 
     forest: Forest
-    score_over: Annotated[int, Field(ge=0, lt=100)]
+    score_over: Annotated[Whole, Field(ge=0, lt=100)]
 
 
 class When(_Closed):
@@ -125,6 +131,9 @@ class When(_Closed):
             raise ValueError("a rule needs at least one condition")
         if self.card is not None and self.model is not None and self.model.forest.within_minutes:
             raise ValueError("a rule asks of the card's past either by `card` or by its model, not by both")
+        over, under = self.amount_over, self.amount_under
+        if isinstance(over, int) and isinstance(under, int) and under <= over + 1:
+            raise ValueError(f"no amount is over {over} and under {under}")
         return self
 
     @field_validator("hours_utc")
@@ -152,19 +161,19 @@ class When(_Closed):
 
 class Rule(_Closed):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-    version: Annotated[int, Field(ge=1)] = 1
-    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    version: Annotated[Whole, Field(ge=1, le=_BIGINT_MAX)] = 1
+    reason: Annotated[Text, Field(min_length=1, max_length=200)]
     weight: Points = DEFAULT_WEIGHT
     action: Literal["flag", "alert"] = "flag"
-    enabled: bool = True
+    enabled: Annotated[bool, Field(strict=True)] = True
     when: When
 
 
 class RuleSet(_Closed):
     """All rules that judge a transaction together."""
 
-    rules: tuple[Rule, ...]
-    alert_score: Annotated[int, Field(ge=1, le=SCORE_MAX)] | None = None
+    rules: Annotated[tuple[Rule, ...], Field(max_length=RULES_MAX)]
+    alert_score: Annotated[Whole, Field(ge=1, le=SCORE_MAX)] | None = None
 
     @field_validator("rules")
     @classmethod

@@ -51,7 +51,11 @@ def _when(draw: random.Random) -> dict[str, object]:
         "model": {"forest": _forest(draw), "score_over": draw.randint(20, 70)},
     }
     chosen = draw.sample(sorted(every), draw.randint(1, 3))
-    return {name: every[name] for name in chosen}
+    when = {name: every[name] for name in chosen}
+    over, under = when.get("amount_over"), when.get("amount_under")
+    if isinstance(over, int) and isinstance(under, int) and under <= over + 1:
+        del when["amount_under"]  # together they are refused, as nothing could match
+    return when
 
 
 def _document(draw: random.Random, number: int) -> dict[str, Any]:

@@ -63,6 +63,27 @@ def test_each_mistake_is_named_with_file_and_line(tmp_path: Path) -> None:
     assert len(found) == 7
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 5_000, "nested too deeply"),
+        (
+            "a: &a [1]\n"
+            + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{(f'*{chr(97 + n)}, ' * 20)}]\n" for n in range(6)),
+            "its aliases written out",
+        ),
+        ("rules: [", "while parsing"),
+        ("rules: []\nrules: []", "is given"),
+    ],
+)
+def test_what_cannot_be_a_document_is_told_at_once(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="is not valid YAML") as caught:
+        read_rules_document(str(file))
+    assert words in caught.value.detail
+
+
 def test_a_mistake_in_what_was_not_read_from_a_file_is_named_as_well() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_rules({"rules": [rule(weight=-1)]})
@@ -85,6 +106,13 @@ def test_a_mistake_in_what_was_not_read_from_a_file_is_named_as_well() -> None:
         ({"rules": [carded(within_minutes=1, since_previous_under_seconds=61)]}, "further back"),
         ({"rules": [carded(sum_over=2**63)]}, "less than or equal to"),
         ({"rules": [carded(amounts_over=3)]}, "Extra inputs are not permitted"),
+        ({"rules": [rule(reason="a\x00b")]}, "should match pattern"),
+        ({"rules": [rule(when={"categories": ["Food\n"]})]}, "should match pattern"),
+        ({"rules": [rule(weight="60")]}, "valid integer"),
+        ({"rules": [rule(enabled="yes")]}, "valid boolean"),
+        ({"rules": [rule(when={"amount_over": 2**63})]}, "less than or equal to"),
+        ({"rules": [rule(when={"amount_over": 9, "amount_under": 10})]}, "no amount is over 9 and under 10"),
+        ({"rules": [rule(id=f"r{number}") for number in range(1001)]}, "at most 1000 items"),
         ({"rules": [rule(version=0)]}, "greater than or equal to 1"),
         ({"rules": [], "alert_score": 0}, "greater than or equal to 1"),
         ({}, "Field required"),
