@@ -32,8 +32,9 @@ def train(
         typer.Option("--features", help="The handbook's, or those of a rule's `model` in the stream."),
     ] = "handbook",
     within_minutes: Annotated[
-        int, typer.Option("--within-minutes", min=0, help="How far `stream` looks back at the card.")
-    ] = 60,
+        int | None,
+        typer.Option("--within-minutes", min=0, help="How far `stream` looks back; 60 if not told."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where models are put.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -58,8 +59,11 @@ def train(
     if features == "stream":
         if model == "lr":
             raise UsageError("only forests judge in the stream", hint="leave --model out")
-        forest = train_forest(request, within_minutes, observe=console.say)
+        minutes = 60 if within_minutes is None else within_minutes
+        forest = train_forest(request, minutes, observe=console.say)
         console.write(to_json.dumps(forest) if as_json else text.forest(forest))
         return
+    if within_minutes is not None:
+        raise UsageError("--within-minutes is for --features stream", hint="add that, or leave it out")
     result = operation.train(request, observe=console.say)
     console.write(to_json.dumps(result) if as_json else text.training(result))

@@ -4,8 +4,6 @@ Sources: Breiman, "Random Forests" (2001), as `RandomForestClassifier` has it, a
 ends of the pipeline compute with what is put down here, and so do the figures.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 from fraudctl.errors import UsageError
 from fraudctl.evaluation.training import classifiers
-from fraudctl.rules.forest import MILLION, PAST_FEATURES, Forest
+from fraudctl.rules.forest import MILLION, PAST_FEATURES, TRAINED, Forest
 
 TREES, DEPTH, LEAF_ROWS = 40, 6, 10
 
@@ -53,8 +51,8 @@ def grow(
     document: dict[str, Any] = {"features": list(features), "trees": trees}
     if within_minutes is not None:
         document["within_minutes"] = within_minutes
-    version = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-    return Forest.model_validate({"format": 1, "name": f"forest-{version[:12]}", **document})
+    forest = Forest.model_validate({"format": 1, "name": "new", **document})
+    return forest.model_copy(update={"name": TRAINED + forest.fingerprint})
 
 
 def _tree(tree: Any) -> dict[str, list[int]]:

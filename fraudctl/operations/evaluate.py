@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
 from fraudctl.database import evaluations
+from fraudctl.errors import RefusedError
 from fraudctl.evaluation import metrics
 from fraudctl.evaluation.metrics import CardPrecision, Confusion
 from fraudctl.operations.judged_events import JudgedEvents, from_file, from_log
@@ -86,6 +87,7 @@ class Yardstick:
 class Evaluation:
     """`pending`: transactions so young that their label may still come; they are left out of everything else.
 
+    `refused`: lines or records that are no events, or were not admitted.
     `labels_unmatched`: labels known of transactions that were not judged, as they were refused or not read.
     """
 
@@ -95,6 +97,7 @@ class Evaluation:
     first: str
     last: str
     judged: int
+    refused: int
     pending: int
     evaluated: int
     fraud: int
@@ -116,7 +119,8 @@ def evaluate(request: EvaluateRequest) -> Evaluation:
     """Compare verdicts with labels.
 
     Raises:
-        RefusedError: nothing has landed, there are no labels, or the log no longer holds what was read.
+        RefusedError: nothing has landed or is old enough for its label, there are no labels, or the log no
+            longer holds what was read.
         UsageError, DataError: a file cannot be read, or holds no labels.
         UnreachableError, ConfigError: broker or database does not answer.
     """
@@ -135,7 +139,17 @@ def evaluate(request: EvaluateRequest) -> Evaluation:
         name: label for name, label in labels.items() if as_of_us is None or label.reported_us <= as_of_us
     }
     delay_us = _delay_us(request.label_delay_seconds, known)
-    return evaluation(events, labels, known, as_of_us=as_of_us, delay_us=delay_us, source=source, began=began)
+    found = evaluation(
+        events, labels, known, as_of_us=as_of_us, delay_us=delay_us, source=source, began=began
+    )
+    if not found.evaluated:
+        raise RefusedError(
+            "there is nothing to evaluate",
+            detail=f"{found.judged:,} transactions of {source} were judged, {found.refused:,} lines or"
+            f" records are no admissible events, and the label of {found.pending:,} may still come",
+            hint="look from a later moment with --as-of, name a shorter --label-delay, or take --all-labels",
+        )
+    return found
 
 
 def evaluation(
@@ -165,6 +179,7 @@ def evaluation(
         first=instant_text(int(times.min())) if len(events) else "",
         last=instant_text(int(times.max())) if len(events) else "",
         judged=len(events),
+        refused=events.refused,
         pending=int(np.count_nonzero(~ripe)),
         evaluated=len(fraud),
         fraud=int(np.count_nonzero(fraud)),

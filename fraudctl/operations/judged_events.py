@@ -1,7 +1,7 @@
 """Every transaction that was judged, with its verdict: from the log as the ledger tells, or from a file."""
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class JudgedEvents:
     alerts: bytearray = field(default_factory=bytearray)
     matched: dict[str, set[int]] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)  # action by id
+    refused: int = 0  # what is no admissible event, and so has no place
     _numbers: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -92,9 +93,16 @@ def from_file(file: Path, settings: Settings, rules: RuleSet) -> JudgedEvents:
         UsageError: it cannot be read.
     """
     parse = parser(settings.events)
-    parsed = ((0, one) for one in map(parse, lines_of(file)) if not isinstance(one, Rejected))
     result = JudgedEvents(rules=_actions([rules]))
-    for transaction, verdict in in_hindsight(rules, parsed):
+
+    def parsed() -> Iterator[tuple[int, Transaction]]:
+        for one in map(parse, lines_of(file)):
+            if isinstance(one, Rejected):
+                result.refused += 1
+            else:
+                yield 0, one
+
+    for transaction, verdict in in_hindsight(rules, parsed()):
         result.add(transaction, verdict)
     return result
 
@@ -139,6 +147,7 @@ def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:
     for partition, offset, arrival_ms, value in records:
         parsed = admit(parse(value), arrival_ms, settings.lateness)
         if isinstance(parsed, Rejected):
+            result.refused += 1
             continue
         batch, payload = ledger.place(partition, offset), payload_digest(parsed)
         if horizon_us:

@@ -18,11 +18,14 @@ more of the past leads to. Forests that do are refused. Source of the constraint
 `monotonic_cst`, which makes trees like this.
 """
 
+import hashlib
+import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MILLION = 1_000_000
+TRAINED = "forest-"
 CARD_MINUTES_MAX = 24 * 60
 NODES_MAX = 100_000
 _SIGNED_64 = 2**63
@@ -87,7 +90,10 @@ class Tree(_Closed):
 
 
 class Forest(_Closed):
-    """`within_minutes`: how far back the features of a card's past look; None: there are none of them."""
+    """`within_minutes`: how far back the features of a card's past look; None: there are none of them.
+
+    A `name` that begins with `forest-` ends with the fingerprint: training has given it, and holds its word.
+    """
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
@@ -104,6 +110,8 @@ class Forest(_Closed):
 
     @model_validator(mode="after")
     def _fits(self) -> "Forest":
+        if self.name.startswith(TRAINED) and self.name != TRAINED + self.fingerprint:
+            raise ValueError(f"it is not {self.name} any more: something in it was changed after training")
         if sum(len(tree.feature) for tree in self.trees) > NODES_MAX:
             raise ValueError(f"the forest has more than {NODES_MAX:,} nodes")
         if (self.within_minutes is not None) != any(name in PAST_FEATURES for name in self.features):
@@ -117,6 +125,14 @@ class Forest(_Closed):
                     "became known; train it with `fraudctl train --features stream`"
                 )
         return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells forests apart: the first 12 digits of a SHA-256 over all but the name."""
+        content = self.model_dump(
+            mode="json", include={"features", "within_minutes", "trees"}, exclude_none=True
+        )
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def looks_back_seconds(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fraudctl.config.load import load
-from fraudctl.errors import DataError
+from fraudctl.errors import DataError, RefusedError
 from fraudctl.operations.evaluate import EvaluateRequest, Evaluation, evaluate
 from fraudctl.rules.model import parse_rules
 from fraudctl.ui.text.evaluate import evaluation as as_text
@@ -159,3 +159,22 @@ def test_a_line_that_is_no_label_is_named(files: tuple[Path, Path]) -> None:
     files[1].write_text('{"transaction_id": "a"}\n', encoding="utf-8")
     with pytest.raises(DataError, match=r"labels\.jsonl:1 is no label"):
         evaluated(files)
+
+
+def test_of_nothing_there_is_nothing_to_say(files: tuple[Path, Path]) -> None:
+    with pytest.raises(RefusedError, match="nothing to evaluate") as young:
+        evaluated(files, as_of=datetime(2020, 1, 1, tzinfo=UTC), label_delay_seconds=0)
+    assert "--as-of" in young.value.hint
+    with pytest.raises(RefusedError) as empty:
+        evaluated((files[1], files[1]))
+    labels = len(files[1].read_text(encoding="utf-8").splitlines())
+    assert f"{labels} lines or records are no admissible events" in empty.value.detail
+
+
+def test_what_is_no_event_is_counted(files: tuple[Path, Path]) -> None:
+    before = evaluated(files)
+    with files[0].open("a", encoding="utf-8") as events:
+        events.write("{}\n")
+    after = evaluated(files)
+    assert (before.refused, after.refused, after.judged) == (1, 2, before.judged)
+    assert "2 lines or records that are no admissible events" in as_text(after)

@@ -141,6 +141,15 @@ def test_what_is_no_forest_is_refused(document: dict[str, Any], what: str) -> No
     assert what in str(refused.value)
 
 
+def test_a_trained_forest_is_what_its_name_says() -> None:
+    forest = Forest.model_validate(bent())
+    named = bent({"name": f"forest-{forest.fingerprint}"})
+    assert Forest.model_validate(named).trees == forest.trees
+    for change in ({"features": ["weekday"]}, {"name": "forest-000000000000"}):
+        with pytest.raises(ValidationError, match="was changed after training"):
+            Forest.model_validate(named | change)
+
+
 def test_a_fall_far_below_a_node_is_found() -> None:
     deep = ("card_count", 3, ("amount_minor", 5, 1, ("amount_minor", 9, 2, 6)), ("amount_minor", 7, 5, 8))
     for least, good in ((5, False), (6, True)):

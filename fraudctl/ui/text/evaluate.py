@@ -14,6 +14,8 @@ def evaluation(result: Evaluation) -> str:
 
 def _basis(result: Evaluation) -> Iterator[str]:
     yield f"events     {result.judged:,} judged, of {result.source}"
+    if result.refused:
+        yield f"           {result.refused:,} lines or records that are no admissible events, left out"
     if result.first:
         yield f"           {result.first} to {result.last}"
     if result.as_of:
