@@ -58,7 +58,8 @@ def evaluate(
 
     if (events is None) != (labels is None) or (rules and not events):
         raise UsageError(
-            "files of events and labels go together", hint="--events FILE --labels FILE [--rules FILE]"
+            "rules, events and labels in files go together",
+            hint="--events FILE --labels FILE [--rules FILE]; the log is judged by the rules that judged it",
         )
     if as_of and all_labels:
         raise UsageError("--as-of and --all-labels contradict each other", hint="leave one away")

@@ -53,7 +53,10 @@ def read_rules_document(name: str) -> RulesDocument:
             hint="compare it with configs/rules.yaml",
         ) from error
     if not isinstance(document, dict):
-        raise ConfigError(f"the rules file {file} must hold a mapping with the key `rules`")
+        raise ConfigError(
+            f"the rules file {file} must hold a mapping with the key `rules`",
+            hint="compare it with configs/rules.yaml",
+        )
     read = RulesDocument(document, file, lines)
     rules = read.get("rules")
     for number, rule in enumerate(rules if isinstance(rules, list) else ()):
@@ -75,5 +78,9 @@ def _read_model(file: Path, named_at: str) -> dict[str, Any]:
             hint="name a file that `fraudctl train --features stream --out FOLDER` has written",
         ) from error
     if not isinstance(content, dict):
-        raise ConfigError(f"the model {file} is not a JSON object", detail=named_at)
+        raise ConfigError(
+            f"the model {file} is not a JSON object",
+            detail=named_at,
+            hint="name a file that `fraudctl train --features stream --out FOLDER` has written",
+        )
     return content
