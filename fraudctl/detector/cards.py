@@ -90,9 +90,9 @@ def _carded(rules: RuleSet) -> list[tuple[Rule, Card]]:
 
 
 def _scored(rules: RuleSet) -> list[tuple[Rule, Scored]]:
-    """Those whose models look back."""
-    looking = [rule for rule in rules.enabled if rule.when.looks_back_seconds]
-    return [(rule, rule.when.model) for rule in looking if rule.when.model is not None]
+    """Those whose models look back; what other models say is a condition on the transaction itself."""
+    models = [(rule, rule.when.model) for rule in rules.enabled if rule.when.model is not None]
+    return [(rule, model) for rule, model in models if model.forest.looks_back_seconds]
 
 
 def _suspects(entries: Column, half_us: Column, rules: RuleSet) -> Column:

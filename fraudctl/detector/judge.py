@@ -91,7 +91,7 @@ def _conditions(when: When) -> list[Column]:
             conditions.append(F.col(field).isin(*names))
         if others is not None:
             conditions.append(~F.col(field).isin(*others))
-    if when.model is not None and not when.looks_back_seconds:
+    if when.model is not None and not when.model.forest.looks_back_seconds:
         conditions.append(exceeds(when.model, vector(when.model.forest, F.col, event_time_us)))
     return conditions
 

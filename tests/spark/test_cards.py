@@ -131,6 +131,9 @@ def random_rules(draw: random.Random, *, carded: bool = True) -> dict[str, Any]:
             if draw.random() < 0.25:
                 when["model"] = {"forest": random_forest(draw), "score_over": draw.randint(30, 80)}
                 del when["card"]
+            elif draw.random() < 0.25:
+                itself = forests.drawn(draw, {"amount_minor": [1, 100], "category=Food": [0]})
+                when["model"] = {"forest": itself, "score_over": draw.randint(10, 60)}
         rules.append(
             {
                 "id": f"rule-{place}",
@@ -164,9 +167,17 @@ def within(when: dict[str, Any]) -> int:
     return found
 
 
+def scores_over(model: dict[str, Any], known: dict[str, int]) -> bool:
+    return forests.score(model["forest"], known) > model["score_over"] * 10_000
+
+
 def holds(when: dict[str, Any], one: One, history: dict[str, One]) -> bool:
     if one.category not in when.get("categories", CATEGORIES) or one.amount <= when.get("amount_over", 0):
         return False
+    if "model" in when and "within_minutes" not in when["model"]["forest"]:
+        itself = {"amount_minor": one.amount, "category=Food": int(one.category == "Food")}
+        if not scores_over(when["model"], itself):
+            return False
     if not within(when):
         return True
     place = (one.event_us, one.digest)
@@ -176,7 +187,7 @@ def holds(when: dict[str, Any], one: One, history: dict[str, One]) -> bool:
     ]
     before = [each.event_us for each in past if each.digest != one.digest]
     gap_us = one.event_us - max(before) if before else 2**62
-    if "model" in when:
+    if "card" not in when:
         known = {
             "amount_minor": one.amount,
             "category=Food": int(one.category == "Food"),
@@ -186,7 +197,7 @@ def holds(when: dict[str, Any], one: One, history: dict[str, One]) -> bool:
             "card_merchants": len({each.merchant for each in past}),
             "card_since_previous_seconds": gap_us // 1_000_000 if before else within(when) * 60,
         }
-        return forests.score(when["model"]["forest"], known) > when["model"]["score_over"] * 10_000
+        return scores_over(when["model"], known)
     card = when["card"]
     return (
         len(past) > card.get("count_over", 0)
