@@ -226,13 +226,15 @@ class _Account:
 class _Output:
     """Bytes on their way into a file, or nowhere; the file appears when it is complete.
 
-    What is there and no file (a device, a pipe) is written to as it is.
+    What is there and no file (a device, a pipe) is written to as it is, and a link stays one.
     """
 
     def __init__(self, file: Path | None) -> None:
-        self._file = file
         special = file is not None and file.exists() and not file.is_file()
-        self._partial = file if special or file is None else file.with_name(f".{file.name}.partial")
+        self._file = self._partial = file
+        if file is not None and not special:
+            self._file = file.resolve()
+            self._partial = self._file.with_name(f".{self._file.name}.partial")
         self._stream: IO[bytes] | None = None
         self._hash = hashlib.sha256()
         self.bytes = 0

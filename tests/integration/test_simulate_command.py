@@ -122,6 +122,15 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "events").write_text("old\n", encoding="utf-8")
+    (tmp_path / "link").symlink_to("elsewhere/events")
+    result("--preset", "everyday", "--seed", "1", "--count", "3", "--out", "link", folder=tmp_path)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "events").read_text(encoding="utf-8").count("\n") == 3
+
+
 def test_a_file_of_one_s_own_is_a_preset(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "model: habits\ndescription: mine\nstart: 2026-01-01\ndays: 1\ncards: 50\nmerchants: 20\n"
