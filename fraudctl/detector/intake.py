@@ -1,0 +1,105 @@
+"""Take records in: parse, admit and judge each by itself, in one pass over its bytes inside the JVM.
+
+The work is done by fraudctl/detector/jvm/*.scala, under the specification in `fraudctl/events/schema.py`
+and `fraudctl/rules/model.py`. What the query needs of an admitted record becomes columns. Everything else
+that a batch has to tell (how many records each partition brought, the rejected ones, those that raise an
+alert) reaches the driver beside the query's rows, with the end of each task: see `IntakeAccumulator`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from fraudctl.config.job import DetectorJob
+from fraudctl.database.landing import Alert, DeadLetter
+from fraudctl.events import schema
+from fraudctl.rules.model import RuleSet
+
+# The payloads of one batch are together about so large that they fit into memory several times over; those
+# of a flood that exceeds it are kept only briefly. 256 bytes of 100,000 records are 25 MB.
+_BATCH_PAYLOAD_BYTES = 16 * 1024 * 1024
+_BRIEF_BYTES = 256
+_SECOND_US = 1_000_000
+
+_rejected = msgspec.json.Decoder(tuple[int, int, str, int, bytes, int])
+_alerts = msgspec.json.Decoder(tuple[str, str, str, str, int, str, int, str, str, str, int, int, str])
+
+
+@dataclass(frozen=True)
+class PartitionIntake:
+    """What one Kafka partition brought in a batch; arrivals in microseconds since 1970."""
+
+    records: int
+    oldest_arrival_us: int
+    newest_arrival_us: int
+
+
+class Intake:
+    """The entrance of one streaming query, made anew when its rules change."""
+
+    def __init__(self, spark: SparkSession, job: DetectorJob, rules: RuleSet) -> None:
+        jvm: Any = spark._jvm
+        settings = json.dumps(settings_document(job, rules))
+        self._jvm_intake = jvm.fraudctl.Intake(spark._jsc.sc(), settings)
+
+    def admitted(self, records: DataFrame) -> DataFrame:
+        """The admitted ones of these Kafka records.
+
+        Args:
+            records: what Spark's Kafka source gives: value, partition, offset, timestamp and more.
+
+        Returns:
+            digest (32 bytes), event_time (timestamp), category, amount_minor, flagged; where rules may look
+            back at a card also partition, arrival_us, transaction_id, card_id, merchant_id, currency,
+            country and channel.
+        """
+        columns = (F.col(name)._jc for name in ("value", "partition", "offset", "timestamp"))
+        taken_in = Column(self._jvm_intake.column(*columns))
+        return records.select(taken_in.alias("event")).where("event IS NOT NULL").select("event.*")
+
+    def begin(self) -> None:
+        """Forget the batch before; to be called before the action of a batch."""
+        self._jvm_intake.begin()
+
+    def partitions(self) -> dict[int, PartitionIntake]:
+        """What each Kafka partition brought, of those that brought anything."""
+        counted = json.loads(self._jvm_intake.partitions())
+        return {partition: PartitionIntake(*figures) for partition, *figures in counted}
+
+    def rejected(self) -> Iterator[DeadLetter]:
+        """The rejected records of the batch."""
+        for chunk in self._jvm_intake.rejected():
+            yield from (DeadLetter(*fields) for fields in _rejected.decode_lines(chunk))
+
+    def alerts(self) -> Iterator[Alert]:
+        """What records raise by themselves, once for each copy of a transaction."""
+        for chunk in self._jvm_intake.alerts():
+            yield from (Alert(*fields) for fields in _alerts.decode_lines(chunk))
+
+
+def settings_document(job: DetectorJob, rules: RuleSet) -> Mapping[str, object]:
+    """What the JVM has to know, see IntakeSettings in fraudctl/detector/jvm/Intake.scala."""
+    return {
+        "events": {
+            "fields": list(schema.FIELDS),
+            "max_bytes": job.events.max_bytes,
+            "schema_version": schema.SCHEMA_VERSION,
+            "amount_min": schema.AMOUNT_MINOR_MIN,
+            "amount_max": schema.AMOUNT_MINOR_MAX,
+            "categories": list(job.events.categories),
+            "currency": job.events.currency,
+        },
+        "late_us": job.lateness.late_seconds * _SECOND_US,
+        "future_us": job.lateness.future_seconds * _SECOND_US,
+        "reasons": list(schema.REASONS),
+        "payload_bytes": job.dead_letters.payload_bytes,
+        "batch_payload_bytes": _BATCH_PAYLOAD_BYTES,
+        "brief_bytes": _BRIEF_BYTES,
+        "look_back": job.card_horizon_seconds > 0,
+        "rules": rules.document,
+    }
