@@ -18,6 +18,7 @@ from fraudctl.clock import Deadline
 from fraudctl.config.paths import stack_paths
 from fraudctl.runtime.jars import SET_NAMES, ensure_jars
 from fraudctl.runtime.java import find_java
+from fraudctl.runtime.jvm_code import ensure_jvm_code
 from fraudctl.runtime.ports import free_port
 
 SECONDS = 240.0
@@ -109,11 +110,12 @@ def missing(reason: str) -> NoReturn:
 
 
 def fill_cache() -> Path:
-    """Download what has not been downloaded on this machine yet; the folder that holds it."""
+    """Download and compile what this machine lacks; return the folder that holds it."""
     paths = stack_paths(None, "default")
     java = find_java(paths, os.environ)
     for name in SET_NAMES:
         ensure_jars(name, java, paths, Deadline(DOWNLOAD_SECONDS))
+    ensure_jvm_code(java, paths, Deadline(DOWNLOAD_SECONDS))
     return paths.cache
 
 

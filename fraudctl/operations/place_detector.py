@@ -1,6 +1,5 @@
 """Where the detector's driver runs: as a process of this machine, or in a container beside the stack."""
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.runtime import jars, spark_submit, stack
 from fraudctl.runtime.java import find_java
+from fraudctl.runtime.jvm_code import ensure_jvm_code
 from fraudctl.runtime.progress import Observe
 from fraudctl.runtime.spark_submit import SparkSubmit
 
@@ -56,6 +56,18 @@ class Where:
     observe: Observe
 
 
+@dataclass(frozen=True)
+class _Brought:
+    """The verified jars that the driver is given; those of its file system only serve a local master."""
+
+    jars: tuple[Path, ...]
+    local_fs: tuple[Path, ...]
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(jar.parent for jar in (*self.jars, *self.local_fs)))
+
+
 def seen_from(settings: Settings, endpoints: Endpoints) -> Endpoints:
     """The services' addresses as the driver has to name them."""
     if settings.spark.submit == "local":
@@ -80,13 +92,12 @@ def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Plac
     _refuse_what_cannot_work(where)
     java = find_java(where.paths, where.environ)
     connector = jars.ensure_jars("connector", java, where.paths, where.deadline, where.observe)
+    code = ensure_jvm_code(java, where.paths, where.deadline, where.observe)
     local_fs = jars.ensure_jars("local-fs", java, where.paths, where.deadline, where.observe)
+    brought = _Brought((code, *jars.beyond_spark(connector)), local_fs)
     if where.settings.spark.submit == "container":
-        return _in_container(where, job, endpoints, connector, local_fs)
-    interior = spark_submit.on_this_machine(
-        java.home, jars.ivy_home(where.paths), assets.configs() / "ivysettings.xml"
-    )
-    line = _submit(where, interior, java.options, local_fs)
+        return _in_container(where, job, endpoints, brought)
+    line = _submit(where, spark_submit.on_this_machine(java.home), java.options, brought)
     return Place(line, line.argv, spark_submit.child_environment(line, where.environ), lambda: None)
 
 
@@ -100,31 +111,23 @@ def _refuse_what_cannot_work(where: Where) -> None:
             f"the cluster at {spark.master} can only be reached from a container",
             hint="set spark.submit to container (FRAUDCTL_SPARK__SUBMIT=container)",
         )
-    folders = (jars.ivy_home(where.paths), jars.ivy_home(where.paths) / "cache")
-    for folder in folders:
-        if folder.is_dir() and not os.access(folder, os.W_OK):
-            raise RefusedError(
-                f"Spark has to write to {folder}, and this user may not",
-                hint="let FRAUDCTL_CACHE_DIR name a folder of your own",
-            )
 
 
 def _in_container(
     where: Where,
     job: DetectorJob,
     endpoints: Endpoints,
-    connector: tuple[Path, ...],
-    local_fs: tuple[Path, ...],
+    brought: "_Brought",
 ) -> Place:
     container = _container(where)
-    interior, shown = container.interior(connector, where.deadline, where.observe)
-    line = _submit(where, interior, (), local_fs)
+    interior, shown = container.interior(where.deadline, where.observe)
+    line = _submit(where, interior, (), brought)
     failpoint = where.environ.get(failpoints.VARIABLE)
     inside = replace(
         line, environment=line.environment | ({failpoints.VARIABLE: failpoint} if failpoint else {})
     )
     password = endpoints.writer.password_file
-    order = container.order(inside, password, (*shown, *{jar.parent for jar in local_fs}))
+    order = container.order(inside, password, (*shown, *brought.folders))
     order_file = where.lane.file(where.paths, "container.json")
 
     def prepare() -> None:
@@ -158,7 +161,7 @@ def _submit(
     where: Where,
     interior: spark_submit.Interior,
     java_options: Sequence[str],
-    local_fs: tuple[Path, ...],
+    brought: "_Brought",
 ) -> SparkSubmit:
     spark = where.settings.spark
     return spark_submit.build(
@@ -166,7 +169,8 @@ def _submit(
         spark=spark,
         interior=interior,
         java_options=[*java_options, *shlex.split(spark.java_options)],
-        local_fs_jars=local_fs,
+        jars=brought.jars,
+        local_fs_jars=brought.local_fs,
         log4j_file=assets.configs() / "log4j2-detector.properties",
         scratch=where.lane.file(where.paths, "spark"),
     )

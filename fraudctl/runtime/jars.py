@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,7 +69,7 @@ def default_ivy_settings() -> Path:
 
 
 def ivy_home(paths: StackPaths) -> Path:
-    """Given to spark-submit as `spark.jars.ivy`: what has been resolved here needs no network there."""
+    """Return the folder of Ivy's own cache, from which jars are resolved."""
     return paths.cache / "ivy"
 
 
@@ -109,17 +110,15 @@ def ensure_jars(
     """
     expected = read_lock(lock or default_lock(), name)
     folder = _folder(paths, name, expected)
-    if not _complete(name, folder, paths):
+    if not folder.is_dir():
         observe(Progress("jars", "begun", f"resolving the {name} jars (once; kept in {paths.cache})"))
         turn = locked(paths.cache / "jars" / ".lock", deadline, purpose="resolving jars", stop=stop)
         with turn:
-            if not _complete(name, folder, paths):
+            if not folder.is_dir():
                 _fill(folder, name, expected, java, paths, deadline, observe, ivy_settings, stop)
         observe(Progress("jars", "done", f"{name}: {len(expected)} jars, each as configs/jars.lock has it"))
     else:
         verify(folder, expected)
-    if name == "connector":
-        _verify_ivy_cache(paths, expected)
     return tuple(folder / jar.file_name for jar in expected)
 
 
@@ -150,15 +149,10 @@ def _verify_file(file: Path, jar: LockedJar, remedy: str) -> None:
         )
 
 
-def _verify_ivy_cache(paths: StackPaths, expected: tuple[LockedJar, ...]) -> None:
-    """spark-submit --packages takes its jars from Ivy's own cache: those must be the locked ones too."""
-    for jar in expected:
-        organisation, module, version = jar.coordinates.split(":")
-        kept = ivy_home(paths) / "cache" / organisation / module
-        for file in kept.glob(f"*/{module}-{version}.jar"):
-            _verify_file(
-                file, jar, f"remove {ivy_home(paths)}, then try again: what is missing is downloaded anew"
-            )
+def beyond_spark(jars: Iterable[Path]) -> tuple[Path, ...]:
+    """Return those of some resolved jars that pyspark does not bring itself, in the same version."""
+    brought = {file.name for file in (spark_home() / "jars").glob("*.jar")}
+    return tuple(jar for jar in jars if jar.name.partition("_")[2] not in brought)
 
 
 def resolve(
@@ -202,15 +196,6 @@ def resolve(
 def _folder(paths: StackPaths, name: SetName, expected: tuple[LockedJar, ...]) -> Path:
     text = "\n".join(f"{jar.coordinates} {jar.sha256}" for jar in expected)
     return paths.cache / "jars" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _complete(name: SetName, folder: Path, paths: StackPaths) -> bool:
-    """There, and for the connector also what spark-submit will look for in Ivy's own cache."""
-    if name != "connector":
-        return folder.is_dir()
-    organisation, module, version = kafka_package().split(":")
-    described = ivy_home(paths) / "cache" / organisation / module / f"ivy-{version}.xml"
-    return folder.is_dir() and described.is_file()
 
 
 def _fill(

@@ -12,6 +12,7 @@ from fraudctl.errors import RefusedError
 from fraudctl.runtime.driver import LogSource, Look, Probes, ServiceName
 from fraudctl.runtime.jars import SET_NAMES, SetName, ensure_jars
 from fraudctl.runtime.java import Java, find_java
+from fraudctl.runtime.jvm_code import COMPILE_SECONDS, ensure_jvm_code
 from fraudctl.runtime.log_files import LogFile
 from fraudctl.runtime.ports import free_port, is_free, require_free
 from fraudctl.runtime.processes import ProcessRecord, age_seconds, is_alive, remember
@@ -85,18 +86,22 @@ class LocalDriver:
         self._java, self._jars = java, jars["broker"]
 
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
-        """Both at the same time; as soon as one fails or the user has had enough, neither is waited for."""
+        """Both at the same time; as soon as one fails or the user has had enough, neither is waited for.
+
+        The detector's JVM code is compiled meanwhile, so that the first `detect` does not wait for it.
+        """
         running = self._running()
         for name, record in running.items():
             remember(record, _MODULES[name].record_file(self._paths))  # it may have been lost
         end = StopFlag()
-        with ThreadPoolExecutor(2, thread_name_prefix="up") as pool:
+        with ThreadPoolExecutor(3, thread_name_prefix="up") as pool:
             try:
                 left: set[Future[None]] = {
                     pool.submit(
                         self._start_postgres, running.get("postgres"), probes, deadline, observe, end
                     ),
                     pool.submit(self._start_kafka, running.get("kafka"), probes, deadline, observe, end),
+                    pool.submit(self._compile, observe, end),
                 }
                 while left:
                     done, left = wait(left, timeout=0.1, return_when=FIRST_COMPLETED)
@@ -181,6 +186,10 @@ class LocalDriver:
         return Ports(
             chosen["kafka.port"], chosen["kafka.controller_port"], chosen["postgres.port"], asked.grafana
         )
+
+    def _compile(self, observe: Observe, stop: StopFlag) -> None:
+        if self._java is not None:
+            ensure_jvm_code(self._java, self._paths, Deadline(COMPILE_SECONDS), observe, stop)
 
     def _start_postgres(
         self,

@@ -11,6 +11,7 @@ from fraudctl import assets
 from fraudctl.config.model import SparkSettings
 from fraudctl.errors import NotReadyError
 
+SCALA = "2.13"
 LOCAL_FS = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
 _FILE_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 _ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
@@ -18,7 +19,7 @@ _ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProv
 
 def kafka_package() -> str:
     """Coordinates of Spark's Kafka connector; its version is always pyspark's own."""
-    return f"org.apache.spark:spark-sql-kafka-0-10_2.13:{version('pyspark')}"
+    return f"org.apache.spark:spark-sql-kafka-0-10_{SCALA}:{version('pyspark')}"
 
 
 def spark_home() -> Path:
@@ -45,30 +46,20 @@ class SparkSubmit:
 class Interior:
     """Where the driver finds what it needs: on this machine, or inside a container.
 
-    `connector` are the options that bring Kafka's connector; `java_home` None leaves it to the image;
-    `host` is how executors of a cluster reach the driver, None leaves it to Spark.
+    `java_home` None leaves it to the image; `host` is how executors of a cluster reach the driver, None
+    leaves it to Spark.
     """
 
     spark_home: str
     python: str
     java_home: str | None
-    connector: tuple[str, ...]
     host: str | None = None
     python_path: tuple[str, ...] = ()
 
 
-def on_this_machine(java_home: Path, ivy_home: Path, ivy_settings: Path) -> Interior:
-    """The installed pyspark. `ivy_home` holds what --packages resolves, so no download happens here."""
-    return Interior(
-        spark_home=str(spark_home()),
-        python=sys.executable,
-        java_home=str(java_home),
-        connector=(
-            *("--packages", kafka_package()),
-            *("--conf", f"spark.jars.ivy={ivy_home}"),
-            *("--conf", f"spark.jars.ivySettings={ivy_settings}"),
-        ),
-    )
+def on_this_machine(java_home: Path) -> Interior:
+    """Return the interior of a driver that runs the installed pyspark."""
+    return Interior(spark_home=str(spark_home()), python=sys.executable, java_home=str(java_home))
 
 
 def build(
@@ -77,6 +68,7 @@ def build(
     spark: SparkSettings,
     interior: Interior,
     java_options: Sequence[str],
+    jars: Sequence[Path],
     local_fs_jars: Sequence[Path],
     log4j_file: Path,
     scratch: Path,
@@ -85,7 +77,8 @@ def build(
 
     Args:
         java_options: flags for the driver's JVM (a trust store, for instance).
-        local_fs_jars: put on the class path before start; --packages would be too late for a file system.
+        jars: the JVM code of the detector and what it needs beyond Spark, for driver and executors.
+        local_fs_jars: the file system of the checkpoint, for a driver without executors elsewhere.
         scratch: folder for Spark's temporary files.
     """
     java = " ".join(
@@ -108,20 +101,24 @@ def build(
         "spark.sql.streaming.numRecentProgressUpdates": "50",
         **_network(spark, interior),
     }
+    class_path = [] if spark.is_cluster else list(jars)
     if spark.state_store == "rocksdb":
         conf["spark.sql.streaming.stateStore.providerClass"] = _ROCKSDB
     if spark.fast_checkpoint and not spark.is_cluster:  # executors elsewhere have not got the jar
+        class_path += local_fs_jars
         conf |= {
-            "spark.driver.extraClassPath": ":".join(str(jar) for jar in local_fs_jars),
             "spark.hadoop.fs.file.impl": LOCAL_FS,
             "spark.sql.streaming.checkpointFileManagerClass": _FILE_MANAGER,
         }
+    # Without executors elsewhere a class path does: Spark copies and fetches what --jars names.
+    if class_path:
+        conf["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in class_path)
     argv = [
         f"{interior.spark_home}/bin/spark-submit",
         *("--master", spark.master),
         *("--driver-memory", spark.driver_memory),
         *("--driver-java-options", java),
-        *interior.connector,
+        *(("--jars", ",".join(str(jar) for jar in jars)) if spark.is_cluster else ()),
         *(part for key, value in conf.items() for part in ("--conf", f"{key}={value}")),
         str(assets.detector_script()),
         str(job_file),

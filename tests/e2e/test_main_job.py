@@ -103,9 +103,10 @@ def test_dry_run_prints_the_line_and_starts_nothing(new_stack: NewStack) -> None
     stack.up()
     line = stack.run("detect", "--dry-run").stdout
     assert "spark-submit" in line
-    assert "--packages org.apache.spark:spark-sql-kafka-0-10_2.13:" in line
+    assert "org.apache.spark_spark-sql-kafka-0-10_2.13-" in line
     document = stack.json("detect", "--dry-run")
     assert shlex.join(document["argv"]) == line.strip()
+    assert document["packages"][0].startswith("org.apache.spark:spark-sql-kafka-0-10_2.13:")
     assert document["environment"]["TZ"] == "UTC"
     assert document["job"]["topic"] == "transactions"
     assert scenario.detector_pid(stack) is None

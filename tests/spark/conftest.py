@@ -3,24 +3,33 @@
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from pyspark.sql import SparkSession
 
+from fraudctl.clock import Deadline
 from fraudctl.config.paths import stack_paths
 from fraudctl.runtime.java import find_java
+from fraudctl.runtime.jvm_code import COMPILE_SECONDS, ensure_jvm_code
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    os.environ["JAVA_HOME"] = str(find_java(stack_paths(None, "tests"), os.environ).home)
+    paths = stack_paths(None, "tests")
+    java = find_java(paths, os.environ)
+    os.environ["JAVA_HOME"] = str(java.home)
+    code = ensure_jvm_code(
+        java, replace(paths, home=tmp_path_factory.mktemp("home")), Deadline(COMPILE_SECONDS)
+    )
     session = (
         SparkSession.builder.master("local[2]")
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.extraClassPath", str(code))
         .config("spark.driver.extraJavaOptions", "-Duser.timezone=UTC")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", "2")

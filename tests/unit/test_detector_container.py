@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ GOOD = {
     "program": "/usr/bin/python3.12",
     "machine": "x86_64",
     "spark_home": "/opt/spark",
+    "spark": [f"spark-core_2.13-{version('pyspark')}.jar"],
     "missing": [],
 }
-CONNECTOR = (Path("/cache/jars/connector-1/a.jar"), Path("/cache/jars/connector-1/b.jar"))
 
 
 class Images:
@@ -74,11 +75,10 @@ def test_an_image_is_asked_once(tmp_path: Path) -> None:
     engine = Images("a warning", json.dumps(GOOD))
     one = container(engine, tmp_path)
     for _ in range(2):
-        interior, shown = one.interior(CONNECTOR, Deadline(5), silent)
+        interior, shown = one.interior(Deadline(5), silent)
         assert interior.python == "/usr/bin/python3.12"
-        assert interior.connector == ("--jars", "/cache/jars/connector-1/a.jar,/cache/jars/connector-1/b.jar")
         assert interior.host == "fraudctl-s-detector-1"
-        assert set(shown) == {assets.PACKAGE, assets.configs(), assets.sql(), Path("/cache/jars/connector-1")}
+        assert set(shown) == {assets.PACKAGE, assets.configs(), assets.sql()}
     assert engine.asked == 1
 
 
@@ -91,7 +91,7 @@ def test_an_old_python_is_refused_with_the_way_out(
 ) -> None:
     engine = Images(json.dumps({**GOOD, "python": python}))
     with pytest.raises(RefusedError, match=words) as caught:
-        container(engine, tmp_path).interior(CONNECTOR, Deadline(5), silent)
+        container(engine, tmp_path).interior(Deadline(5), silent)
     assert "docker build -t fraudctl-spark --build-arg SPARK_IMAGE=apache/spark" in caught.value.hint
     assert (assets.compose_file().parent / "spark" / "Dockerfile").is_file()
 
@@ -99,7 +99,15 @@ def test_an_old_python_is_refused_with_the_way_out(
 @pytest.mark.parametrize("said", [(), ("sh: not found",)])
 def test_an_image_that_says_nothing_of_use(tmp_path: Path, said: tuple[str, ...]) -> None:
     with pytest.raises(RefusedError, match="does not say what it holds"):
-        container(Images(*said), tmp_path).interior(CONNECTOR, Deadline(5), silent)
+        container(Images(*said), tmp_path).interior(Deadline(5), silent)
+
+
+@pytest.mark.parametrize("jars", [[], ["spark-core_2.12-4.2.0.jar"], ["spark-core_2.13-4.1.1.jar"]])
+def test_an_image_with_another_spark_or_scala_is_refused(tmp_path: Path, jars: list[str]) -> None:
+    engine = Images(json.dumps({**GOOD, "spark": jars}))
+    with pytest.raises(RefusedError, match=jars[0] if jars else "has no Spark") as caught:
+        container(engine, tmp_path).interior(Deadline(5), silent)
+    assert "needs Spark 4.2 for Scala 2.13" in caught.value.detail
 
 
 def test_the_packages_are_all_that_the_detector_imports() -> None:

@@ -103,23 +103,10 @@ def test_a_lock_without_the_set_is_refused(tmp_path: Path, text: str) -> None:
         read_lock(lock, "broker")
 
 
-def test_a_tampered_jar_in_the_cache_of_ivy_is_refused(tmp_path: Path) -> None:
-    """spark-submit loads the connector from there, not from our own folder."""
-    paths = StackPaths(home=tmp_path / "home", stack="default", cache=tmp_path / "cache")
-    expected = locked(tmp_path / "made", "a")
-    lock = tmp_path / "jars.lock"
-    lock.write_text(f"connector {expected[0].coordinates} {expected[0].sha256}\n", encoding="utf-8")
-    text = f"{expected[0].coordinates} {expected[0].sha256}"
-    folder = paths.cache / "jars" / f"connector-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    locked(folder, "a")
-    organisation, module, version = jars.kafka_package().split(":")
-    described = jars.ivy_home(paths) / "cache" / organisation / module / f"ivy-{version}.xml"
-    described.parent.mkdir(parents=True)
-    described.touch()
-    kept = jars.ivy_home(paths) / "cache" / "org.example" / "a" / "jars" / "a-1.0.jar"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes((folder / expected[0].file_name).read_bytes())
-    assert ensure_jars("connector", NO_JAVA, paths, Deadline(5), lock=lock)
-    kept.write_bytes(b"something else")
-    with pytest.raises(DataError, match="tampered"):
-        ensure_jars("connector", NO_JAVA, paths, Deadline(5), lock=lock)
+def test_what_pyspark_brings_is_not_handed_over_again() -> None:
+    """Intent: neither a second copy on the class path, nor 50 MB more for every executor."""
+    found = [Path(jar.file_name) for jar in read_lock(jars.default_lock(), "connector")]
+    modules = {file.name.partition("_")[2] for file in jars.beyond_spark(found)}
+    assert any(name.startswith("spark-sql-kafka-0-10_2.13-") for name in modules)
+    assert any(name.startswith("kafka-clients-") for name in modules)
+    assert not any(name.startswith(("hadoop-", "scala-library-", "slf4j-")) for name in modules)

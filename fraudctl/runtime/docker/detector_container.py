@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from fraudctl.runtime.docker.packages import NEEDED, ensure_packages
 from fraudctl.runtime.docker.spark_user import SparkUser
 from fraudctl.runtime.files import make_folder, write_whole
 from fraudctl.runtime.progress import Observe, Progress
-from fraudctl.runtime.spark_submit import Interior, SparkSubmit
+from fraudctl.runtime.spark_submit import SCALA, Interior, SparkSubmit
 
 SERVICE = "detector"
 # Where the stack's services answer inside its network.
@@ -34,10 +35,12 @@ PASSWORD = "/run/secrets/writer.password"
 _MINIMUM = (3, 11)
 _ASK_SECONDS = 60.0
 _QUESTION = f"""\
-import importlib.util, json, os, platform, sys
+import importlib.util, json, os, pathlib, platform, sys
+spark_home = os.environ.get("SPARK_HOME", "/opt/spark")
 print(json.dumps({{
     "python": sys.version_info[:2], "program": sys.executable, "machine": platform.machine(),
-    "spark_home": os.environ.get("SPARK_HOME", "/opt/spark"),
+    "spark_home": spark_home,
+    "spark": [file.name for file in pathlib.Path(spark_home, "jars").glob("spark-core_*.jar")],
     "missing": [name for name in {sorted(NEEDED)!r} if importlib.util.find_spec(name) is None],
 }}))
 """
@@ -77,9 +80,7 @@ class DetectorContainer:
     def name(self) -> str:
         return self.identity.container(self.lane.name)
 
-    def interior(
-        self, connector: Sequence[Path], deadline: Deadline, observe: Observe
-    ) -> tuple[Interior, tuple[Path, ...]]:
+    def interior(self, deadline: Deadline, observe: Observe) -> tuple[Interior, tuple[Path, ...]]:
         """What the driver finds inside, and which folders of this machine it must be shown for that.
 
         Raises:
@@ -87,7 +88,7 @@ class DetectorContainer:
             UnreachableError: the image or a package cannot be had.
         """
         offer = self._offer(observe)
-        shown = [assets.PACKAGE, *_beside_package(), *{jar.parent for jar in connector}]
+        shown = [assets.PACKAGE, *_beside_package()]
         python_path = [str(assets.PACKAGE.parent)]
         if offer.missing:
             packages = ensure_packages(offer.python, offer.machine, self.paths, deadline, observe)
@@ -97,7 +98,6 @@ class DetectorContainer:
             spark_home=offer.spark_home,
             python=offer.program,
             java_home=None,
-            connector=("--jars", ",".join(str(jar) for jar in connector)),
             host=self.name,
             python_path=tuple(python_path),
         )
@@ -208,9 +208,10 @@ class DetectorContainer:
 
 
 def _offer(image: str, answer: dict[str, Any]) -> Offer:
-    """
+    """Return what an image says about itself.
+
     Raises:
-        RefusedError: its Python is too old, or there is none.
+        RefusedError: its Python is too old, or there is none; its Spark or Scala is another.
     """
     python = tuple(answer["python"] or ())
     if python < _MINIMUM:
@@ -220,6 +221,7 @@ def _offer(image: str, answer: dict[str, Any]) -> Offer:
             hint=f"build one that has it: `docker build -t fraudctl-spark --build-arg SPARK_IMAGE={image} "
             f"{assets.compose_file().parent / 'spark'}`, then set docker.spark_image to fraudctl-spark",
         )
+    _check_spark(image, answer["spark"])
     return Offer(
         (python[0], python[1]),
         str(answer["program"]),
@@ -227,6 +229,17 @@ def _offer(image: str, answer: dict[str, Any]) -> Offer:
         str(answer["spark_home"]),
         tuple(answer["missing"]),
     )
+
+
+def _check_spark(image: str, jars: Sequence[str]) -> None:
+    """Refuse a Spark of another minor version, or for another Scala: connector and JVM code would not fit."""
+    minor = version("pyspark").rpartition(".")[0]
+    if not any(name.startswith(f"spark-core_{SCALA}-{minor}.") for name in jars):
+        raise RefusedError(
+            f"the image {image} has {' and '.join(sorted(jars)) or 'no Spark'}",
+            detail=f"the detector needs Spark {minor} for Scala {SCALA}",
+            hint=f"let docker.spark_image name an image of Spark {version('pyspark')}",
+        )
 
 
 def _beside_package() -> tuple[Path, ...]:

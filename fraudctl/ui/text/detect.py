@@ -8,6 +8,7 @@ from rich.table import Table
 
 from fraudctl.operations.detect import Batch, Detected
 from fraudctl.operations.plan_detector import DetectorPlan
+from fraudctl.runtime.jars import jar_set
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
 from fraudctl.ui.failure import masked
@@ -99,8 +100,9 @@ def summary(result: Detected) -> str:
 
 
 def plan_document(plan: DetectorPlan) -> dict[str, object]:
-    """The spark-submit line, what it adds to the environment, and the job that it is to run."""
+    """Return the spark-submit line with its environment, the packages behind its jars, and the job."""
     return {
+        "packages": jar_set("connector").coordinates,
         "argv": [masked(part) for part in plan.place.submit.argv],
         "environment": {
             name: "***" if _SECRET_NAME.search(name) else masked(value)
