@@ -33,13 +33,14 @@ from fraudctl.database.lease import Heartbeat, Holder
 from fraudctl.detector.checkpoint import Checkpoint
 from fraudctl.detector.executors import Executors, session
 from fraudctl.detector.explain import explained
+from fraudctl.detector.intake import Intake
 from fraudctl.detector.progress import ProgressLog
 from fraudctl.detector.relay import AlertRelay
 from fraudctl.detector.rules_in_force import RulesInForce
 from fraudctl.detector.run_again import RunAgainError
 from fraudctl.detector.sink import Sink, StopRequestedError
 from fraudctl.detector.skew import Skew
-from fraudctl.detector.transforms import landing_rows, whole_payloads
+from fraudctl.detector.transforms import output_rows
 from fraudctl.errors import ExitCode, FraudctlError, UnreachableError
 from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime import whereabouts
@@ -141,7 +142,6 @@ def _run(
             landing,
             partial(_landed, progress, relay),
             lambda: guard.check(timeout_seconds=_BROKER_SECONDS),
-            whole_payloads(job),
             skew,
             rules,
         )
@@ -194,7 +194,9 @@ def _log(line: str) -> None:
 def _start(
     spark: SparkSession, job: DetectorJob, rules: RuleSet, sink: Sink, held_back_seconds: int
 ) -> StreamingQuery:
-    writer = landing_rows(read_topic(spark, job), job, rules, held_back_seconds).writeStream
+    intake = Intake(spark, job, rules)
+    sink.begin_query(intake)
+    writer = output_rows(read_topic(spark, job), intake, job, rules, held_back_seconds).writeStream
     if job.redo_batches:
         writer = writer.trigger(once=True)
     elif job.spark.trigger_seconds > 0:

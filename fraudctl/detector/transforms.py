@@ -73,10 +73,11 @@ def output_rows(
 def shared(admitted: DataFrame, delay: str, partitions: int) -> DataFrame:
     """Shuffle once what several branches read: digest, event_time, and all other columns as `event`.
 
-    Everything but the keys is in one struct, so that every branch asks for the same columns; the session
-    must not prune nested fields (`spark.sql.optimizer.nestedSchemaPruning.enabled` and
-    `spark.sql.optimizer.expression.nestedPruning.enabled` off). The watermark comes before the exchange.
+    Everything but the keys is in one struct, and the session does not prune nested fields, so that every
+    branch asks for the same columns. The watermark comes before the exchange.
     """
+    for pruning in ("nestedSchemaPruning", "expression.nestedPruning"):
+        admitted.sparkSession.conf.set(f"spark.sql.optimizer.{pruning}.enabled", "false")
     others = [name for name in admitted.columns if name not in ("digest", "event_time")]
     packed = admitted.select("digest", "event_time", F.struct(*others).alias("event"))
     return packed.withWatermark("event_time", delay).repartition(partitions, "digest")
