@@ -21,11 +21,12 @@ ADMITTED = "admitted"
 class BatchContent:
     """Everything that a micro-batch brings, whatever becomes of it.
 
-    `alerts` has one alert for each transaction, by its digest.
+    `flags` says of each whether its rules together raise an alert; `alerts` has one alert for each
+    transaction, by its digest.
     """
 
     windows: tuple[WindowRow, ...]
-    flags: tuple[Flag, ...]
+    flags: dict[Flag, bool]
     rejected: tuple[DeadLetter, ...]
     alerts: dict[str, Alert]
     partitions: dict[int, PartitionIntake]
@@ -62,12 +63,12 @@ def collect(frame: DataFrame, intake: Intake) -> BatchContent:
     """
     intake.begin()
     table = frame.toArrow()
-    flagged = list(_flagged(table))
+    flags = dict(_flags(table))
     return BatchContent(
         windows=tuple(WindowRow(*row) for row in _rows(_of_kind(table, WINDOW), _names(WindowRow))),
-        flags=tuple(flag for flag, _alerts in flagged),
+        flags=flags,
         rejected=tuple(intake.rejected()),
-        alerts=alerts_of(intake.alerts(), (flag for flag, alerts in flagged if alerts)),
+        alerts=alerts_of(intake.alerts(), (flag for flag, alert in flags.items() if alert)),
         partitions=intake.partitions(),
     )
 
@@ -96,10 +97,9 @@ def _alert(flag: Flag) -> Alert:
     return Alert(**{name: getattr(flag, name) for name in _names(Alert)})
 
 
-def _flagged(table: pyarrow.Table) -> Iterator[tuple[Flag, bool]]:
-    """Each flag, and whether its rules together raise an alert."""
-    for *row, alerts in _rows(_of_kind(table, FLAG), [*_names(Flag), "alert"]):
-        yield Flag(*row), alerts
+def _flags(table: pyarrow.Table) -> Iterator[tuple[Flag, bool]]:
+    for *row, alert in _rows(_of_kind(table, FLAG), [*_names(Flag), "alert"]):
+        yield Flag(*row), alert
 
 
 def _of_kind(table: pyarrow.Table, kind: str) -> pyarrow.Table:

@@ -95,5 +95,5 @@ class Sink:
             arrivals_us=content.arrivals_us,
             alerts=tuple(content.alerts.values()),
             rule_set=self._rules.now.digest if self._rules else None,
-            flags=content.flags,
+            flags=tuple(content.flags),
         )

@@ -9,8 +9,9 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from fraudctl.config.job import DetectorJob
 from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
-from fraudctl.detector.parse import admit, parse
-from fraudctl.detector.transforms import landing_rows, summarise, whole_payloads
+from fraudctl.detector.collect import ADMITTED, BatchContent, alerts_of, collect
+from fraudctl.detector.intake import Intake
+from fraudctl.detector.transforms import output_rows
 from fraudctl.rules.model import RuleSet, parse_rules
 
 RULES = parse_rules(read_rules_document("rules.yaml"))
@@ -56,12 +57,19 @@ def records(spark: SparkSession, rows: Sequence[tuple[bytes | None, int, int, in
     return frame.selectExpr("value", "partition", "offset", "timestamp_millis(arrival_ms) AS timestamp")
 
 
-def checked(spark: SparkSession, rows: Sequence[tuple[bytes | None, int, int, int]]) -> DataFrame:
-    """The same, parsed and admitted or refused under the default settings."""
-    settings = load().settings
-    lateness = settings.lateness
-    parsed = parse(records(spark, rows), settings.events)
-    return admit(parsed, lateness.late_seconds, lateness.future_seconds)
+def taken_in(
+    spark: SparkSession,
+    the_job: DetectorJob,
+    rows: Sequence[tuple[bytes | None, int, int, int]],
+    rules: RuleSet = RULES,
+) -> tuple[list[Row], BatchContent]:
+    """The admitted records as the query sees them, and what becomes of the others: without any state."""
+    intake = Intake(spark, the_job, rules)
+    intake.begin()
+    admitted_rows = intake.admitted(records(spark, rows)).collect()
+    alerts = alerts_of(intake.alerts(), ())
+    content = BatchContent((), {}, tuple(intake.rejected()), alerts, intake.partitions())
+    return admitted_rows, content
 
 
 def land(
@@ -71,7 +79,7 @@ def land(
     rules: Sequence[RuleSet] | None = None,
     card_horizon_seconds: int = 0,
     late_before_us: list[int] | None = None,
-) -> list[list[Row]]:
+) -> list[BatchContent]:
     """What each of `batches` would land: one micro-batch each, all through one streaming query.
 
     Args:
@@ -90,19 +98,21 @@ def land(
         .option("recursiveFileLookup", "true")
         .parquet(str(folder))
     )
-    landed: list[list[Row]] = []
+    landed: list[BatchContent] = []
+    intakes: list[Intake] = []
 
     def take(frame: DataFrame, batch_id: int) -> None:
-        rows = summarise(frame, whole_payloads(the_job)).collect()
-        if not rows:  # it came without a record, to move the watermark
+        content = collect(frame, intakes[-1])
+        if not content.partitions:  # it came without a record, to move the watermark
             return
-        landed.append(rows)
+        landed.append(content)
         if late_before_us is not None:
             late_before_us.append(_watermark_ms(the_job, batch_id - 1) * 1000)
 
     def run(judge: RuleSet) -> None:
+        intakes.append(Intake(spark, the_job, judge))
         query = (
-            landing_rows(source, the_job, judge)
+            output_rows(source, intakes[-1], the_job, judge)
             .writeStream.outputMode("update")
             .option("checkpointLocation", str(the_job.checkpoint))
             .foreachBatch(take)
@@ -129,36 +139,27 @@ def _watermark_ms(of: DetectorJob, batch_id: int) -> int:
     return int(json.loads(lines[1])["batchWatermarkMs"])
 
 
-def windows_of(rows: Sequence[Row]) -> dict[tuple[int, int, str], tuple[int, int, int, int]]:
+def windows_of(content: BatchContent) -> dict[tuple[int, int, str], tuple[int, int, int, int]]:
     """(start µs, end µs, category) → (count, flagged_count, amount_minor, flagged_amount_minor)."""
     return {
         (row.window_start_us, row.window_end_us, row.category): (
-            row["count"],
+            row.count,
             row.flagged_count,
             row.amount_minor,
             row.flagged_amount_minor,
         )
-        for row in rows
-        if row.kind == "window"
+        for row in content.windows
     }
 
 
-def rejected(rows: Sequence[Row]) -> dict[tuple[int, int], str]:
+def rejected(content: BatchContent) -> dict[tuple[int, int], str]:
     """(partition, offset) → reason."""
-    return {
-        (row.partition, row.offset): row.reason
-        for row in rows
-        if row.kind == "intake" and row.reason is not None
-    }
+    return {(one.partition, one.offset): one.reason for one in content.rejected}
 
 
-def admitted(rows: Sequence[Row]) -> dict[int, int]:
+def admitted(content: BatchContent) -> dict[int, int]:
     """Partition → number of admitted records."""
-    result: dict[int, int] = {}
-    for row in rows:
-        if row.kind == "intake" and row.reason is None:
-            result[row.partition] = result.get(row.partition, 0) + row["count"]
-    return result
+    return {partition: own[ADMITTED] for partition, own in content.intake.items() if ADMITTED in own}
 
 
 def instant_us(text: str) -> int:

@@ -1,12 +1,12 @@
-"""Rules in Spark against the rules in plain Python: one verdict for every transaction."""
+"""Rules in the JVM against the rules in plain Python: one verdict for every transaction."""
 
+import json
 import random
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from fraudctl.detector.judge import verdict
 from fraudctl.recount.instants import DAY_US, HOUR_US
 from fraudctl.recount.judgement import judge
 from fraudctl.recount.parse import Transaction
@@ -16,7 +16,6 @@ from tests import forests
 pytestmark = pytest.mark.spark
 
 CATEGORIES, COUNTRIES, CHANNELS = ["Retail", "Food", "Electronics"], ["DE", "FR", "US"], ["pos", "web", "atm"]
-FIELDS = "event_us bigint, category string, amount_minor bigint, country string, channel string"
 
 
 def _some(draw: random.Random, names: list[str]) -> list[str]:
@@ -86,27 +85,35 @@ def _transaction(draw: random.Random) -> Transaction:
     return Transaction(1, "t", time, "c", "m", *fields)
 
 
+def _facts(jvm: Any, one: Transaction) -> Any:
+    """The transaction as the JVM's rules see it."""
+    text = jvm.org.apache.spark.unsafe.types.UTF8String.fromString
+    facts = jvm.fraudctl.Facts()
+    getattr(facts, "eventTimeUs_$eq")(one.event_us)
+    getattr(facts, "amountMinor_$eq")(one.amount_minor)
+    getattr(facts, "category_$eq")(text(one.category))
+    getattr(facts, "country_$eq")(text(one.country))
+    getattr(facts, "channel_$eq")(text(one.channel))
+    return facts
+
+
 def test_both_judge_alike(spark: SparkSession) -> None:
+    jvm: Any = spark._jvm
+    read_json = jvm.com.fasterxml.jackson.databind.ObjectMapper().readTree
     draw = random.Random(6)
     transactions = [_transaction(draw) for _ in range(400)]
-    frame = spark.createDataFrame(
-        [(one.event_us, one.category, one.amount_minor, one.country, one.channel) for one in transactions],
-        FIELDS,
-    ).selectExpr("*", "timestamp_micros(event_us) AS event_time")
+    facts = [_facts(jvm, one) for one in transactions]
     matched = scored = 0
     for number in (0, 1, 1, 2, 3, 5, 8, 12):
         rules = parse_rules(_document(draw, number))
         scored += sum(rule.when.model is not None for rule in rules.enabled)
-        columns = [column.alias(name) for name, column in verdict(rules)._asdict().items()]
+        compiled = jvm.fraudctl.RuleSet.read(read_json(json.dumps(rules.document)))
         expected = [judge(rules)(one) for one in transactions]
         matched += sum(one.flagged for one in expected)
-        found = frame.select(*columns).collect()
-        for one, ours, theirs in zip(transactions, expected, found, strict=True):
-            assert (theirs.flagged, theirs.rules, theirs.score, theirs.alert) == (
-                ours.flagged,
-                ",".join(ours.rules),
-                ours.score,
-                ours.alert,
-            ), f"{one} under {rules}"
+        for one, ours, asked in zip(transactions, expected, facts, strict=True):
+            theirs = compiled.evaluate(asked)
+            # What no rule matches has no verdict.
+            found = (theirs.rules(), theirs.score(), theirs.alert()) if theirs is not None else ("", 0, False)
+            assert found == (",".join(ours.rules), ours.score, ours.alert), f"{one} under {rules}"
     assert scored > 3
     assert matched > 300, "rules that match nothing prove nothing"

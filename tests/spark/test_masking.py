@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
-from fraudctl.detector.transforms import intake, mask_card_numbers
 from fraudctl.events.card_numbers import mask
-from tests.spark.streams import RULES, checked
+from tests.spark.streams import job, taken_in
 
 pytestmark = pytest.mark.spark
 
@@ -38,35 +36,34 @@ CASES = [
 ]
 
 
-def test_only_the_first_six_and_the_last_four_digits_remain(spark: SparkSession) -> None:
-    frame = spark.createDataFrame(
-        [(number, bytearray(given)) for number, (given, _) in enumerate(CASES)], "n int, p binary"
-    )
-    found = {
-        row.n: bytes(row.p) for row in frame.select("n", mask_card_numbers(F.col("p")).alias("p")).collect()
-    }
-    assert [found[number] for number in range(len(CASES))] == [expected for _, expected in CASES]
+def kept(spark: SparkSession, tmp_path: Path, values: list[bytes]) -> list[bytes]:
+    """What is kept of these messages, none of which is an event."""
+    _, content = taken_in(spark, job(tmp_path), [(value, 0, place, 0) for place, value in enumerate(values)])
+    payloads = {letter.offset: letter.payload for letter in content.rejected}
+    return [payloads[place] for place in range(len(values))]
 
 
-@pytest.mark.parametrize("kept", [0, 6, 7, 15, 16, 20, 4096])
-def test_a_number_is_masked_before_it_is_cut(spark: SparkSession, tmp_path: Path, kept: int) -> None:
+def test_only_the_first_six_and_the_last_four_digits_remain(spark: SparkSession, tmp_path: Path) -> None:
+    assert kept(spark, tmp_path, [given for given, _ in CASES]) == [expected for _, expected in CASES]
+
+
+@pytest.mark.parametrize("payload_bytes", [0, 6, 7, 15, 16, 20, 4096])
+def test_a_number_is_masked_before_it_is_cut(
+    spark: SparkSession, tmp_path: Path, payload_bytes: int
+) -> None:
     value = b"4111 1111 1111 1111, and more"
-    (row,) = intake(checked(spark, [(value, 0, 7, 0)]), kept, RULES).collect()
-    assert row.reason == "malformed"
-    assert bytes(row.payload) == b"4111 11** **** 1111, and more"[:kept]
-    assert row.payload_bytes == len(value)
+    the_job = job(tmp_path, dead_letters__payload_bytes=payload_bytes)
+    _, content = taken_in(spark, the_job, [(value, 0, 7, 0)])
+    (letter,) = content.rejected
+    assert letter.reason == "malformed"
+    assert letter.payload == b"4111 11** **** 1111, and more"[:payload_bytes]
+    assert letter.payload_bytes == len(value)
 
 
-def test_spark_and_the_explanations_mask_alike(spark: SparkSession) -> None:
+def test_spark_and_the_explanations_mask_alike(spark: SparkSession, tmp_path: Path) -> None:
     """Two ways to do it, one for rows and one for words: random digits, blanks, hyphens and letters."""
     chance = random.Random(20_261_124)
     texts = ["".join(chance.choices("0123456789012345678901234567 -x", k=60)) for _ in range(3_000)]
-    frame = spark.createDataFrame(
-        [(number, bytearray(text.encode())) for number, text in enumerate(texts)], "n int, p binary"
-    )
-    found = {
-        row.n: bytes(row.p) for row in frame.select("n", mask_card_numbers(F.col("p")).alias("p")).collect()
-    }
     expected = [mask(text).encode() for text in texts]
-    assert [found[number] for number in range(len(texts))] == expected
+    assert kept(spark, tmp_path, [text.encode() for text in texts]) == expected
     assert sum(b"*" in each for each in expected) > 1_000

@@ -16,16 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
-from fraudctl.detector.parse import admit, parse
 from fraudctl.recount.recount import Record, Recount, recount
 from fraudctl.rules.model import parse_rules
 from tests.bars import Bar
 from tests.golden import MESSAGES, value_bytes
-from tests.spark.streams import admitted, job, land, records, rejected, windows_of
+from tests.spark.streams import admitted, job, land, rejected, taken_in, windows_of
 
 pytestmark = pytest.mark.spark
 
@@ -117,10 +115,10 @@ def agree_on_a_log(spark: SparkSession, seed: int) -> Counter[str]:
     found_windows: dict[tuple[int, int, str], tuple[int, int, int, int]] = {}
     found_rejects: dict[tuple[int, int], str] = {}
     found_admitted: Counter[int] = Counter()
-    for rows in landed:
-        found_windows |= windows_of(rows)
-        found_rejects |= rejected(rows)
-        found_admitted.update(admitted(rows))
+    for content in landed:
+        found_windows |= windows_of(content)
+        found_rejects |= rejected(content)
+        found_admitted.update(admitted(content))
     expected = recounted([row for batch in batches for row in batch])
     assert found_rejects == expected.rejects
     assert found_windows == {
@@ -205,16 +203,8 @@ def test_every_mutated_message_gets_the_same_reason(
     """The golden messages, damaged in a few places: 3,000 for each seed."""
     chance = random.Random(seed)
     rows: list[Row] = [(mutated(chance), 0, number, BEGIN_MS) for number in range(3_000)]
-    the_job = job(tmp_path_factory.mktemp("job"))
-    checked = admit(
-        parse(records(spark, rows), the_job.events),
-        the_job.lateness.late_seconds,
-        the_job.lateness.future_seconds,
-    )
-    found = {
-        row.offset: row.reason
-        for row in checked.where(F.col("reason").isNotNull()).select("offset", "reason").collect()
-    }
+    _, content = taken_in(spark, job(tmp_path_factory.mktemp("job")), rows)
+    found = {offset: reason for (_, offset), reason in rejected(content).items()}
     expected = {offset: reason for (_, offset), reason in recounted(rows).rejects.items()}
     different = [
         (rows[offset][0], expected.get(offset), found.get(offset))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 
 from fraudctl.config.load import load
-from fraudctl.detector.sink import alerts_of
+from fraudctl.detector.collect import BatchContent
 from fraudctl.recount.recount import NO_WATERMARK, Recount, recount
 from fraudctl.rules.model import RuleSet, parse_rules
 from tests.spark.streams import land
@@ -48,14 +48,14 @@ def recounted(
     )
 
 
-def agree(landed: list[list[Row]], expected: Recount) -> Counter[str]:
+def agree(landed: list[BatchContent], expected: Recount) -> Counter[str]:
     """What was landed, batch after batch, is what the recount says there must be in the end."""
     flags: dict[tuple[int, str], tuple[Any, ...]] = {}
     alerts: dict[str, tuple[Any, ...]] = {}
-    for batch, rows in enumerate(landed):
-        for key, (rules, score, alone, _alert, arrival_us, one) in read(rows).items():
+    for batch, content in enumerate(landed):
+        for key, (rules, score, alone, _alert, arrival_us, one) in read(content).items():
             flags[key] = (batch, arrival_us, rules, score, alone, one.name, one.card)
-        for digest, alert in alerts_of(rows).items():
+        for digest, alert in content.alerts.items():
             alerts.setdefault(digest, (batch, alert.arrival_us, alert.rules, alert.score))
     assert flags == {
         key: (

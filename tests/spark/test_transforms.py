@@ -5,22 +5,17 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from fraudctl.detector.parse import admit, parse
 from tests.golden import MESSAGES, WINDOWS, value_bytes
-from tests.spark.streams import admitted, instant_us, job, land, records, rejected, windows_of
+from tests.spark.streams import admitted, instant_us, job, land, rejected, taken_in, windows_of
 
 pytestmark = pytest.mark.spark
 
 
 def test_every_golden_message_gets_its_reason(spark: SparkSession, tmp_path: Path) -> None:
-    the_job = job(tmp_path)
     rows = [(value_bytes(case), 0, number, case["arrival_ms"]) for number, case in enumerate(MESSAGES)]
-    checked = admit(
-        parse(records(spark, rows), the_job.events),
-        the_job.lateness.late_seconds,
-        the_job.lateness.future_seconds,
-    )
-    found = {row.offset: row.reason or "admitted" for row in checked.select("offset", "reason").collect()}
+    _, content = taken_in(spark, job(tmp_path), rows)
+    refused = rejected(content)
+    found = {number: refused.get((0, number), "admitted") for number in range(len(MESSAGES))}
     wrong = [
         f"{case['name']}: expected {case['expect']}, found {found[number]}"
         for number, case in enumerate(MESSAGES)
