@@ -31,8 +31,10 @@ from fraudctl.database import continuation
 from fraudctl.database.landing import Landed, Landing, MicroBatch, Source
 from fraudctl.database.lease import Heartbeat, Holder
 from fraudctl.detector.checkpoint import Checkpoint
+from fraudctl.detector.collect import collect
 from fraudctl.detector.executors import Executors, session
 from fraudctl.detector.explain import explained
+from fraudctl.detector.foreach_batch import foreach_batch
 from fraudctl.detector.intake import Intake
 from fraudctl.detector.progress import ProgressLog
 from fraudctl.detector.relay import AlertRelay
@@ -195,19 +197,18 @@ def _start(
     spark: SparkSession, job: DetectorJob, rules: RuleSet, sink: Sink, held_back_seconds: int
 ) -> StreamingQuery:
     intake = Intake(spark, job, rules)
-    sink.begin_query(intake)
+    sink.begin_query(partial(collect, intake=intake, looks_back=job.card_horizon_seconds > 0))
     writer = output_rows(read_topic(spark, job), intake, job, rules, held_back_seconds).writeStream
     if job.redo_batches:
         writer = writer.trigger(once=True)
     elif job.spark.trigger_seconds > 0:
         writer = writer.trigger(processingTime=f"{round(job.spark.trigger_seconds * 1000)} milliseconds")
-    return (
+    writer = (
         writer.queryName("fraudctl")
         .outputMode("update")
         .option("checkpointLocation", job.checkpoint_location)
-        .foreachBatch(sink)
-        .start()
     )
+    return foreach_batch(writer, sink).start()
 
 
 def read_topic(spark: SparkSession, job: DetectorJob) -> DataFrame:
@@ -224,6 +225,8 @@ def read_topic(spark: SparkSession, job: DetectorJob) -> DataFrame:
         .option("maxOffsetsPerTrigger", job.spark.max_offsets_per_trigger)
         .option("kafka.default.api.timeout.ms", 20_000)
         .option("kafka.request.timeout.ms", 10_000)
+        # A fetch that waits at the log's end holds up the next one: by default for half a second.
+        .option("kafka.fetch.max.wait.ms", 50)
         .load()
     )
     if job.ending_offsets is None:

@@ -28,7 +28,7 @@ def card_flags(shared: DataFrame, look_back_seconds: int, rules: RuleSet) -> Dat
     """The transactions that rules with `card` match, of all that the batch has to judge on their card.
 
     Args:
-        shared: every admitted record, copies too, with a watermark: digest, event_time and the rest as `event`.
+        shared: every admitted record, copies too, with a watermark: digest, event_time, the rest as `event`.
         look_back_seconds: how far back the state reaches; no rule looks further.
 
     Returns:

@@ -1,20 +1,22 @@
-"""Bring a micro-batch to the driver: the query's rows as Arrow, and what the intake has put aside."""
+"""Bring a micro-batch to the driver: the query's rows, and what the intake has put aside."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-import pyarrow
-import pyarrow.compute
-from pyspark.sql import DataFrame
+import msgspec
 
 from fraudctl.database.flags import Flag
 from fraudctl.database.landing import Alert, DeadLetter, WindowRow
 from fraudctl.detector.intake import Intake, PartitionIntake
-from fraudctl.detector.transforms import FLAG, WINDOW
 
 ADMITTED = "admitted"
+
+# The columns of `transforms.output_rows`, in their order: of windows alone, and of windows or flags.
+_windows = msgspec.json.Decoder(tuple[int, int, str, int, int, int, int])
+_rows = msgspec.json.Decoder(list[Any])
+_WINDOW_FIELDS = len(fields(WindowRow))
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,14 @@ class BatchContent:
     @property
     def intake(self) -> dict[int, dict[str, int]]:
         """How many records of each partition were admitted, or rejected for which reason."""
-        rejected = Counter((each.partition, each.reason) for each in self.rejected)
-        counts: dict[int, dict[str, int]] = {}
+        counts = {partition: Counter[str]() for partition in self.partitions}
+        for letter in self.rejected:
+            counts[letter.partition][letter.reason] += 1
         for partition, brought in self.partitions.items():
-            own = {reason: number for (where, reason), number in rejected.items() if where == partition}
-            admitted = brought.records - sum(own.values())
-            counts[partition] = ({ADMITTED: admitted} if admitted else {}) | own
-        return counts
+            admitted = brought.records - counts[partition].total()
+            if admitted:
+                counts[partition][ADMITTED] = admitted
+        return {partition: dict(own) for partition, own in counts.items()}
 
     @property
     def newest_arrivals_ms(self) -> dict[int, int]:
@@ -56,16 +59,29 @@ class BatchContent:
         return min(one.oldest_arrival_us for one in brought), max(one.newest_arrival_us for one in brought)
 
 
-def collect(frame: DataFrame, intake: Intake) -> BatchContent:
+def collect(batch: Any, intake: Intake, *, looks_back: bool) -> BatchContent:
     """Run the batch, once, and take in all that it brings.
 
     One action: a second one would run the batch's stateful plan a second time.
+
+    Args:
+        batch: the output of the query as the JVM has it.
+        looks_back: whether rules may look back at a card, so that the output has flags as well.
     """
-    intake.begin()
-    table = frame.toArrow()
-    flags = dict(_flags(table))
+    windows: list[WindowRow] = []
+    flags: dict[Flag, bool] = {}
+    for chunk in intake.collect(batch):
+        if looks_back:
+            for row in _rows.decode_lines(chunk):
+                if row[0] is not None:
+                    windows.append(WindowRow(*row[:_WINDOW_FIELDS]))
+                else:
+                    *values, alert = row[_WINDOW_FIELDS:]
+                    flags[Flag(*values)] = alert
+        else:
+            windows += (WindowRow(*row) for row in _windows.decode_lines(chunk))
     return BatchContent(
-        windows=tuple(WindowRow(*row) for row in _rows(_of_kind(table, WINDOW), _names(WindowRow))),
+        windows=tuple(windows),
         flags=flags,
         rejected=tuple(intake.rejected()),
         alerts=alerts_of(intake.alerts(), (flag for flag, alert in flags.items() if alert)),
@@ -74,7 +90,7 @@ def collect(frame: DataFrame, intake: Intake) -> BatchContent:
 
 
 def alerts_of(by_itself: Iterable[Alert], by_card: Iterable[Flag]) -> dict[str, Alert]:
-    """The alerts of a batch, one a transaction, by digest.
+    """Return the alerts of a batch, one for each transaction, by digest.
 
     What a record raises by itself stands as it is, whatever its card's past would add; its copies differ in
     nothing but their arrival, and the first stays. By the card's past copies in several partitions have
@@ -90,30 +106,9 @@ def alerts_of(by_itself: Iterable[Alert], by_card: Iterable[Flag]) -> dict[str, 
         first = first_by_card.get(flag.digest)
         if first is None or (flag.arrival_us, flag.partition) < (first.arrival_us, first.partition):
             first_by_card[flag.digest] = flag
-    return {digest: _alert(flag) for digest, flag in first_by_card.items()} | first_by_itself
-
-
-def _alert(flag: Flag) -> Alert:
-    return Alert(**{name: getattr(flag, name) for name in _names(Alert)})
-
-
-def _flags(table: pyarrow.Table) -> Iterator[tuple[Flag, bool]]:
-    for *row, alert in _rows(_of_kind(table, FLAG), [*_names(Flag), "alert"]):
-        yield Flag(*row), alert
-
-
-def _of_kind(table: pyarrow.Table, kind: str) -> pyarrow.Table:
-    """The rows of one kind; a table without `kind` has windows only."""
-    if "kind" in table.column_names:
-        return table.filter(pyarrow.compute.equal(table["kind"], kind))
-    return table if kind == WINDOW else table.slice(0, 0)
-
-
-def _rows(table: pyarrow.Table, names: list[str]) -> Iterator[tuple[Any, ...]]:
-    if table.num_rows == 0:
-        return iter(())
-    return zip(*(table[name].to_pylist() for name in names), strict=True)
-
-
-def _names(kind: type) -> list[str]:
-    return [field.name for field in fields(kind)]
+    names = [field.name for field in fields(Alert)]
+    by_card_alerts = {
+        digest: Alert(**{name: getattr(flag, name) for name in names})
+        for digest, flag in first_by_card.items()
+    }
+    return by_card_alerts | first_by_itself

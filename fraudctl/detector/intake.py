@@ -62,9 +62,13 @@ class Intake:
         taken_in = Column(self._jvm_intake.column(*columns))
         return records.select(taken_in.alias("event")).where("event IS NOT NULL").select("event.*")
 
-    def begin(self) -> None:
-        """Forget the batch before; to be called before the action of a batch."""
-        self._jvm_intake.begin()
+    def collect(self, batch: Any) -> Iterator[bytes]:
+        """Run a batch, which forgets the one before; its rows as chunks of JSON lines, an array each.
+
+        Args:
+            batch: the query's output as the JVM has it, a Dataset[Row].
+        """
+        yield from self._jvm_intake.collect(batch)
 
     def partitions(self) -> dict[int, PartitionIntake]:
         """What each Kafka partition brought, of those that brought anything."""

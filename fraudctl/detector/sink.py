@@ -2,14 +2,12 @@
 
 import threading
 from collections.abc import Callable
-
-from pyspark.sql import DataFrame
+from typing import Any
 
 from fraudctl import failpoints
 from fraudctl.database.landing import Landed, Landing, MicroBatch
 from fraudctl.detector.checkpoint import Checkpoint
-from fraudctl.detector.collect import BatchContent, collect
-from fraudctl.detector.intake import Intake
+from fraudctl.detector.collect import BatchContent
 from fraudctl.detector.rules_in_force import RulesInForce
 from fraudctl.detector.skew import Skew
 
@@ -41,7 +39,7 @@ class Sink:
         self._landing = landing
         self._report = report
         self._same_source = same_source
-        self._intake: Intake | None = None
+        self._collect: Callable[[Any], BatchContent] | None = None
         self._skew = skew
         self._rules = rules
         self.stopping = threading.Event()
@@ -49,7 +47,7 @@ class Sink:
         self.idle.set()
         self.failure: Exception | None = None
 
-    def __call__(self, frame: DataFrame, batch_id: int) -> None:
+    def __call__(self, frame: Any, batch_id: int) -> None:
         self.idle.clear()
         try:
             if self.stopping.is_set():
@@ -57,8 +55,9 @@ class Sink:
             failpoints.reach("before_batch")
             if self._rules is not None:
                 self._rules.check(self._checkpoint.query_id(), batch_id)
+            assert self._collect is not None
             # Consume everything first: returning without it would leave state stores uncommitted.
-            content = collect(frame, self._intake)
+            content = self._collect(frame)
             failpoints.reach("batch_consumed")
             # Read from the right topic: ids do not come back, so what was read before now is of this one.
             self._same_source()
@@ -73,9 +72,9 @@ class Sink:
         finally:
             self.idle.set()
 
-    def begin_query(self, intake: Intake) -> None:
-        """Before a query starts: what takes its records in."""
-        self._intake = intake
+    def begin_query(self, collect: Callable[[Any], BatchContent]) -> None:
+        """Take what brings in the batches of the query that is about to start."""
+        self._collect = collect
 
     def forget_failure(self) -> None:
         """Before the query is started again, after a failure that was dealt with."""

@@ -14,10 +14,8 @@ from fraudctl.detector.cards import card_flags
 from fraudctl.detector.intake import Intake
 from fraudctl.rules.model import RuleSet
 
-WINDOW, FLAG = "window", "flag"
-
-# Times are microseconds since the epoch: integers cannot be shifted by anyone's time zone on their way
-# through Python.
+# The columns of an output row, as fraudctl/detector/collect.py reads them: a window's, then a flag's. Times
+# are microseconds since the epoch: nobody's time zone shifts an integer on its way through Python.
 _WINDOW_COLUMNS = {
     "window_start_us": "bigint",
     "window_end_us": "bigint",
@@ -34,8 +32,8 @@ _FLAG_COLUMNS = {
     "card_id": "string",
     "merchant_id": "string",
     "event_time_us": "bigint",
-    "category": "string",
-    "amount_minor": "bigint",
+    "flag_category": "string",
+    "flag_amount_minor": "bigint",
     "currency": "string",
     "country": "string",
     "channel": "string",
@@ -57,7 +55,8 @@ def output_rows(
 
     Returns:
         The windows that changed. Where rules may look back at a card, also one row for each transaction that
-        such a rule matches, as often as it is judged so; `kind` tells the two apart.
+        such a rule matches, as often as it is judged so: each row has the columns of one and nulls for the
+        other.
     """
     delay = f"{job.lateness.watermark_delay_seconds + held_back_seconds} seconds"
     admitted = intake.admitted(records)
@@ -66,8 +65,10 @@ def output_rows(
     # Not by the rules: the state stays as it is while they change, also while none of them looks back.
     both = shared(admitted, delay, job.spark.shuffle_partitions)
     counted = windows(deduplicate(both).select("event_time", "event.*"), job.windows)
-    flagged = card_flags(both, job.card_horizon_seconds, rules)
-    return _of_kind(counted, WINDOW, _WINDOW_COLUMNS).unionByName(_of_kind(flagged, FLAG, _FLAG_COLUMNS))
+    flagged = card_flags(both, job.card_horizon_seconds, rules).withColumnsRenamed(
+        {"category": "flag_category", "amount_minor": "flag_amount_minor"}
+    )
+    return _padded(counted, _WINDOW_COLUMNS).union(_padded(flagged, _FLAG_COLUMNS))
 
 
 def shared(admitted: DataFrame, delay: str, partitions: int) -> DataFrame:
@@ -114,11 +115,11 @@ def windows(deduplicated: DataFrame, settings: WindowsSettings) -> DataFrame:
     )
 
 
-def _of_kind(frame: DataFrame, kind: str, columns: dict[str, str]) -> DataFrame:
-    """The frame with every column that a row of any kind has, null where this kind has none."""
-    every = _WINDOW_COLUMNS | _FLAG_COLUMNS
+def _padded(frame: DataFrame, own: dict[str, str]) -> DataFrame:
+    """The frame with all columns of an output row, null where it has none of that name."""
 
     def column(name: str) -> Column:
-        return F.col(name) if name in columns else F.lit(None)
+        return F.col(name) if name in own else F.lit(None)
 
-    return frame.select(F.lit(kind).alias("kind"), *(column(n).cast(t).alias(n) for n, t in every.items()))
+    every = _WINDOW_COLUMNS | _FLAG_COLUMNS
+    return frame.select(*(column(name).cast(kind).alias(name) for name, kind in every.items()))

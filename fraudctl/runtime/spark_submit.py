@@ -14,7 +14,10 @@ from fraudctl.errors import NotReadyError
 SCALA = "2.13"
 LOCAL_FS = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
 _FILE_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
-_ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+STATE_STORES = {
+    "memory": "org.apache.spark.sql.fraudctl.DetectorStateStoreProvider",
+    "rocksdb": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
+}
 
 
 def kafka_package() -> str:
@@ -99,11 +102,10 @@ def build(
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
         "spark.sql.streaming.numRecentProgressUpdates": "50",
+        "spark.sql.streaming.stateStore.providerClass": STATE_STORES[spark.state_store],
         **_network(spark, interior),
     }
     class_path = [] if spark.is_cluster else list(jars)
-    if spark.state_store == "rocksdb":
-        conf["spark.sql.streaming.stateStore.providerClass"] = _ROCKSDB
     if spark.fast_checkpoint and not spark.is_cluster:  # executors elsewhere have not got the jar
         class_path += local_fs_jars
         conf |= {

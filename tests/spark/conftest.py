@@ -12,6 +12,7 @@ from fraudctl.clock import Deadline
 from fraudctl.config.paths import stack_paths
 from fraudctl.runtime.java import find_java
 from fraudctl.runtime.jvm_code import COMPILE_SECONDS, ensure_jvm_code
+from fraudctl.runtime.spark_submit import STATE_STORES
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.driver.extraJavaOptions", "-Duser.timezone=UTC")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.sql.streaming.stateStore.providerClass", STATE_STORES["memory"])
         .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
         .getOrCreate()
     )

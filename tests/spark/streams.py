@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, Row, SparkSession
 
@@ -10,6 +11,7 @@ from fraudctl.config.job import DetectorJob
 from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
 from fraudctl.detector.collect import ADMITTED, BatchContent, alerts_of, collect
+from fraudctl.detector.foreach_batch import foreach_batch
 from fraudctl.detector.intake import Intake
 from fraudctl.detector.transforms import output_rows
 from fraudctl.rules.model import RuleSet, parse_rules
@@ -65,7 +67,6 @@ def taken_in(
 ) -> tuple[list[Row], BatchContent]:
     """The admitted records as the query sees them, and what becomes of the others: without any state."""
     intake = Intake(spark, the_job, rules)
-    intake.begin()
     admitted_rows = intake.admitted(records(spark, rows)).collect()
     alerts = alerts_of(intake.alerts(), ())
     content = BatchContent((), {}, tuple(intake.rejected()), alerts, intake.partitions())
@@ -101,8 +102,8 @@ def land(
     landed: list[BatchContent] = []
     intakes: list[Intake] = []
 
-    def take(frame: DataFrame, batch_id: int) -> None:
-        content = collect(frame, intakes[-1])
+    def take(frame: Any, batch_id: int) -> None:
+        content = collect(frame, intakes[-1], looks_back=card_horizon_seconds > 0)
         if not content.partitions:  # it came without a record, to move the watermark
             return
         landed.append(content)
@@ -111,14 +112,13 @@ def land(
 
     def run(judge: RuleSet) -> None:
         intakes.append(Intake(spark, the_job, judge))
-        query = (
+        writer = (
             output_rows(source, intakes[-1], the_job, judge)
             .writeStream.outputMode("update")
             .option("checkpointLocation", str(the_job.checkpoint))
-            .foreachBatch(take)
             .trigger(availableNow=True)
-            .start()
         )
+        query = foreach_batch(writer, take).start()
         try:
             assert query.awaitTermination(300), "the query did not end"
         finally:

@@ -48,9 +48,7 @@ def test_only_the_first_six_and_the_last_four_digits_remain(spark: SparkSession,
 
 
 @pytest.mark.parametrize("payload_bytes", [0, 6, 7, 15, 16, 20, 4096])
-def test_a_number_is_masked_before_it_is_cut(
-    spark: SparkSession, tmp_path: Path, payload_bytes: int
-) -> None:
+def test_a_number_is_masked_before_it_is_cut(spark: SparkSession, tmp_path: Path, payload_bytes: int) -> None:
     value = b"4111 1111 1111 1111, and more"
     the_job = job(tmp_path, dead_letters__payload_bytes=payload_bytes)
     _, content = taken_in(spark, the_job, [(value, 0, 7, 0)])

@@ -9,15 +9,14 @@ import scala.jdk.CollectionConverters._
 import com.fasterxml.jackson.core.{JsonFactory, JsonGenerator}
 import com.fasterxml.jackson.databind.ObjectMapper
 import org.apache.spark.{SparkContext, TaskContext}
-import org.apache.spark.sql.Column
+import org.apache.spark.sql.{Column, Dataset, Row}
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.{Expression, GenericInternalRow, Nondeterministic}
 import org.apache.spark.sql.catalyst.expressions.QuaternaryExpression
-import org.apache.spark.sql.catalyst.expressions.codegen.{CodegenContext, CodeGenerator, ExprCode}
+import org.apache.spark.sql.catalyst.expressions.codegen.{CodegenContext, ExprCode}
 import org.apache.spark.sql.catalyst.expressions.codegen.Block._
 import org.apache.spark.sql.fraudctl.Columns
 import org.apache.spark.sql.types._
-import org.apache.spark.unsafe.types.UTF8String
 import org.apache.spark.util.AccumulatorV2
 
 /** Everything that decides what becomes of one record, as JSON so that it travels to executors as it is.
@@ -63,7 +62,7 @@ final class IntakeAccumulator extends AccumulatorV2[(Int, TaskIntake), util.Map[
   override def value: util.Map[Integer, TaskIntake] = tasks
 }
 
-/** The driver's side: the column that takes records in, and what the tasks of the batch have reported.
+/** The driver's side: the column that takes records in, the batch's rows, and what its tasks have reported.
   *
   * @param settings see IntakeSettings
   */
@@ -85,8 +84,34 @@ final class Intake(context: SparkContext, settings: String) {
         IntakeSettings(settings),
         accumulator))
 
-  /** Forget the batch before; called before the batch's action. */
-  def begin(): Unit = accumulator.reset()
+  /** Run the batch: its rows as JSON lines, an array of all columns each.
+    *
+    * One job and no plan of its own. What tasks report to the accumulator is of this batch from here on.
+    */
+  def collect(batch: Dataset[Row]): util.List[Array[Byte]] = {
+    accumulator.reset()
+    val types = batch.schema.fields.map(_.dataType)
+    val lines = new JsonLines
+    Columns.rows(batch).map(_.copy()).collect().foreach { row =>
+      lines.line { line =>
+        var place = 0
+        while (place < types.length) {
+          if (row.isNullAt(place)) line.writeNull()
+          else {
+            types(place) match {
+              case LongType => line.writeNumber(row.getLong(place))
+              case IntegerType => line.writeNumber(row.getInt(place))
+              case BooleanType => line.writeBoolean(row.getBoolean(place))
+              case StringType => line.writeString(row.getUTF8String(place).toString)
+              case other => throw new IllegalArgumentException(s"a batch has no columns of type $other")
+            }
+          }
+          place += 1
+        }
+      }
+    }
+    util.Arrays.asList(lines.chunks(): _*)
+  }
 
   /** Kafka partition, records read, oldest and newest arrival (µs), as a JSON array for each partition. */
   def partitions(): String = {
@@ -133,14 +158,17 @@ case class TakeIn(
     extends QuaternaryExpression
     with Nondeterministic {
 
-  @transient private lazy val reader = new RecordReader(settings, accumulator)
+  @transient private var reader: RecordReader = _
 
   override def dataType: StructType = RecordReader.schemaOf(settings)
   override def nullable: Boolean = true
   override def prettyName: String = "take_in"
   override def toString: String = s"take_in($first)"
 
-  override protected def initializeInternal(partitionIndex: Int): Unit = reader.begin()
+  override protected def initializeInternal(partitionIndex: Int): Unit = {
+    reader = RecordReader.borrow(settings)
+    reader.begin(accumulator)
+  }
 
   override protected def evalInternal(input: InternalRow): Any =
     take(
@@ -194,12 +222,29 @@ object RecordReader {
       StructField("country", StringType),
       StructField("channel", StringType)))
 
+  // Rules are read and compiled once for each core, not for each task of each batch.
+  private val idle = new util.concurrent.ConcurrentHashMap[String, util.Queue[RecordReader]]()
+  private val MostSettings = 16
+
+  /** A reader that no other task uses; `giveBack` it at the end. */
+  def borrow(settings: IntakeSettings): RecordReader = {
+    val readers = idle.get(settings.json)
+    val reader = if (readers == null) null else readers.poll()
+    if (reader == null) new RecordReader(settings) else reader
+  }
+
+  private def giveBack(reader: RecordReader): Unit = {
+    if (idle.size >= MostSettings) idle.clear() // of rules that were replaced long ago
+    idle.computeIfAbsent(reader.settings.json, _ => new util.concurrent.ConcurrentLinkedQueue[RecordReader]()).add(reader)
+    ()
+  }
+
   def schemaOf(settings: IntakeSettings): StructType =
     if (mapper.readTree(settings.json).get("look_back").asBoolean) looksBack else needed
 }
 
-/** Takes in the records of one task. */
-final class RecordReader(settings: IntakeSettings, accumulator: IntakeAccumulator) {
+/** Takes in the records of one task, and then of another one. */
+final class RecordReader(val settings: IntakeSettings) {
   import EventParser._
 
   private val document = RecordReader.mapper.readTree(settings.json)
@@ -232,7 +277,7 @@ final class RecordReader(settings: IntakeSettings, accumulator: IntakeAccumulato
   private var wholePayloads = 0L
 
   /** Begin a task: what it reads is handed on when it ends well. */
-  def begin(): Unit = {
+  def begin(accumulator: IntakeAccumulator): Unit = {
     partitions = new util.HashMap()
     lastPartition = -1
     rejected = new JsonLines
@@ -243,8 +288,9 @@ final class RecordReader(settings: IntakeSettings, accumulator: IntakeAccumulato
     wholePayloads = math.max(1L, document.get("batch_payload_bytes").asLong / (payloadBytes + 1) / tasks)
     if (task != null) {
       task.addTaskCompletionListener[Unit] { ended =>
-        if (!ended.isFailed()) {
+        if (!ended.isFailed() && !ended.isInterrupted()) {
           accumulator.add(ended.partitionId() -> new TaskIntake(partitions, rejected.chunks(), alerts.chunks()))
+          RecordReader.giveBack(this)
         }
       }
     }
