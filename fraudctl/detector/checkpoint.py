@@ -43,16 +43,21 @@ class Checkpoint:
         self, spark: SparkSession, location: str, topic: str, bounds: Mapping[int, int] | None = None
     ) -> None:
         jvm: Any = spark._jvm
-        self._jvm = jvm
+        # Kept, because py4j looks for a class in every jar each time that it is named.
+        self._path = jvm.org.apache.hadoop.fs.Path
+        self._whole_text = jvm.org.apache.commons.io.IOUtils.toString
         self._root = location
         self._topic = topic
         self._bounds = bounds
-        path = jvm.org.apache.hadoop.fs.Path(location)
-        self._files = path.getFileSystem(spark._jsc.hadoopConfiguration())
+        self._files = self._path(location).getFileSystem(spark._jsc.hadoopConfiguration())
+        self._query_id = ""
+        self._ends: tuple[int, dict[int, int]] = (-1, {})  # of the batch that was asked for last
 
     def query_id(self) -> str:
         """The id that Spark keeps for this checkpoint, a UUID as text."""
-        return str(json.loads(self._read("metadata"))["id"])
+        if not self._query_id:
+            self._query_id = str(json.loads(self._read("metadata"))["id"])
+        return self._query_id
 
     def planned(self, batch_id: int) -> PlannedBatch:
         """What `offsets/<batch_id>` says.
@@ -61,7 +66,12 @@ class Checkpoint:
             DataError: a file is missing or is not what Spark writes.
         """
         ends, watermark_ms, planned_ms = self._offsets(batch_id)
-        starts = self._offsets(batch_id - 1)[0] if batch_id > 0 else self._initial_offsets()
+        known_id, starts = self._ends
+        if batch_id == 0:
+            starts = self._initial_offsets()
+        elif known_id != batch_id - 1:
+            starts = self._offsets(batch_id - 1)[0]
+        self._ends = batch_id, ends
         # A partition that was added later begins at its earliest offset, which for a new one is 0.
         spans = {
             partition: self._bounded(partition, starts.get(partition, 0), end)
@@ -96,7 +106,7 @@ class Checkpoint:
         return {int(partition): int(offset) for partition, offset in json.loads(line)[self._topic].items()}
 
     def _read(self, name: str) -> str:
-        path = self._jvm.org.apache.hadoop.fs.Path(f"{self._root}/{name}")
+        path = self._path(f"{self._root}/{name}")
         if not self._files.exists(path):
             raise DataError(
                 f"the checkpoint lacks its file {name}",
@@ -105,6 +115,6 @@ class Checkpoint:
             )
         stream = self._files.open(path)
         try:
-            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+            return str(self._whole_text(stream, "UTF-8"))
         finally:
             stream.close()

@@ -1,6 +1,7 @@
 """One JSON line per landed micro-batch, for whoever watches the detector from outside."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.sql.streaming.query import StreamingQuery
@@ -45,7 +46,10 @@ class ProgressLog:
         """Append a line for every batch that is now complete: merge and Spark's commit both done."""
         if not self._landed:
             return
-        for progress in query.recentProgress:
+        last = query.lastProgress
+        # Mostly one batch has ended since the last look; all that Spark keeps is a long text.
+        alone = len(self._landed) == 1 and last is not None and last["batchId"] in self._landed
+        for progress in [last] if alone and last is not None else query.recentProgress:
             line = self._landed.get(progress["batchId"])
             durations = progress["durationMs"]
             if line is None or "addBatch" not in durations:
@@ -62,6 +66,7 @@ class ProgressLog:
                 operator["numRowsDroppedByWatermark"] for operator in progress["stateOperators"]
             )
             line["finished_at"] = progress["timestamp"]
+            line["behind"] = _behind(progress["sources"])
             self._write(line)
 
     @property
@@ -72,3 +77,18 @@ class ProgressLog:
     def _write(self, line: dict[str, Any]) -> None:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _behind(sources: Sequence[Mapping[str, str]]) -> int:
+    """How many records the topic held beyond the batch when the batch was planned.
+
+    Where two branches of a query read the topic, both name the same offsets.
+    """
+    if not sources:
+        return 0
+    latest, end = (json.loads(sources[0][name] or "{}") or {} for name in ("latestOffset", "endOffset"))
+    return sum(
+        offset - end.get(topic, {}).get(partition, 0)
+        for topic, partitions in latest.items()
+        for partition, offset in partitions.items()
+    )

@@ -68,6 +68,7 @@ class Batch:
     """One landed micro-batch. `fates` counts the records read: admitted and each rejection reason.
 
     `held_back_seconds`: how much longer than usual the watermark's delay is, as partitions are far apart.
+    `behind`: how many records the topic held beyond it when it was planned.
     """
 
     batch_id: int
@@ -83,6 +84,7 @@ class Batch:
     watermark_ms: int
     held_back_seconds: int
     state_rows: int
+    behind: int
     end_offsets: dict[str, int]
 
     @property

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from fraudctl.config.job import DetectorJob
-from fraudctl.operations.detect import Detected
+from fraudctl.operations.detect import Batch, Detected
 from fraudctl.operations.place_detector import Place
 from fraudctl.operations.plan_detector import DetectorPlan
 from fraudctl.runtime.spark_submit import SparkSubmit
 from fraudctl.ui import as_json
-from fraudctl.ui.text.detect import plan_document, summary
+from fraudctl.ui.text.detect import line, plan_document, summary
 
 
 def detected(batches: int, idle: int, query: str = "a-query") -> Detected:
@@ -27,6 +27,37 @@ def detected(batches: int, idle: int, query: str = "a-query") -> Detected:
         epoch=1,
         log=Path("/logs/detector.log"),
     )
+
+
+def batch(read: int, behind: int) -> Batch:
+    return Batch(
+        batch_id=7,
+        replayed=False,
+        windows=30,
+        alerts=1,
+        flags=0,
+        rule_set=None,
+        fates={"admitted": read},
+        duplicates=0,
+        dropped_by_watermark=0,
+        trigger_ms=2_000,
+        watermark_ms=0,
+        held_back_seconds=0,
+        state_rows=10,
+        behind=behind,
+        end_offsets={"0": read},
+    )
+
+
+def test_how_long_catching_up_takes_is_told() -> None:
+    assert line(batch(100_000, 1_000_000)).endswith(", behind 1,000,000 (about 20 s)")
+    assert line(batch(1_000, 600_000)).endswith(", behind 600,000 (about 20 min)")
+
+
+def test_a_detector_that_is_level_is_not_behind() -> None:
+    """What arrives while a batch is at work is read by the next one."""
+    assert "behind" not in line(batch(500, 480))
+    assert "behind" not in line(batch(500, 0))
 
 
 def test_batches_without_a_record_are_counted_apart() -> None:

@@ -42,7 +42,7 @@ class BatchView(Drawing):
         table = Table(
             title="micro-batches", title_justify="left", caption="Ctrl-C: finish the batch and stop"
         )
-        names = ("batch", "read", "admitted", "duplicate", "refused", "windows", "alerts", "ms")
+        names = ("batch", "read", "admitted", "duplicate", "refused", "windows", "alerts", "ms", "behind")
         for name in (*names, "watermark (UTC)"):
             table.add_column(name, justify="right", no_wrap=True)
         for batch in self._recent:
@@ -55,6 +55,7 @@ class BatchView(Drawing):
                 f"{batch.windows:,}",
                 f"{batch.alerts:,}",
                 f"{batch.trigger_ms:,}",
+                _remaining(batch),
                 _clock(batch.watermark_ms),
             )
         return table
@@ -68,9 +69,24 @@ def line(batch: Batch) -> str:
         f"windows {batch.windows}, alerts {batch.alerts}, "
         + (f"flags by card {batch.flags}, " if batch.flags else "")
         + f"{batch.trigger_ms} ms, watermark {_clock(batch.watermark_ms)}"
+        + (f", behind {_remaining(batch)}" if _catches_up(batch) else "")
         + (f", held back by {batch.held_back_seconds} s" if batch.held_back_seconds else "")
         + (", replayed: nothing changed" if batch.replayed else "")
     )
+
+
+def _catches_up(batch: Batch) -> bool:
+    """Tell whether more is waiting than one such batch reads: below that the detector is level."""
+    return batch.behind > batch.read > 0
+
+
+def _remaining(batch: Batch) -> str:
+    """Return how many records are waiting and, while catching up, how long they take at this pace."""
+    if not _catches_up(batch):
+        return f"{batch.behind:,}"
+    seconds = batch.behind / batch.read * batch.trigger_ms / 1000
+    pace = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{batch.behind:,} (about {pace})"
 
 
 def summary(result: Detected) -> str:
