@@ -45,11 +45,13 @@ class PresetRun:
     def send(self, part: Deliveries, producer: RecordProducer, *, stamped: bool) -> None:
         """Hand over these rows; `stamped` records carry their arrival, others get the broker's time."""
         self._count(part)
-        arrivals = part.arrival_ms.tolist() if stamped else [0] * len(part)
-        for card, value, arrival in zip(
-            part.batch.card.tolist(), part.values(self._wire), arrivals, strict=True
-        ):
-            producer.send(self._keys[card], value, arrival)
+        keys = [self._keys[card] for card in part.batch.card.tolist()]
+        values = part.values(self._wire)
+        if not stamped:
+            producer.send_batch(keys, values)
+            return
+        for key, value, arrival in zip(keys, values, part.arrival_ms.tolist(), strict=True):
+            producer.send(key, value, arrival)
 
     @property
     def digest(self) -> str:
