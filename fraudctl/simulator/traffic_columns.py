@@ -11,6 +11,7 @@ from random import Random
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from fraudctl.config.model import EventsSettings, ProducerSettings
 from fraudctl.simulator.batch import Batch, Names
@@ -64,7 +65,7 @@ class TrafficColumns:
         )
 
     def take(self, count: int) -> Batch:
-        """Return the next `count` events, each with the time zero."""
+        """Return the next `count` events (at least one), each with the time zero."""
         missing = count * _USUAL - len(self._words)
         if missing > 0:
             fresh = self._generator.random_raw(missing).astype(np.uint32)
@@ -78,7 +79,7 @@ class TrafficColumns:
     def _batch(self, words: Raw, starts: Ints, lengths: Ints) -> Batch:
         tables = self._tables
         # A suspicious event has fewer draws: the rest of its row belongs to the next event and is not used.
-        chance = _numbers(words[starts[:, None] + np.arange(_USUAL - _ID_WORDS)])
+        chance = _numbers(sliding_window_view(words, _USUAL - _ID_WORDS)[starts])
         category = np.minimum(np.searchsorted(tables.bounds, chance[0], side="right"), len(tables.bounds) - 1)
         card = (chance[1] * chance[2] * len(tables.spending)).astype(np.int64)
         merchant, country, channel, amount = tables.usual(category, card, chance)
