@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -14,8 +15,8 @@ from fraudctl.config.model import ProducerSettings, TopicSettings
 # How long one wait for room in the local queue lasts, before the same record is tried again.
 ROOM_SECONDS = 0.1
 SETTLE_SECONDS = 0.25
-# After so many single records the client's events are taken in.
-POLL_RECORDS = 100
+# Leaves the choice to the partitioner.
+ANY_PARTITION = -1
 # What librdkafka may take, on top of the delivery timeout, to report the last failure.
 REPORT_SECONDS = 5.0
 
@@ -57,7 +58,14 @@ class RecordProducer:
         make_client: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
         keys = options.producer(bootstrap_servers, settings, max_message_bytes=kafka.max_message_bytes)
-        self._client = make_client(keys | {"error_cb": self._on_error, "delivery.report.only.error": True})
+        self._client = make_client(
+            keys
+            | {
+                "error_cb": self._on_error,
+                "on_delivery": self._on_delivery,
+                "delivery.report.only.error": True,
+            }
+        )
         self._topic = kafka.topic
         self._settle_seconds = settings.delivery_timeout_seconds + REPORT_SECONDS
         self._sent = 0
@@ -89,53 +97,36 @@ class RecordProducer:
         Waits for room while the local queue is full. A record that cannot be handed over at all counts as
         failed.
         """
-        client = self._client
-        self._sent += 1
-        while True:
-            try:
-                client.produce(self._topic, value, key, on_delivery=self._on_delivery, timestamp=timestamp_ms)
-            except BufferError:
-                client.poll(ROOM_SECONDS)
-            except KafkaException as error:
-                self._errors[_reason(error.args[0])] += 1
-                break
-            else:
-                self._taken += 1
-                break
-        if self._sent % POLL_RECORDS == 0:
-            client.poll(0)
+        self.send_batch([key], [value], [timestamp_ms])
 
     def send_batch(
-        self, keys: Sequence[bytes], values: Sequence[bytes], meanwhile: Callable[[], None] = lambda: None
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        timestamps_ms: Sequence[int] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
-        """Hand over records in their order, `keys` and `values` side by side; Kafka says their times.
+        """Hand over records in their order, each as `send` does; what belongs together has the same index.
 
-        Does for each record what `send` does. `meanwhile` is called now and then while there is no room.
+        `meanwhile` is called now and then while there is no room.
         """
-        client = self._client
+        client, topic = self._client, self._topic
         self._sent += len(values)
-        waiting = [{"value": value, "key": key} for key, value in zip(keys, values, strict=True)]
-        while waiting:
-            taken = client.produce_batch(self._topic, waiting, on_delivery=self._on_delivery)
-            self._taken += taken
-            waiting = [] if taken == len(waiting) else self._without_room(waiting)
-            if waiting:
-                client.poll(ROOM_SECONDS)
-                meanwhile()
+        for key, value, timestamp in zip(keys, values, timestamps_ms or repeat(0, len(values)), strict=True):
+            while True:
+                try:
+                    # By position, and with the one callback of the settings: anything else takes longer.
+                    client.produce(topic, value, key, ANY_PARTITION, None, None, timestamp)
+                except BufferError:
+                    client.poll(ROOM_SECONDS)
+                    meanwhile()
+                except KafkaException as error:
+                    self._errors[_reason(error.args[0])] += 1
+                    break
+                else:
+                    self._taken += 1
+                    break
         client.poll(0)
-
-    def _without_room(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the records to try again; count those that the client refused for another reason."""
-        again = []
-        for record in batch:
-            error = record.pop("_error", None)
-            if error is None:
-                continue
-            if error.code() == KafkaError._QUEUE_FULL:
-                again.append(record)
-            else:
-                self._errors[_reason(error)] += 1
-        return again
 
     def poll(self) -> None:
         """Take in reports of failures, and make room for more records."""

@@ -46,12 +46,8 @@ class PresetRun:
         """Hand over these rows; `stamped` records carry their arrival, others get the broker's time."""
         self._count(part)
         keys = [self._keys[card] for card in part.batch.card.tolist()]
-        values = part.values(self._wire)
-        if not stamped:
-            producer.send_batch(keys, values)
-            return
-        for key, value, arrival in zip(keys, values, part.arrival_ms.tolist(), strict=True):
-            producer.send(key, value, arrival)
+        arrivals = part.arrival_ms.tolist() if stamped else None
+        producer.send_batch(keys, part.values(self._wire), arrivals)
 
     @property
     def digest(self) -> str:

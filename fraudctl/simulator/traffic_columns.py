@@ -100,21 +100,23 @@ class TrafficLines:
         self._columns = TrafficColumns(producer, events, seed)
         self._wire = Wire(self._columns.names)
         self._cards = [card.encode() for card in self._columns.names.cards]
-        self._keys: list[bytes] = []
-        self._lines: list[bytes] = []
-        self._next = 0
+        # The first lines take the longest, so they are made before any clock starts.
+        self._fill()
 
     def take(self, most: int) -> tuple[list[bytes], list[bytes]]:
         """Return keys and lines of the next events: at least one and at most `most`."""
         if self._next == len(self._lines):
-            batch = self._columns.take(BLOCK)
-            self._keys = [self._cards[card] for card in batch.card.tolist()]
-            self._lines = self._wire.values(batch)
-            self._next = 0
+            self._fill()
         part = slice(self._next, self._next + most)
         keys, lines = self._keys[part], self._lines[part]
         self._next += len(lines)
         return keys, lines
+
+    def _fill(self) -> None:
+        batch = self._columns.take(BLOCK)
+        self._keys = [self._cards[card] for card in batch.card.tolist()]
+        self._lines = self._wire.values(batch)
+        self._next = 0
 
 
 class _Tables:

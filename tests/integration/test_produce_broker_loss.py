@@ -89,19 +89,17 @@ class ReportingClient(Producer):
     """The real client, which also reports every delivery: an account of its own, to compare with."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        super().__init__(config | {"delivery.report.only.error": False})
         self.delivered: list[bytes] = []
         self.undelivered = 0
 
-    def produce_batch(self, topic: str, records: list[dict[str, Any]], on_delivery: Any) -> int:  # type: ignore[override]
         def report(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 self.delivered.append(message.value() or b"")
             else:
                 self.undelivered += 1
-                on_delivery(error, message)
+                config["on_delivery"](error, message)
 
-        return super().produce_batch(topic, records, on_delivery=report)
+        super().__init__(config | {"on_delivery": report, "delivery.report.only.error": False})
 
 
 def test_what_is_said_to_be_acknowledged_is_never_more_than_the_broker_took(mortal: Stack) -> None:

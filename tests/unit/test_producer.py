@@ -32,28 +32,19 @@ class FakeClient:
     flushes: int = 0
     stuck: bool = False
     own_events: int = 0
-    waiting: list[tuple[bytes, Report]] = field(default_factory=list)
+    waiting: list[bytes] = field(default_factory=list)
 
-    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Report, timestamp: int) -> None:
+    def produce(
+        self, topic: str, value: bytes, key: bytes, partition: int, _1: None, _2: None, timestamp: int
+    ) -> None:
+        assert partition == -1
         self.attempts += 1
         if self.refuse and value.startswith(self.refused):
             raise KafkaException(self.refuse)
         if len(self.waiting) >= self.room:
             raise BufferError("queue full")
         self.accepted.append((topic, key, value, timestamp))
-        self.waiting.append((value, on_delivery))
-
-    def produce_batch(self, topic: str, records: list[dict[str, Any]], on_delivery: Report) -> int:
-        taken = 0
-        for record in records:
-            try:
-                self.produce(topic, record["value"], record["key"], on_delivery, 0)
-                taken += 1
-            except BufferError:
-                record["_error"] = KafkaError(KafkaError._QUEUE_FULL)
-            except KafkaException as refusal:
-                record["_error"] = refusal.args[0]
-        return taken
+        self.waiting.append(value)
 
     def __len__(self) -> int:
         return len(self.waiting) + self.own_events
@@ -76,7 +67,8 @@ class FakeClient:
 
     def _report(self, count: int) -> None:
         done, self.waiting = self.waiting[:count], self.waiting[count:]
-        for value, report in done:
+        report: Report = self.config["on_delivery"]
+        for value in done:
             error = self.verdict(value)
             if error or not self.config["delivery.report.only.error"]:
                 report(error, None)
