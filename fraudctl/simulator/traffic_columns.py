@@ -39,7 +39,7 @@ _ABROAD = 8 * 2 + _ID_WORDS
 _SUSPICIOUS_AT = 3 * 2
 _FAR_ABOVE_AT = 6 * 2
 # How many lines are made in advance.
-BLOCK = 1_000
+BLOCK = 2_048
 # How many events are looked at in one step for the next suspicious one.
 _STEP = 512
 
