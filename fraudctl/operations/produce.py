@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from fraudctl.broker import topics
@@ -22,6 +23,8 @@ from fraudctl.simulator.traffic_columns import TrafficLines
 HIGHEST_RATE = 1_000_000.0
 HIGHEST_SEED = 2**63 - 1
 OBSERVE_SECONDS = 0.25
+# How many ready-made messages are handed over between two looks at a stop.
+AT_ONCE = 1_000
 # Events that would be further behind than this are skipped, so that none arrives too late to be counted.
 LAG_LIMIT_SECONDS = 60.0
 
@@ -138,12 +141,15 @@ def produce_messages(
     """
     with RecordProducer(bootstrap_servers, settings.kafka, settings.producer) as producer:
         watch = Watch(producer, seed, observe)
-        for number, message in enumerate(messages):
-            producer.send(message.key, message.value, message.arrival_ms)
-            if number % 1000 == 0:
-                watch.look()
-                if stop.is_set or producer.broken:
-                    break
+        waiting = iter(messages)
+        while not stop.is_set and not producer.broken and (part := list(islice(waiting, AT_ONCE))):
+            producer.send_batch(
+                [message.key for message in part],
+                [message.value for message in part],
+                [message.arrival_ms for message in part],
+                meanwhile=watch.look,
+            )
+            watch.look()
         return watch.settled()
 
 
