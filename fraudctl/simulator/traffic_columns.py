@@ -132,12 +132,8 @@ class _Tables:
         sizes = np.array([len(group) for group in people.merchants])
         self.sizes, self.first = sizes, np.cumsum(sizes) - sizes
         by_id = {shop.merchant_id: place for place, shop in enumerate(merchants)}
-        self.favourites = np.array(
-            [
-                [[by_id[shop.merchant_id] for shop in group] for group in card.favourites]
-                for card in people.cards
-            ]
-        )
+        favourites = (by_id[shop.merchant_id] for card in people.cards for shop in chain(*card.favourites))
+        self.favourites = np.fromiter(favourites, dtype=np.int64).reshape(len(people.cards), len(sizes), -1)
         self.spending = np.array([card.spending for card in people.cards])
         self.usual_minor = np.array([profile.usual_minor for profile in people.profiles])
         self.spread = np.array([profile.spread for profile in people.profiles])
