@@ -1,8 +1,9 @@
 """Send records and account for each one: whatever was sent is either acknowledged or failed in the end."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -14,6 +15,8 @@ from fraudctl.config.model import ProducerSettings, TopicSettings
 # How long one wait for room in the local queue lasts, before the same record is tried again.
 ROOM_SECONDS = 0.1
 SETTLE_SECONDS = 0.25
+# Leaves the choice to the partitioner.
+ANY_PARTITION = -1
 # What librdkafka may take, on top of the delivery timeout, to report the last failure.
 REPORT_SECONDS = 5.0
 
@@ -31,11 +34,19 @@ class Deliveries:
     def queued(self) -> int:
         return self.sent - self.acknowledged - self.failed
 
+    @property
+    def complete(self) -> bool:
+        """Tell whether every record has been acknowledged."""
+        return self.sent == self.acknowledged
+
 
 class RecordProducer:
     """An idempotent producer for one topic; leaving the `with` block settles every record.
 
-    A delivery report is the only proof. It is asked for with every record and counted here.
+    Kafka's client reports failures only: a Python call for each delivered record would cost more than its
+    delivery. Every failure is reported before its record leaves the client, and the client knows how many
+    records it holds. So the acknowledged records are those that were taken, have left the client and have not
+    failed. The number may lag behind the broker's but is never ahead of it; after a flush it is exact.
     """
 
     def __init__(
@@ -47,10 +58,20 @@ class RecordProducer:
         make_client: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
         keys = options.producer(bootstrap_servers, settings, max_message_bytes=kafka.max_message_bytes)
-        self._client = make_client(keys | {"error_cb": self._on_error})
+        self._client = make_client(
+            keys
+            | {
+                "error_cb": self._on_error,
+                "on_delivery": self._on_delivery,
+                "delivery.report.only.error": True,
+            }
+        )
         self._topic = kafka.topic
         self._settle_seconds = settings.delivery_timeout_seconds + REPORT_SECONDS
         self._sent = 0
+        # Records that the client took, and those of them that it reported as failed.
+        self._taken = 0
+        self._undelivered = 0
         self._acknowledged = 0
         self._errors: Counter[str] = Counter()
         self.last_error = ""
@@ -65,6 +86,8 @@ class RecordProducer:
 
     @property
     def deliveries(self) -> Deliveries:
+        # The client also counts its own events, such as a lost connection: the difference is a lower bound.
+        self._acknowledged = max(self._acknowledged, self._taken - self._undelivered - len(self._client))
         errors = dict(self._errors)
         return Deliveries(self._sent, self._acknowledged, sum(errors.values()), errors)
 
@@ -74,22 +97,39 @@ class RecordProducer:
         Waits for room while the local queue is full. A record that cannot be handed over at all counts as
         failed.
         """
-        client = self._client
-        self._sent += 1
-        while True:
-            try:
-                client.produce(self._topic, value, key, on_delivery=self._on_delivery, timestamp=timestamp_ms)
-            except BufferError:
-                client.poll(ROOM_SECONDS)
-            except KafkaException as error:
-                self._errors[_reason(error.args[0])] += 1
-                break
-            else:
-                break
+        self.send_batch([key], [value], [timestamp_ms])
+
+    def send_batch(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        timestamps_ms: Sequence[int] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Hand over records in their order, each as `send` does; what belongs together has the same index.
+
+        `meanwhile` is called now and then while there is no room.
+        """
+        client, topic = self._client, self._topic
+        self._sent += len(values)
+        for key, value, timestamp in zip(keys, values, timestamps_ms or repeat(0, len(values)), strict=True):
+            while True:
+                try:
+                    # By position, and with the one callback of the settings: anything else takes longer.
+                    client.produce(topic, value, key, ANY_PARTITION, None, None, timestamp)
+                except BufferError:
+                    client.poll(ROOM_SECONDS)
+                    meanwhile()
+                except KafkaException as error:
+                    self._errors[_reason(error.args[0])] += 1
+                    break
+                else:
+                    self._taken += 1
+                    break
         client.poll(0)
 
     def poll(self) -> None:
-        """Take in delivery reports."""
+        """Take in reports of failures, and make room for more records."""
         self._client.poll(0)
 
     def settle(self, meanwhile: Callable[[], None] = lambda: None) -> Deliveries:
@@ -103,16 +143,18 @@ class RecordProducer:
                 self._give_up()
                 break
             meanwhile()
+        else:
+            self._acknowledged = self._taken - self._undelivered
         return self.deliveries
 
     def _give_up(self) -> None:
         self._client.purge()
-        self._client.flush(REPORT_SECONDS)
+        if not self._client.flush(REPORT_SECONDS):
+            self._acknowledged = self._taken - self._undelivered
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
-            self._acknowledged += 1
-        else:
+        if error is not None:
+            self._undelivered += 1
             self._errors[_reason(error)] += 1
 
     def _on_error(self, error: KafkaError) -> None:

@@ -1,5 +1,6 @@
 """fraudctl produce: a steady stream of simulated transactions."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,24 @@ if TYPE_CHECKING:
 DEFAULT_RATE = 100.0
 
 
+def parse_rate(text: str) -> float:
+    """Return events per second; infinity for `max`.
+
+    Raises:
+        typer.BadParameter: the text is neither a number nor `max`.
+    """
+    if text.strip() == "max":
+        return math.inf
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    # "inf" and "nan" are numbers to Python, but nobody means them.
+    if not math.isfinite(rate):
+        raise typer.BadParameter(f"{text!r} should be a valid number, such as 500, or max")
+    return rate
+
+
 def parse_speed(text: str) -> float:
     """60x, or 60: how many times as fast as the clock.
 
@@ -36,7 +55,14 @@ def parse_speed(text: str) -> float:
 def produce(
     session: Session,
     rate: Annotated[
-        float | None, typer.Option("--rate", help="Events per second.  [default: 100]", show_default=False)
+        float | None,
+        typer.Option(
+            "--rate",
+            parser=parse_rate,
+            metavar="NUMBER",
+            help="Events per second; max: as fast as the broker takes them.  [default: 100]",
+            show_default=False,
+        ),
     ] = None,
     count: Annotated[int | None, typer.Option("--count", help="Stop after this many events.")] = None,
     duration: Annotated[
@@ -76,10 +102,11 @@ def produce(
 ) -> int:
     """Send realistic transactions, and account for each.
 
-    Goes on until Ctrl-C, --count or --duration. With --preset the traffic has cards with habits and labelled
-    fraud; the labels go to a topic of their own. --speed sends a preset's days as a backfill that ends now,
-    to a topic with kafka.timestamp_type CreateTime. --from-file sends a file's transactions, stamped as they
-    leave, at --rate or with the gaps that the file has (--speed 60x: 60 times as fast).
+    Goes on until Ctrl-C, --count or --duration, and ends with exit code 6 if an event was not acknowledged.
+    With --preset the traffic has cards with habits and labelled fraud; the labels go to a topic of their
+    own. --speed sends a preset's days as a backfill that ends now, to a topic with kafka.timestamp_type
+    CreateTime. --from-file sends a file's transactions, stamped as they leave, at --rate or with the gaps
+    that the file has (--speed 60x: 60 times as fast).
     """
     from fraudctl.operations import produce as operation
 
@@ -93,9 +120,8 @@ def produce(
     if not preset and (days or faults or difficulty is not None or (label_delay and not from_file)):
         raise UsageError("such options are for a preset, and there is none", hint="add --preset everyday")
     settings = session.settings()
-    request = operation.ProduceRequest(
-        settings, "", DEFAULT_RATE if rate is None else rate, count, duration, seed
-    )
+    asked_rate = DEFAULT_RATE if rate is None else None if rate == math.inf else rate
+    request = operation.ProduceRequest(settings, "", asked_rate, count, duration, seed)
     operation.refuse_nonsense(request)
     if from_file:
         pace = speed if speed is not None or rate is not None else 1.0
@@ -109,8 +135,10 @@ def produce(
     hours = None if label_delay is None else (label_delay / 3600, label_delay / 3600)
     changes = {"days": days, "difficulty": difficulty, "label_delay_hours": hours}
     parsed = parse_preset(read_preset_document(preset), changes)
-    asked = PresetRequest(request, preset, parsed, speed, whole=bool(days), faults=faults, labels=labels)
-    return _preset(session, asked, as_json)
+    preset_request = PresetRequest(
+        request, preset, parsed, speed, whole=bool(days), faults=faults, labels=labels
+    )
+    return _preset(session, preset_request, as_json)
 
 
 def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:
@@ -123,9 +151,10 @@ def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:
     with graceful() as stop, text.ProduceView() as view:
         result = produce(request, stop=stop, observe=view.show)
     console.write(to_json.dumps(result) if as_json else text.summary(result))
-    if result.failed:
-        failure.show(text.not_delivered(result))
-    return ExitCode.DATA if result.failed else ExitCode.DONE
+    if result.acknowledged == result.sent:
+        return ExitCode.DONE
+    failure.show(text.not_delivered(result))
+    return ExitCode.DATA
 
 
 def _preset(session: Session, request: "PresetRequest", as_json: bool) -> int:
@@ -139,9 +168,10 @@ def _preset(session: Session, request: "PresetRequest", as_json: bool) -> int:
     with graceful() as stop, text.ProduceView() as view:
         result = operation.produce_preset(request, stop=stop, observe=view.show)
     console.write(to_json.dumps(result) if as_json else text.preset_summary(result))
-    if result.failed or result.labels_failed:
-        failure.show(text.preset_not_delivered(result))
-    return ExitCode.DATA if result.failed or result.labels_failed else ExitCode.DONE
+    if result.acknowledged == result.sent and not result.labels_failed:
+        return ExitCode.DONE
+    failure.show(text.preset_not_delivered(result))
+    return ExitCode.DATA
 
 
 def _file(
@@ -173,6 +203,7 @@ def _file(
     with graceful() as stop, text.ProduceView() as view:
         result = operation.produce_file(request, stop=stop, observe=view.show)
     console.write(to_json.dumps(result) if as_json else text.file_summary(result))
-    if result.failed or result.labels_failed:
-        failure.show(text.preset_not_delivered(result))
-    return ExitCode.DATA if result.failed or result.labels_failed else ExitCode.DONE
+    if result.acknowledged == result.sent and not result.labels_failed:
+        return ExitCode.DONE
+    failure.show(text.preset_not_delivered(result))
+    return ExitCode.DATA

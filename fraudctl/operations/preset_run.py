@@ -45,11 +45,9 @@ class PresetRun:
     def send(self, part: Deliveries, producer: RecordProducer, *, stamped: bool) -> None:
         """Hand over these rows; `stamped` records carry their arrival, others get the broker's time."""
         self._count(part)
-        arrivals = part.arrival_ms.tolist() if stamped else [0] * len(part)
-        for card, value, arrival in zip(
-            part.batch.card.tolist(), part.values(self._wire), arrivals, strict=True
-        ):
-            producer.send(self._keys[card], value, arrival)
+        keys = [self._keys[card] for card in part.batch.card.tolist()]
+        arrivals = part.arrival_ms.tolist() if stamped else None
+        producer.send_batch(keys, part.values(self._wire), arrivals)
 
     @property
     def digest(self) -> str:

@@ -14,25 +14,31 @@ from fraudctl.broker.producer import Deliveries, RecordProducer
 from fraudctl.clock import StopFlag
 from fraudctl.config.model import Settings
 from fraudctl.errors import UsageError
-from fraudctl.events.codec import encode, rfc3339
+from fraudctl.events.codec import rfc3339
 from fraudctl.simulator.arrivals import Message
-from fraudctl.simulator.pacing import Schedule
-from fraudctl.simulator.traffic import Traffic, TrafficDigest, stamp
+from fraudctl.simulator.pacing import Schedule, Unthrottled, schedule
+from fraudctl.simulator.traffic import TrafficDigest, stamp_lines
+from fraudctl.simulator.traffic_columns import TrafficLines
 
 HIGHEST_RATE = 1_000_000.0
 HIGHEST_SEED = 2**63 - 1
 OBSERVE_SECONDS = 0.25
+# How many ready-made messages are handed over between two looks at a stop.
+AT_ONCE = 1_000
 # Events that would be further behind than this are skipped, so that none arrives too late to be counted.
 LAG_LIMIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class ProduceRequest:
-    """Without `count` and `duration_seconds` it goes on until a stop; without `seed` one is drawn."""
+    """Without `count` and `duration_seconds` it goes on until a stop; without `seed` one is drawn.
+
+    Without `rate` events go as fast as the broker takes them.
+    """
 
     settings: Settings
     bootstrap_servers: str
-    rate: float
+    rate: float | None
     count: int | None = None
     duration_seconds: float | None = None
     seed: int | None = None
@@ -66,7 +72,7 @@ class Produced:
     failed: int
     errors: dict[str, int]
     seconds: float
-    rate_asked: float
+    rate_asked: float | None
     rate_achieved: float
     anchor: str
     skipped_seconds: float
@@ -88,17 +94,20 @@ def produce(request: ProduceRequest, *, stop: StopFlag, observe: Observe) -> Pro
     topics.probe(request.bootstrap_servers, timeout_seconds=connect_seconds)
     topics.identity(request.bootstrap_servers, settings.kafka.topic, timeout_seconds=connect_seconds)
     seed = secrets.randbits(32) if request.seed is None else request.seed
-    traffic = Traffic(settings.producer, settings.events, seed)
+    traffic = TrafficLines(settings.producer, settings.events, seed)
     digest = TrafficDigest()
     with RecordProducer(request.bootstrap_servers, settings.kafka, settings.producer) as producer:
         watch = Watch(producer, seed, observe)
         # The clock starts when everything is ready to go.
-        schedule = Schedule(
+        pace = schedule(
             request.rate, lag_limit_seconds=min(LAG_LIMIT_SECONDS, settings.lateness.late_seconds / 4)
         )
-        ended_by = _send_on_time(request, schedule, traffic, digest, producer, watch, stop)
-        seconds = schedule.elapsed
+        ended_by = _send_on_time(request, pace, traffic, digest, producer, watch, stop)
+        seconds = pace.elapsed
         deliveries = watch.settled()
+        if request.rate is None:
+            # Without a rate it is the broker's pace that was measured, to the last report.
+            seconds = pace.elapsed
     return Produced(
         topic=settings.kafka.topic,
         seed=seed,
@@ -110,8 +119,8 @@ def produce(request: ProduceRequest, *, stop: StopFlag, observe: Observe) -> Pro
         rate_asked=request.rate,
         # The first event goes at once: n events are n - 1 intervals apart.
         rate_achieved=round((deliveries.sent - 1) / seconds, 2) if deliveries.sent > 1 else 0.0,
-        anchor=rfc3339(schedule.anchor_ms),
-        skipped_seconds=round(schedule.skipped_seconds, 3),
+        anchor=rfc3339(pace.anchor_ms),
+        skipped_seconds=round(pace.skipped_seconds, 3),
         digest=digest.hexdigest(),
         ended_by=ended_by,
     )
@@ -132,12 +141,15 @@ def produce_messages(
     """
     with RecordProducer(bootstrap_servers, settings.kafka, settings.producer) as producer:
         watch = Watch(producer, seed, observe)
-        for number, message in enumerate(messages):
-            producer.send(message.key, message.value, message.arrival_ms)
-            if number % 1000 == 0:
-                watch.look()
-                if stop.is_set or producer.broken:
-                    break
+        waiting = iter(messages)
+        while not stop.is_set and not producer.broken and (part := list(islice(waiting, AT_ONCE))):
+            producer.send_batch(
+                [message.key for message in part],
+                [message.value for message in part],
+                [message.arrival_ms for message in part],
+                meanwhile=watch.look,
+            )
+            watch.look()
         return watch.settled()
 
 
@@ -147,11 +159,11 @@ def refuse_nonsense(request: ProduceRequest) -> None:
     Raises:
         UsageError: rate, count, duration or seed has no meaning.
     """
-    if not 0 < request.rate <= HIGHEST_RATE:
+    if request.rate is not None and not 0 < request.rate <= HIGHEST_RATE:
         raise UsageError(
             f"the rate must be above 0 and at most {HIGHEST_RATE:,.0f} events per second, "
             f"not {request.rate:g}",
-            hint="for example `fraudctl produce --rate 500`",
+            hint="for example `fraudctl produce --rate 500`, or --rate max for as fast as possible",
         )
     if request.count is not None and request.count < 1:
         raise UsageError(f"the count must be at least 1, not {request.count}")
@@ -161,10 +173,10 @@ def refuse_nonsense(request: ProduceRequest) -> None:
         raise UsageError(f"the seed must be from 0 to {HIGHEST_SEED}, not {request.seed}")
 
 
-def limit(rate: float, count: int | None, duration_seconds: float | None) -> tuple[int, Ending]:
+def limit(rate: float | None, count: int | None, duration_seconds: float | None) -> tuple[int, Ending]:
     """After how many events a request is fulfilled, and whether its count or its time says so."""
     by_count = sys.maxsize if count is None else count
-    if duration_seconds is None:
+    if duration_seconds is None or rate is None:
         return by_count, "count"
     # Event i is due at i/rate: as many as are due before the time is over, but for a rounding error.
     by_time = max(1, math.ceil(duration_seconds * rate - 1e-6))
@@ -173,31 +185,32 @@ def limit(rate: float, count: int | None, duration_seconds: float | None) -> tup
 
 def _send_on_time(
     request: ProduceRequest,
-    schedule: Schedule,
-    traffic: Traffic,
+    pace: Schedule | Unthrottled,
+    traffic: TrafficLines,
     digest: TrafficDigest,
     producer: RecordProducer,
     watch: "Watch",
     stop: StopFlag,
 ) -> Ending:
     total, ending = limit(request.rate, request.count, request.duration_seconds)
-    events = iter(traffic)
     number = 0
     while not stop.is_set and not producer.broken:
         # Looked at before sending: what is due by the end of the time still goes.
-        time_is_up = schedule.elapsed >= (request.duration_seconds or math.inf)
-        for event in islice(events, min(schedule.due(), total - number)):
-            digest.add(event)
-            stamped = stamp(event, schedule.event_time_ms(number))
-            producer.send(event.card_id.encode(), encode(stamped))
-            number += 1
+        time_is_up = pace.elapsed >= (request.duration_seconds or math.inf)
+        due = min(pace.due(), total - number)
+        while due:
+            keys, lines = traffic.take(due)
+            digest.add(lines)
+            values = stamp_lines(lines, pace.event_times_ms(number, len(lines)))
+            producer.send_batch(keys, values, meanwhile=watch.look)
+            number, due = number + len(lines), due - len(lines)
         if number >= total:
             return ending
         if time_is_up:
             return "duration"
         producer.poll()
         watch.look()
-        stop.wait(schedule.pause())
+        stop.wait(pace.pause())
     return "failure" if producer.broken else "stop"
 
 

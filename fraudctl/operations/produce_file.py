@@ -133,7 +133,7 @@ def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> F
             sending.label(row, happened)
         seconds = time.monotonic() - began
         deliveries = watch.settled()
-        if not deliveries.failed:
+        if deliveries.complete:
             journal.save(source.next_row)
         labelled = labels.settle()
     return FileProduced(
@@ -159,7 +159,7 @@ def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> F
         fraud=sending.fraud,
         labels_topic=labels_kafka.topic if request.labels else "",
         labels_sent=labelled.sent,
-        labels_failed=labelled.failed,
+        labels_failed=labelled.sent - labelled.acknowledged,
     )
 
 
@@ -294,8 +294,10 @@ class _Sending:
             first_ms = row.event_ms if first_ms is None else first_ms
             if self._request.speed:
                 due = (row.event_ms - first_ms) / 1000 / self._request.speed
-            else:
+            elif plain.rate is not None:
                 due = number / plain.rate
+            else:
+                due = time.monotonic() - began
             due += self.skipped_seconds
             ending = self._wait(began + due, began + (plain.duration_seconds or math.inf), stop)
             if ending:
@@ -350,6 +352,6 @@ class _Sending:
         self._events.poll()
         self._watch.look()
         if time.monotonic() - self._saved >= SAVE_SECONDS:
-            if not self._events.settle(meanwhile=self._watch.look).failed:
+            if self._events.settle(meanwhile=self._watch.look).complete:
                 self._journal.save(self._source.next_row)
             self._saved = time.monotonic()

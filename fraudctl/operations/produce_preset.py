@@ -29,7 +29,7 @@ from fraudctl.operations.produce import (
 )
 from fraudctl.operations.produce import refuse_nonsense as refuse_plain_nonsense
 from fraudctl.simulator.clocks import Stamps, days_back
-from fraudctl.simulator.pacing import LONGEST_PAUSE_SECONDS, TICK_SECONDS, Schedule
+from fraudctl.simulator.pacing import LONGEST_PAUSE_SECONDS, TICK_SECONDS, schedule
 from fraudctl.simulator.preset import HabitsPreset, Preset
 
 HIGHEST_SPEED = 10_000_000.0
@@ -130,6 +130,8 @@ def produce_preset(request: PresetRequest, *, stop: StopFlag, observe: Observe) 
         ended_by = sender.send(events, labels if request.labels else None, watch, stop)
         seconds = time.monotonic() - began
         deliveries = watch.settled()
+        if request.speed is None and plain.rate is None:
+            seconds = time.monotonic() - began
         early = run.labels.send(labels) if request.labels else 0
         labelled = labels.settle()
     return PresetProduced(
@@ -156,7 +158,7 @@ def produce_preset(request: PresetRequest, *, stop: StopFlag, observe: Observe) 
         labels_topic=labels_kafka.topic if request.labels else "",
         labels_sent=labelled.sent,
         labels_early=early,
-        labels_failed=labelled.failed,
+        labels_failed=labelled.sent - labelled.acknowledged,
     )
 
 
@@ -202,19 +204,19 @@ class _Live:
     def send(
         self, events: RecordProducer, labels: RecordProducer | None, watch: Watch, stop: StopFlag
     ) -> Ending:
-        schedule = Schedule(self._rate, lag_limit_seconds=self._lag_limit)
+        pace = schedule(self._rate, lag_limit_seconds=self._lag_limit)
         total, ending = self._limit
         number = 0
         while not stop.is_set and not events.broken:
             # Looked at before sending: what is due by the end of the time still goes.
-            time_is_up = schedule.elapsed >= self._seconds
-            due = min(schedule.due(), total - number)
-            self.skipped_seconds = schedule.skipped_seconds
+            time_is_up = pace.elapsed >= self._seconds
+            due = min(pace.due(), total - number)
+            self.skipped_seconds = pace.skipped_seconds
             while due:
                 part = self.run.rows.take(due)
                 if part is None:
                     return "end"
-                now = [schedule.event_time_ms(number + place) for place in range(len(part))]
+                now = pace.event_times_ms(number, len(part))
                 self.run.send(self._stamps.at(part, np.array(now, dtype=np.int64)), events, stamped=False)
                 number, due = number + len(part), due - len(part)
             if labels:
@@ -225,7 +227,7 @@ class _Live:
                 return "duration"
             events.poll()
             watch.look()
-            stop.wait(schedule.pause())
+            stop.wait(pace.pause())
         return "failure" if events.broken else "stop"
 
 

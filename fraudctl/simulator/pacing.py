@@ -7,10 +7,14 @@ import math
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 Clock = Callable[[], float]
 
 # How often a loop looks at the schedule when events are due more often than that.
 TICK_SECONDS = 0.005
+# How many events go at once where nothing but the broker sets the pace.
+UNTHROTTLED_EVENTS = 1_000
 # A loop that waits for a seldom event still wakes up this often, to see a stop request.
 LONGEST_PAUSE_SECONDS = 0.25
 # After a delay up to this long everything due goes at once; after a longer one at twice the rate.
@@ -85,8 +89,13 @@ class Schedule:
 
     def event_time_ms(self, number: int) -> int:
         """When event `number` is said to happen, in ms since 1970."""
-        seconds = number / self._rate + self.skipped_seconds + self._clock_step
-        return int(self._wall_start * 1000 + seconds * 1000)
+        return self.event_times_ms(number, 1)[0]
+
+    def event_times_ms(self, first: int, count: int) -> list[int]:
+        """Return the event times of `count` events from number `first` on, in ms since 1970."""
+        seconds = np.arange(first, first + count) / self._rate + self.skipped_seconds + self._clock_step
+        times: list[int] = (self._wall_start * 1000 + seconds * 1000).astype(np.int64).tolist()
+        return times
 
     def _due_at(self, number: int) -> float:
         return self._start + self.skipped_seconds + number / self._rate
@@ -96,3 +105,38 @@ class Schedule:
         step = (self._wall() - self._wall_start) - (now - self._start)
         if abs(step - self._clock_step) > STEP_SECONDS:
             self._clock_step = step
+
+
+class Unthrottled:
+    """A schedule without a rate: events are always due, and happen when they leave."""
+
+    def __init__(self, *, monotonic: Clock = time.monotonic, wall: Clock = time.time) -> None:
+        self._monotonic = monotonic
+        self._wall = wall
+        self._start = monotonic()
+        self._now_ms = self.anchor_ms = int(wall() * 1000)
+        self.skipped_seconds = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return self._monotonic() - self._start
+
+    def due(self) -> int:
+        """Return how many events may go now, all of them with the present time."""
+        self._now_ms = int(self._wall() * 1000)
+        return UNTHROTTLED_EVENTS
+
+    def pause(self) -> float:
+        """Return no time to wait."""
+        return 0.0
+
+    def event_times_ms(self, first: int, count: int) -> list[int]:
+        """Return the event times of `count` events, in ms since 1970; their numbers do not matter."""
+        del first
+        return [self._now_ms] * count
+
+
+def schedule(rate: float | None, *, lag_limit_seconds: float) -> Schedule | Unthrottled:
+    """Return the schedule for a rate, or for no rate at all; its clock starts now."""
+    return Unthrottled() if rate is None else Schedule(rate, lag_limit_seconds=lag_limit_seconds)

@@ -5,11 +5,16 @@ digest over that sequence can be compared between runs.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from fraudctl.config.model import EventsSettings, ProducerSettings
-from fraudctl.events.codec import Transaction, encode, rfc3339
+from fraudctl.events.codec import Transaction, rfc3339
+from fraudctl.events.schema import SCHEMA_VERSION
 from fraudctl.simulator.population import (
     CHANNELS,
     FOREIGN,
@@ -21,12 +26,19 @@ from fraudctl.simulator.population import (
     populate,
 )
 
+Number = TypeVar("Number", float, npt.NDArray[np.float64])
+
 # Keeps the stream's draws apart from the population's, for every seed.
-_STREAM = 1 << 64
+STREAM = 1 << 64
 _NO_TIME = rfc3339(0)
+# An encoded event begins with its id, whose first 13 characters are its time; then comes the time as text.
+_HEAD = f'{{"schema_version":{SCHEMA_VERSION},"transaction_id":"'
+_AFTER_HEAD = len(_HEAD) + 13
+_TIME = len(_HEAD) + 36 + len('","event_time":"')
+_AFTER_TIME = _TIME + len(_NO_TIME)
 # Half the width of the sum of four uniform draws, and its standard deviation's inverse.
-_HALF = 2.0
-_PER_DEVIATION = 1.7320508075688772
+HALF = 2.0
+PER_DEVIATION = 1.7320508075688772
 FAVOURITE_SHARE = 0.75
 SUSPICIOUS_AMOUNT_SHARE = 0.75
 
@@ -36,7 +48,7 @@ class Traffic:
 
     def __init__(self, producer: ProducerSettings, events: EventsSettings, seed: int) -> None:
         self._population = populate(producer, events, seed)
-        self._random = Random(seed + _STREAM)
+        self._random = Random(seed + STREAM)
         self._currency = events.currency
         self._fraud_rate = producer.fraud_rate
 
@@ -73,8 +85,8 @@ class Traffic:
         shops = card.favourites[place] if chance() < FAVOURITE_SHARE else self._population.merchants[place]
         merchant = pick(shops, chance())
         channel = CHANNELS[category_at((*profile.channel_bounds, 1.0), chance())]
-        deviation = (chance() + chance() + chance() + chance() - _HALF) * _PER_DEVIATION
-        amount = profile.usual_minor * card.spending * _exp(profile.spread * deviation)
+        deviation = (chance() + chance() + chance() + chance() - HALF) * PER_DEVIATION
+        amount = profile.usual_minor * card.spending * exponential(profile.spread * deviation)
         return merchant, merchant.country, channel, max(1, int(amount))
 
     def _suspicious(self, place: int, profile: Profile, card: Card) -> tuple[Merchant, str, str, int]:
@@ -107,14 +119,29 @@ def stamp(event: Transaction, event_time_ms: int) -> Transaction:
     )
 
 
+def stamp_lines(lines: Iterable[bytes], times_ms: Iterable[int]) -> list[bytes]:
+    """Return what `encode` makes of stamped events, given what it makes of them without a clock."""
+    stamped = []
+    before, head, time = -1, b"", b""
+    for line, time_ms in zip(lines, times_ms, strict=True):
+        if time_ms != before:
+            before = time_ms
+            digits = f"{time_ms:012x}"
+            head = f"{_HEAD}{digits[:8]}-{digits[8:]}".encode()
+            time = rfc3339(time_ms).encode()
+        stamped.append(head + line[_AFTER_HEAD:_TIME] + time + line[_AFTER_TIME:])
+    return stamped
+
+
 class TrafficDigest:
     """SHA-256 over the events before they got their clock: the same for one seed and count at any rate."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def add(self, event: Transaction) -> None:
-        self._hash.update(encode(event))
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Add encoded events."""
+        self._hash.update(b"".join(lines))
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
@@ -126,9 +153,9 @@ def _timeless_id(bits: int) -> str:
     return f"00000000-0000-7{bits >> 62:03x}-{low[:4]}-{low[4:]}"
 
 
-def _exp(x: float) -> float:
-    """(1 + x/1024)^1024, close to e^x; products of floats are the same everywhere."""
+def exponential(x: Number) -> Number:
+    """Return (1 + x/1024)^1024, close to e^x; products of floats are the same everywhere."""
     power = 1.0 + x / 1024.0
     for _ in range(10):
-        power *= power
+        power = power * power
     return power

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -135,6 +136,24 @@ def test_a_drawn_seed_is_told_and_repeats_the_run(cli: Cli) -> None:
     assert first["digest"] == second["digest"]
 
 
+def test_without_a_rate_the_events_are_the_same_and_happen_as_they_leave(cli: Cli) -> None:
+    slow = cli.result("--rate", "2000", "--count", "1500", "--seed", "11")
+    before = utc_now()
+    fast = cli.result("--rate", "max", "--count", "1500", "--seed", "11")
+    after = utc_now()
+    assert (fast["rate_asked"], fast["ended_by"]) == (None, "count")
+    assert fast["digest"] == slow["digest"]
+    times = [datetime.fromisoformat(event["event_time"]) for event in cli.events()[1500:]]
+    assert before <= times[0] + timedelta(milliseconds=1)
+    assert times[-1] <= after
+
+
+def test_without_a_rate_a_duration_ends_it(cli: Cli) -> None:
+    result = cli.result("--rate", "max", "--duration", "0.5s")
+    assert result["ended_by"] == "duration"
+    assert result["sent"] == result["acknowledged"] == len(cli.log()) > 500
+
+
 def test_a_duration_is_worth_its_rate(cli: Cli) -> None:
     result = cli.result("--rate", "300", "--duration", "0.5s")
     assert (result["sent"], result["ended_by"]) == (150, "duration")
@@ -171,6 +190,7 @@ def test_text_for_people(cli: Cli) -> None:
         (("--seed", "-3"), "seed must be from 0"),
         (("--duration", "soon"), "time span"),
         (("--rate", "fast"), "should be a valid number"),
+        (("--rate", "inf"), "should be a valid number"),
     ],
 )
 def test_what_has_no_meaning_is_a_usage_error(cli: Cli, arguments: tuple[str, ...], words: str) -> None:

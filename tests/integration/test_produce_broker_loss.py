@@ -6,10 +6,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, Message, Producer
 
 from fraudctl.broker.log import read_ranges
+from fraudctl.broker.producer import RecordProducer
 from fraudctl.broker.topics import end_offsets
 from fraudctl.config.load import load
 from fraudctl.errors import UnreachableError
@@ -80,6 +83,79 @@ def test_a_broker_that_comes_back_gets_every_event_exactly_once(mortal: Stack) -
     assert result["sent"] == result["acknowledged"]
     ends = end_offsets(mortal.kafka, load().settings.kafka.topic, timeout_seconds=SECONDS)
     assert sum(high - low for low, high in ends.values()) == result["sent"]
+
+
+class ReportingClient(Producer):
+    """The real client, which also reports every delivery: an account of its own, to compare with."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.delivered: list[bytes] = []
+        self.undelivered = 0
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                self.delivered.append(message.value() or b"")
+            else:
+                self.undelivered += 1
+                config["on_delivery"](error, message)
+
+        super().__init__(config | {"on_delivery": report, "delivery.report.only.error": False})
+
+
+def test_what_is_said_to_be_acknowledged_is_never_more_than_the_broker_took(mortal: Stack) -> None:
+    """At full speed: kill the broker, stay away for longer than records wait, start it, kill it again."""
+    servers, settings = mortal.kafka, load().settings
+    clients: list[ReportingClient] = []
+
+    def make_client(config: dict[str, Any]) -> ReportingClient:
+        clients.append(ReportingClient(config))
+        return clients[0]
+
+    impatient = settings.producer.model_copy(update={"delivery_timeout_seconds": 3.0})
+    producer = RecordProducer(servers, settings.kafka, impatient, make_client=make_client)
+    large = b"x" * (settings.kafka.max_message_bytes + 1)
+    sent = 0
+
+    def compare() -> None:
+        account = producer.deliveries
+        assert account.acknowledged <= len(clients[0].delivered)
+        assert account.sent == sent == account.acknowledged + account.failed + account.queued
+
+    def send(batches: int) -> None:
+        nonlocal sent
+        for number in range(batches):
+            sent += 1000
+            values = [b"%d" % (sent + place) for place in range(1000)]
+            if number % 10 == 0:
+                values[500] = large
+            producer.send_batch(
+                [b"card-%d" % (place % 70) for place in range(1000)], values, meanwhile=compare
+            )
+            compare()
+
+    with producer:
+        send(60)
+        kill_broker(mortal)
+        send(250)  # more than the local queue holds, so that this waits until records have expired
+        assert producer.deliveries.failed > 100_000
+        mortal.up()
+        send(60)
+        kill_broker(mortal)
+        send(20)
+    compare()
+    account, client = producer.deliveries, clients[0]
+    refused = sum(count for reason, count in account.errors.items() if "TOO_LARGE" in reason)
+    assert refused == 39
+    assert account.queued == 0
+    assert account.acknowledged == len(client.delivered) > 60_000
+    assert account.failed == client.undelivered + refused
+    mortal.up()
+    ends = end_offsets(servers, settings.kafka.topic, timeout_seconds=SECONDS)
+    log = [
+        record.value for record in read_ranges(servers, settings.kafka.topic, ends, timeout_seconds=SECONDS)
+    ]
+    assert len(set(log)) == len(log)
+    assert set(client.delivered) <= set(log)
 
 
 @contextmanager

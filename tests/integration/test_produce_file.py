@@ -76,9 +76,10 @@ def whole(count: int) -> Counter[str]:
 
 
 @pytest.mark.services
-def test_every_row_is_sent_once_stamped_as_it_leaves(sent: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", ["3000", "max"])
+def test_every_row_is_sent_once_stamped_as_it_leaves(sent: Cli, tmp_path: Path, rate: str) -> None:
     file = write_csv(tmp_path / "some.csv", 3_000)
-    result = sent.result("--from-file", str(file), "--rate", "3000")
+    result = sent.result("--from-file", str(file), "--rate", rate)
     assert (result["sent"], result["acknowledged"], result["ended_by"]) == (3_000, 3_000, "end")
     assert (result["first_row"], result["next_row"]) == (0, 3_000)
     assert result["fraud"] == result["labels_sent"] == 60

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from fraudctl.simulator.pacing import CATCH_UP, HICCUP_SECONDS, LONGEST_PAUSE_SECONDS, TICK_SECONDS, Schedule
+from fraudctl.simulator.pacing import (
+    CATCH_UP,
+    HICCUP_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    TICK_SECONDS,
+    Schedule,
+    Unthrottled,
+)
 
 WALL = 1_790_000_000.0
 
@@ -62,6 +69,32 @@ def test_event_times_are_the_scheduled_times() -> None:
     assert schedule.anchor_ms == 1_790_000_000_000
     offsets = [schedule.event_time_ms(number) - schedule.anchor_ms for number in (0, 1, 2, 400, 1200)]
     assert offsets == [0, 2, 5, 1000, 3000]
+
+
+def test_the_times_of_many_events_are_those_of_each() -> None:
+    clocks = Clocks(wall=WALL + 0.123456)
+    schedule = clocks.schedule(33_333.3, lag_limit_seconds=1.0)
+    run(clocks, schedule, 1.0)
+    clocks.sleep(7.7)
+    schedule.due()
+    many = schedule.event_times_ms(31_000, 5_000)
+    assert many == [schedule.event_time_ms(number) for number in range(31_000, 36_000)]
+    shift = schedule.skipped_seconds
+    assert many == [
+        int((WALL + 0.123456) * 1000 + (number / 33_333.3 + shift) * 1000) for number in range(31_000, 36_000)
+    ]
+
+
+def test_without_a_rate_events_are_always_due_and_happen_when_they_leave() -> None:
+    clocks = Clocks()
+    pace = Unthrottled(monotonic=lambda: clocks.monotonic, wall=lambda: clocks.wall)
+    assert pace.due() > 0
+    assert pace.pause() == 0.0
+    assert set(pace.event_times_ms(0, 3)) == {pace.anchor_ms}
+    clocks.sleep(100.0)
+    assert pace.due() > 0
+    assert pace.event_times_ms(3, 2) == [pace.anchor_ms + 100_000] * 2
+    assert (pace.elapsed, pace.skipped_seconds) == (100.0, 0.0)
 
 
 def test_a_hiccup_is_made_up_for_at_once() -> None:

@@ -1,12 +1,14 @@
 """Requests to produce that have no meaning are refused before anything is contacted; text of the account."""
 
+from dataclasses import replace
+
 import pytest
 
 from fraudctl.broker.producer import Deliveries
 from fraudctl.clock import StopFlag
 from fraudctl.config.load import load
 from fraudctl.errors import UsageError
-from fraudctl.operations.produce import Produced, ProduceRequest, Progress, produce
+from fraudctl.operations.produce import Produced, ProduceRequest, Progress, limit, produce, refuse_nonsense
 from fraudctl.ui.text.produce import line, not_delivered, summary
 
 SETTINGS = load(profile="local").settings
@@ -27,6 +29,12 @@ SETTINGS = load(profile="local").settings
 def test_nonsense_is_refused(request_: ProduceRequest, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         produce(request_, stop=StopFlag(), observe=lambda progress: None)
+
+
+def test_without_a_rate_only_a_count_or_the_clock_ends_a_run() -> None:
+    refuse_nonsense(ProduceRequest(SETTINGS, "", rate=None))
+    assert limit(None, 5, 60.0) == (5, "count")
+    assert limit(None, None, 60.0)[0] > 10**15
 
 
 def test_the_live_line() -> None:
@@ -60,6 +68,10 @@ def test_the_account_and_each_reason_of_failure() -> None:
         "seed: 7  digest: abc",
         "12.0 s of the schedule were skipped: Kafka or this machine halted",
     ]
+    assert "9.9/s achieved, max asked" in summary(replace(result, rate_asked=None))
     error = not_delivered(result)
     assert error.message == "3 of 100 events were not delivered"
     assert error.detail == "3 times _MSG_TIMED_OUT: Local: Message timed out"
+    error = not_delivered(replace(result, acknowledged=90))
+    assert error.message == "10 of 100 events were not delivered"
+    assert "7 are unaccounted for" in error.detail

@@ -16,27 +16,38 @@ Report = Callable[[KafkaError | None, object], None]
 
 @dataclass
 class FakeClient:
-    """Keeps up to `room` records; waiting for it reports the oldest `per_poll` as `verdict` says."""
+    """Keeps up to `room` records; waiting for it finishes the oldest `per_poll` as `verdict` says.
+
+    As Kafka's client does, it reports only failures if it is told so, and counts events of its own.
+    """
 
     config: dict[str, Any] = field(default_factory=dict)
     room: int = 1000
     per_poll: int = 1000
     verdict: Callable[[bytes], KafkaError | None] = lambda value: None
     refuse: KafkaError | None = None
+    refused: bytes = b""
     accepted: list[tuple[str, bytes, bytes, int]] = field(default_factory=list)
     attempts: int = 0
     flushes: int = 0
     stuck: bool = False
-    waiting: list[tuple[bytes, Report]] = field(default_factory=list)
+    own_events: int = 0
+    waiting: list[bytes] = field(default_factory=list)
 
-    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Report, timestamp: int) -> None:
+    def produce(
+        self, topic: str, value: bytes, key: bytes, partition: int, _1: None, _2: None, timestamp: int
+    ) -> None:
+        assert partition == -1
         self.attempts += 1
-        if self.refuse:
+        if self.refuse and value.startswith(self.refused):
             raise KafkaException(self.refuse)
         if len(self.waiting) >= self.room:
             raise BufferError("queue full")
         self.accepted.append((topic, key, value, timestamp))
-        self.waiting.append((value, on_delivery))
+        self.waiting.append(value)
+
+    def __len__(self) -> int:
+        return len(self.waiting) + self.own_events
 
     def poll(self, seconds: float) -> int:
         # Only a poll that is willing to wait makes the fake broker work.
@@ -56,8 +67,11 @@ class FakeClient:
 
     def _report(self, count: int) -> None:
         done, self.waiting = self.waiting[:count], self.waiting[count:]
-        for value, report in done:
-            report(self.verdict(value), None)
+        report: Report = self.config["on_delivery"]
+        for value in done:
+            error = self.verdict(value)
+            if error or not self.config["delivery.report.only.error"]:
+                report(error, None)
 
 
 def producer(client: FakeClient, **changes: object) -> RecordProducer:
@@ -80,6 +94,74 @@ def test_a_full_queue_sends_the_same_record_again() -> None:
     ]
     assert client.attempts > 50
     assert sending.deliveries == Deliveries(sent=50, acknowledged=50, failed=0, errors={})
+
+
+def test_batches_wait_for_room_and_lose_and_double_nothing() -> None:
+    client = FakeClient(room=7, per_poll=3)
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+
+    with producer(client) as sending:
+        for begin in range(0, 60, 20):
+            numbers = range(begin, begin + 20)
+            sending.send_batch(
+                [b"card-%d" % n for n in numbers], [b"value-%d" % n for n in numbers], meanwhile=look
+            )
+    assert client.accepted == [
+        (SETTINGS.kafka.topic, b"card-%d" % number, b"value-%d" % number, 0) for number in range(60)
+    ]
+    assert looks > 0
+    assert sending.deliveries == Deliveries(sent=60, acknowledged=60, failed=0, errors={})
+
+
+def test_a_refused_record_of_a_batch_is_a_failure_and_the_others_go() -> None:
+    client = FakeClient(
+        room=2, per_poll=1, refuse=KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), refused=b"large"
+    )
+    with producer(client) as sending:
+        sending.send_batch([b"k"] * 5, [b"large", b"a", b"b", b"large", b"c"])
+    assert [value for _, _, value, _ in client.accepted] == [b"a", b"b", b"c"]
+    account = sending.deliveries
+    assert (account.sent, account.acknowledged, account.failed) == (5, 3, 2)
+    assert list(account.errors.values()) == [2]
+
+
+def test_the_clients_own_events_never_count_as_records() -> None:
+    client = FakeClient(per_poll=3, own_events=2)
+    sending = producer(client)
+    sending.send_batch([b"k"] * 10, [b"v"] * 10)
+    assert sending.deliveries.acknowledged == 0
+    client.poll(1)
+    assert sending.deliveries.acknowledged == 1  # three, less the two that may be events
+    client.own_events = 9
+    assert sending.deliveries.acknowledged == 1  # what was known stays known
+    client.own_events = 0
+    assert sending.settle() == Deliveries(sent=10, acknowledged=10, failed=0, errors={})
+    client.own_events = 3
+    assert sending.deliveries.acknowledged == 10
+
+
+def test_without_a_broker_every_record_fails_and_none_is_acknowledged() -> None:
+    sending = RecordProducer(
+        "127.0.0.1:1",
+        SETTINGS.kafka,
+        SETTINGS.producer.model_copy(update={"delivery_timeout_seconds": 0.2, "linger_ms": 10}),
+    )
+    large = b"x" * (SETTINGS.kafka.max_message_bytes + 1)
+    with sending:
+        sending.send_batch([b"k"] * 100, [large if number == 50 else b"v" for number in range(100)])
+        sending.send(b"k", large)
+        sending.send(b"k", b"v")
+        assert sending.deliveries.acknowledged == 0
+    account = sending.deliveries
+    assert (account.sent, account.acknowledged, account.failed, account.queued) == (102, 0, 102, 0)
+    by_code = {reason.split(":")[0]: 0 for reason in account.errors}
+    for reason, count in account.errors.items():
+        by_code[reason.split(":")[0]] += count
+    assert by_code == {"_MSG_TIMED_OUT": 100, "MSG_SIZE_TOO_LARGE": 2}
 
 
 def test_nothing_counts_as_acknowledged_before_its_report() -> None:

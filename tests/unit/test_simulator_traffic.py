@@ -23,8 +23,7 @@ def events(count: int, seed: int = 7, **changes: object) -> list[Transaction]:
 
 def digest(transactions: list[Transaction]) -> str:
     result = TrafficDigest()
-    for transaction in transactions:
-        result.add(transaction)
+    result.add([encode(transaction) for transaction in transactions])
     return result.hexdigest()
 
 

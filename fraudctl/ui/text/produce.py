@@ -51,7 +51,7 @@ def summary(result: Produced) -> str:
     lines = [
         f"sent {result.sent:,} to {result.topic!r}: "
         f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
-        f"rate: {result.rate_achieved:,.1f}/s achieved, {result.rate_asked:,.1f}/s asked, "
+        f"rate: {result.rate_achieved:,.1f}/s achieved, {_rate(result)} asked, "
         f"over {result.seconds:,.1f} s from {result.anchor}",
         f"seed: {result.seed}  digest: {result.digest}",
     ]
@@ -63,7 +63,7 @@ def summary(result: Produced) -> str:
 def preset_summary(result: "PresetProduced") -> str:
     """The account of one run of a preset."""
     scenarios = ", ".join(f"{name} {count:,}" for name, count in result.by_scenario.items() if count)
-    pace = f"{result.speed:,.12g}x" if result.speed else f"{result.rate_asked:,.1f}/s"
+    pace = f"{result.speed:,.12g}x" if result.speed else _rate(result)
     lines = [
         f"sent {result.sent:,} to {result.topic!r}: "
         f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
@@ -105,10 +105,14 @@ def file_summary(result: "FileProduced") -> str:
 
 
 def not_delivered(result: Produced) -> DataError:
-    """What went wrong, and how often."""
+    """Return the error that says what went wrong, and how often."""
+    lines = [f"{count:,} times {reason}" for reason, count in result.errors.items()]
+    unknown = result.sent - result.acknowledged - result.failed
+    if unknown:
+        lines.append(f"{unknown:,} are unaccounted for: Kafka's client reported neither success nor failure")
     return DataError(
-        f"{result.failed:,} of {result.sent:,} events were not delivered",
-        detail="\n".join(f"{count:,} times {reason}" for reason, count in result.errors.items()),
+        f"{result.sent - result.acknowledged:,} of {result.sent:,} events were not delivered",
+        detail="\n".join(lines),
         hint="look at `fraudctl status` and `fraudctl logs kafka`",
     )
 
@@ -119,6 +123,10 @@ def preset_not_delivered(result: "PresetProduced | FileProduced") -> DataError:
     if result.labels_failed:
         error.message += f", and {result.labels_failed:,} of {result.labels_sent:,} labels"
     return error
+
+
+def _rate(result: Produced) -> str:
+    return "max" if result.rate_asked is None else f"{result.rate_asked:,.1f}/s"
 
 
 def _skipped(result: Produced) -> str:
