@@ -8,7 +8,6 @@ from fraudctl.errors import REBUILD, DataError, FraudctlError, RefusedError, Unr
 
 _DATA_LOSS = re.compile(r"KAFKA_DATA_LOSS|may have been lost|aged out")
 _SILENT_BROKER = re.compile(r"TimeoutException|DisconnectException|No resolvable bootstrap|Timed out")
-_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|There is not enough space")
 _DAMAGE = re.compile(
     r"CANNOT_LOAD_STATE_STORE|CANNOT_READ_(?:DELTA|SNAPSHOT|STREAMING_STATE)|STATE_STORE_\w+|ChecksumException"
@@ -38,12 +37,6 @@ def explained(error: StreamingQueryException) -> FraudctlError:
             "a disk that the detector writes to is full: the one of its checkpoint, or of Spark's own files",
             detail=cause,
             hint="nothing is lost: free space, look with `df`, and run `fraudctl detect` again",
-        )
-    if missing := _NO_MODULE.search(text):
-        return RefusedError(
-            f"the Python of Spark's executors has no {missing[1]}, which rules with `model` need",
-            detail=missing[0],
-            hint="install numpy and pyarrow on the cluster's workers, or let spark.master be local[2]",
         )
     if _DAMAGE.search(text):
         return _damaged(text, cause)

@@ -1,6 +1,6 @@
 """A trained forest as data: what it looks at, and what it makes of it. No behaviour lives here.
 
-The detector (NumPy, whole columns) and the recount (plain Python) each walk the trees on their own; this page
+The detector (in the JVM) and the recount (plain Python) each walk the trees on their own; this page
 is the specification of both. There are only integers in it, so that both come to the same score to the last
 digit, on every machine:
 

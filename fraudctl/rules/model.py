@@ -1,7 +1,7 @@
 """Rules as data: what a rule may ask of a transaction, and what follows when it matches.
 
-How a transaction is judged is decided twice, independently: by the detector (compiled to Spark) and by the
-recount (plain Python). This module only says what a rule is, and is the specification of both:
+How a transaction is judged is decided twice, independently: by the detector (fraudctl/detector/jvm/Rules.scala)
+and by the recount (plain Python). This module only says what a rule is, and is the specification of both:
 
 * A rule that is not `enabled` is as if it were not there. A rule matches when all of `when` holds.
 * A transaction is flagged when at least one rule matches.
@@ -47,7 +47,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_WEIGHT = 50
 _BIGINT_MAX = 2**63 - 1
 
-# Every rule is part of the query's plan, several times: with more, planning takes longer than a batch.
+# Every rule is asked of every transaction; more than these are no set that anyone could oversee.
 RULES_MAX = 200
 
 # Strict: "60" and 60.0 are no whole numbers.

@@ -147,8 +147,6 @@ def _network(spark: SparkSettings, interior: Interior) -> dict[str, str]:
     if not spark.is_cluster:
         return {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     conf = {"spark.executor.extraJavaOptions": "-Duser.timezone=UTC", "spark.executorEnv.TZ": "UTC"}
-    if interior.python_path:  # what is not there is passed over
-        conf["spark.executorEnv.PYTHONPATH"] = ":".join(interior.python_path)
     if interior.host is not None:
         conf |= {"spark.driver.host": interior.host, "spark.driver.bindAddress": "0.0.0.0"}
     return conf

@@ -55,13 +55,6 @@ KAFKA = "org.apache.spark.sql.kafka010.KafkaIllegalStateException"
             "No space left",
         ),
         (
-            "org.apache.spark.api.python.PythonException: Traceback (most recent call last):\n"
-            "ModuleNotFoundError: No module named 'pyarrow'",
-            RefusedError,
-            "has no pyarrow",
-            "No module named 'pyarrow'",
-        ),
-        (
             "java.lang.ArithmeticException: long overflow",
             DataError,
             "streaming query failed",

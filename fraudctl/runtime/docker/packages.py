@@ -18,10 +18,8 @@ from fraudctl.runtime.progress import Observe, Progress
 NEEDED = {
     "confluent_kafka": "confluent-kafka",
     "msgspec": "msgspec",
-    "numpy": "numpy",
     "psutil": "psutil",
     "psycopg": "psycopg[binary]",
-    "pyarrow": "pyarrow",
     "pydantic": "pydantic",
     "pydantic_settings": "pydantic-settings",
     "tenacity": "tenacity",
