@@ -1,6 +1,6 @@
 """Rules as data: what a rule may ask of a transaction, and what follows when it matches.
 
-How a transaction is judged is decided twice, independently: by the detector (fraudctl/detector/jvm/Rules.scala)
+How a transaction is judged is decided twice, independently: by the detector (detector/jvm/Rules.scala)
 and by the recount (plain Python). This module only says what a rule is, and is the specification of both:
 
 * A rule that is not `enabled` is as if it were not there. A rule matches when all of `when` holds.

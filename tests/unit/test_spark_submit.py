@@ -72,7 +72,7 @@ def test_the_file_system_fix_can_be_switched(fast: bool) -> None:
 
 def test_rocksdb_when_asked_for() -> None:
     key = "spark.sql.streaming.stateStore.providerClass"
-    assert key not in conf(submit())
+    assert conf(submit())[key].endswith(".DetectorStateStoreProvider")
     assert "RocksDB" in conf(submit(state_store="rocksdb"))[key]
 
 
