@@ -1,0 +1,58 @@
+"""Starts with warm caches: `detect` typed until its first batch is committed, and the whole demo."""
+
+import json
+import shutil
+import sys
+from functools import partial
+
+from benchmarks import processes
+from benchmarks.errors import BenchError
+from benchmarks.runner import Context, Outcome, RunSide
+from benchmarks.services import Code
+from benchmarks.sides import detect
+from benchmarks.traffic import Loaded, Traffic
+
+TITLE = "Starts"
+_START_SECONDS = 180.0
+
+
+def run(context: Context) -> None:
+    """Time each code; a first round, dropped, fills the caches."""
+    sizes = context.sizes
+    loaded = context.services.load("start", 3, Traffic(sizes.start_events))
+    sides: dict[str, RunSide] = {
+        f"{code.name}, first batch": partial(_first_batch, context, code, loaded) for code in context.codes
+    }
+    if sizes.with_demo:
+        sides |= {f"{code.name}, demo": partial(_demo, context, code) for code in context.codes}
+    context.note("start", f"{loaded.records:,} records are waiting; one round before is dropped")
+    context.interleave("start", sides, warm_up=1)
+
+
+def _first_batch(context: Context, code: Code, loaded: Loaded) -> Outcome:
+    """Time from the command to the end of the first batch, with the settings' defaults."""
+    with context.services.lane(code, loaded.topic) as lane:
+        argv = lane.argv("detect", "--json")
+        with processes.running(argv, lane.env, lane.home, lane.services) as process:
+            first = detect.wait_for_batches(lane, 1, _START_SECONDS)[0]
+            process.interrupt()
+            done = process.wait(120)
+    seconds = {"seconds": round(first.ended - done.began, 2), "batch_seconds": round(first.seconds, 2)}
+    return Outcome.of(seconds, done.watch, done.load)
+
+
+def _demo(context: Context, code: Code) -> Outcome:
+    """Time `fraudctl demo` from beginning to end, its own broker and database included."""
+    home = context.scratch()
+    env = code.environment() | {"FRAUDCTL_HOME": str(home), "FRAUDCTL_PROFILE": "local"}
+    names = ("KAFKA__PORT", "KAFKA__CONTROLLER_PORT", "POSTGRES__PORT")
+    ports = zip(names, processes.free_ports(len(names)), strict=True)
+    env |= {f"FRAUDCTL_{name}": str(port) for name, port in ports}
+    argv = [sys.executable, "-m", "fraudctl", "demo", "--seed", "1", "--json"]
+    try:
+        done = processes.run(argv, env, home, {}, seconds=600)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    if not json.loads(done.stdout):
+        raise BenchError("the demo printed no result")
+    return Outcome.of({"seconds": round(done.seconds, 2)}, done.watch, done.load)

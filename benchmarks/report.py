@@ -1,0 +1,9 @@
+"""x"""
+
+
+def text(document):
+    return ""
+
+
+def publish(document):
+    return ""
