@@ -11,7 +11,7 @@ CLASSES := build/classes.jsa
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-slow test-engine kill-matrix prove lock wheel clean
+.PHONY: help setup demo lint test test-slow test-engine kill-matrix prove bench lock wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -58,6 +58,9 @@ prove: $(READY) $(CLASSES)  ## Every reliability bar, and one table of their fig
 kill-matrix: $(READY)  ## 20 kills at each failpoint, 50 at random moments, 30 zombies, 20 double starts (hours)
 	PROVE_WHOLE_MATRIX=1 $(BIN)/pytest -s -m "slow and bar" tests/e2e/test_kill_matrix.py tests/e2e/test_kill.py \
 	  tests/e2e/test_zombie.py tests/e2e/test_two_detectors.py $(ARGS)
+
+bench: $(READY)  ## Speed beside naive Spark, Flink and an earlier commit; ARGS=--quick, ARGS="drain producers"
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(READY)  ## Resolve the Python packages anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -80,9 +80,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--quick", action="store_const", dest="size", const=QUICK.name, help="a first look in minutes"
     )
     arguments.add_argument("--rounds", type=int, help="instead of the size's own")
-    arguments.add_argument(
-        "--against", default=AGAINST, help="an earlier commit to compare with; '' for none"
-    )
+    arguments.add_argument("--against", default=AGAINST, help="an earlier commit beside this; '' for none")
     arguments.add_argument("--no-flink", action="store_false", dest="flink", help="leave Flink out")
     arguments.add_argument("--out", type=Path, metavar="FILE.json", help="for the raw samples")
     arguments.add_argument(

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch: how many records it read, when it began (seconds since the epoch) and how long it took."""
+    """One micro-batch: the records it read, its start in seconds since the epoch, and its duration."""
 
     records: int
     began: float

@@ -10,11 +10,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from confluent_kafka import KafkaException
+
 from benchmarks.commits import earlier
 from benchmarks.errors import BenchError, UnavailableError
 from benchmarks.measure import MachineLoad, Watch
 from benchmarks.options import Sizes
 from benchmarks.services import Code, Services, services
+
+# What may go wrong with one run of a side, and is no reason to give up the others.
+_FAILURES = (BenchError, OSError, ValueError, LookupError, RuntimeError, KafkaException, psycopg.Error)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Context:
                 except UnavailableError as error:
                     unavailable.add(name)
                     self.note(group, f"{name} is left out: {error}")
-                except (BenchError, OSError, ValueError, KeyError, RuntimeError) as error:
+                except _FAILURES as error:
                     self._failed(group, name, number, error)
 
     def _sample(self, group: str, side: str, number: int, outcome: Outcome) -> None:

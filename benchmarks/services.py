@@ -1,7 +1,7 @@
 """One broker and one database for the whole run, and an empty lane in them for each run of fraudctl.
 
-The broker with the loaded logs stays up. A lane is a database, a home folder and a checkpoint of its own, used
-under the profile `external`; code of an earlier commit gets its own migrations that way.
+The broker with the loaded logs stays up. A lane is a database, a home folder and a checkpoint of its own,
+used under the profile `external`; code of an earlier commit gets its own migrations that way.
 """
 
 import json
@@ -133,29 +133,44 @@ class Services:
     @contextmanager
     def lane(self, code: Code, topic: str, settings: Mapping[str, str] | None = None) -> Iterator[Lane]:
         """An empty lane for one topic; `settings` are variables without their prefix FRAUDCTL_."""
+        with self.database() as database, self._home() as home:
+            lane = self._lane(code, topic, settings or {}, home, database)
+            settled = {name: value for name, value in lane.env.items() if name.startswith("FRAUDCTL_")}
+            call(code, home, settled, "migrate")
+            yield lane
+
+    @contextmanager
+    def sender(self, code: Code, topic: str, settings: Mapping[str, str] | None = None) -> Iterator[Lane]:
+        """A lane that can only produce: its database does not exist."""
+        with self._home() as home:
+            yield self._lane(code, topic, settings or {}, home, "none")
+
+    @contextmanager
+    def _home(self) -> Iterator[Path]:
         home = self.folder / f"lane-{uuid.uuid4().hex[:12]}"
         home.mkdir(mode=0o755)
         try:
-            with self.database() as database:
-                values = {
-                    "HOME": str(home),
-                    "PROFILE": "external",
-                    "KAFKA__BOOTSTRAP_SERVERS": self.bootstrap_servers,
-                    "KAFKA__TOPIC": topic,
-                    "KAFKA__ALERTS_TOPIC": f"{topic}.alerts.{home.name[5:]}",
-                    "KAFKA__TIMESTAMP_TYPE": "CreateTime",
-                    "POSTGRES__HOST": self.host,
-                    "POSTGRES__PORT": str(self.port),
-                    "POSTGRES__DATABASE": database,
-                    "POSTGRES__USER": self.user,
-                    "POSTGRES__PASSWORD_FILE": str(self.password_file),
-                    **(settings or {}),
-                }
-                env = {f"FRAUDCTL_{name}": value for name, value in values.items()}
-                call(code, home, env, "migrate")
-                yield Lane(code, home, code.environment() | env, self.dsn(database), self.pids)
+            yield home
         finally:
             shutil.rmtree(home, ignore_errors=True)
+
+    def _lane(self, code: Code, topic: str, settings: Mapping[str, str], home: Path, database: str) -> Lane:
+        values = {
+            "HOME": str(home),
+            "PROFILE": "external",
+            "KAFKA__BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "KAFKA__TOPIC": topic,
+            "KAFKA__ALERTS_TOPIC": f"{topic}.alerts.{home.name[5:]}",
+            "KAFKA__TIMESTAMP_TYPE": "CreateTime",
+            "POSTGRES__HOST": self.host,
+            "POSTGRES__PORT": str(self.port),
+            "POSTGRES__DATABASE": database,
+            "POSTGRES__USER": self.user,
+            "POSTGRES__PASSWORD_FILE": str(self.password_file),
+            **settings,
+        }
+        env = {f"FRAUDCTL_{name}": value for name, value in values.items()}
+        return Lane(code, home, code.environment() | env, self.dsn(database), self.pids)
 
     def load(self, topic: str, partitions: int, *parts: traffic.Traffic) -> traffic.Loaded:
         """Make a topic and send it logs."""

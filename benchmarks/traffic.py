@@ -1,8 +1,8 @@
-"""The logs that sides read: simulated transactions at a pace of their own, with copies, late and broken ones.
+"""The logs that sides read: simulated transactions at an even pace, with copies, late and broken ones.
 
-The lines come from `fraudctl simulate --preset everyday`; each is given a new id, so that any number of events
-can be made of them, and an event time, so that events follow one another evenly. The record's timestamp is
-its arrival. Everything follows from the seed.
+The lines come from `fraudctl simulate --preset everyday`; each is given a new id, so that any number of
+events can be made of them, and an event time, so that events follow one another evenly. The record's
+timestamp is its arrival. Everything follows from the seed.
 """
 
 import heapq
@@ -140,7 +140,8 @@ def create_topic(
 
 def delete_topic(bootstrap_servers: str, topic: str) -> None:
     """Delete a topic, so that its records take no more room."""
-    AdminClient({"bootstrap.servers": bootstrap_servers}).delete_topics([topic])[topic].result(30)
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin.delete_topics([topic])[topic].result(30)
 
 
 def send(bootstrap_servers: str, topic: str, partitions: int, lines: list[bytes], *parts: Traffic) -> Loaded:

@@ -1,4 +1,4 @@
-"""Drain a preloaded log: `detect` with its database beside an earlier commit, naive Spark, Flink and limits."""
+"""Drain a preloaded log: `detect` with its database beside an earlier commit, naive Spark, Flink, limits."""
 
 from functools import partial
 

@@ -36,14 +36,13 @@ def run(context: Context) -> None:
     settings = ", ".join(f"{name}={value}" for name, value in SETTINGS.items())
     context.note(
         "producers",
-        f"{count:,} records a run to {PARTITIONS} partitions, {settings}; `produce` makes its events meanwhile, "
-        f"the others send lines that are ready",
+        f"{count:,} records a run to {PARTITIONS} partitions, {settings}; `detect` stands for this "
+        f"commit's `produce`, which makes its events meanwhile; the others send lines that are ready; CPU "
+        f"without the broker's",
     )
     payloads = context.scratch() / "payloads.jsonl"
     payloads.write_bytes(b"\n".join(context.services.lines) + b"\n")
-    sides: dict[str, RunSide] = {
-        f"{code.name}: produce": partial(_produce, context, code, count) for code in context.codes
-    }
+    sides: dict[str, RunSide] = {code.name: partial(_produce, context, code, count) for code in context.codes}
     sides["naive loop"] = lambda: _naive(context, payloads, count)
     sides["ProducerPerformance"] = lambda: _performance(context, payloads, count)
     context.interleave("producers", sides, warm_up=context.sizes.warm_up_rounds)
@@ -51,7 +50,7 @@ def run(context: Context) -> None:
 
 def _produce(context: Context, code: Code, count: int) -> Outcome:
     topic = _new_topic(context)
-    with context.services.lane(code, topic, {"KAFKA__TIMESTAMP_TYPE": "LogAppendTime"}) as lane:
+    with context.services.sender(code, topic, {"KAFKA__TIMESTAMP_TYPE": "LogAppendTime"}) as lane:
         done = lane.run("produce", "--rate", _HIGHEST_RATE, "--count", str(count), "--seed", "1", "--json")
     if json.loads(done.stdout)["acknowledged"] != count:
         raise BenchError(f"produce: not every one of {count:,} records was acknowledged")

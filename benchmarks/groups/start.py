@@ -7,6 +7,7 @@ from functools import partial
 
 from benchmarks import processes
 from benchmarks.errors import BenchError
+from benchmarks.processes import Finished
 from benchmarks.runner import Context, Outcome, RunSide
 from benchmarks.services import Code
 from benchmarks.sides import detect
@@ -20,13 +21,14 @@ def run(context: Context) -> None:
     """Time each code; a first round, dropped, fills the caches."""
     sizes = context.sizes
     loaded = context.services.load("start", 3, Traffic(sizes.start_events))
-    sides: dict[str, RunSide] = {
-        f"{code.name}, first batch": partial(_first_batch, context, code, loaded) for code in context.codes
-    }
-    if sizes.with_demo:
-        sides |= {f"{code.name}, demo": partial(_demo, context, code) for code in context.codes}
     context.note("start", f"{loaded.records:,} records are waiting; one round before is dropped")
-    context.interleave("start", sides, warm_up=1)
+    firsts: dict[str, RunSide] = {
+        code.name: partial(_first_batch, context, code, loaded) for code in context.codes
+    }
+    context.interleave("start", firsts, warm_up=1)
+    if sizes.with_demo:
+        demos: dict[str, RunSide] = {code.name: partial(_demo, context, code) for code in context.codes}
+        context.interleave("demo", demos)
 
 
 def _first_batch(context: Context, code: Code, loaded: Loaded) -> Outcome:
@@ -38,7 +40,7 @@ def _first_batch(context: Context, code: Code, loaded: Loaded) -> Outcome:
             process.interrupt()
             done = process.wait(120)
     seconds = {"seconds": round(first.ended - done.began, 2), "batch_seconds": round(first.seconds, 2)}
-    return Outcome.of(seconds, done.watch, done.load)
+    return _outcome(seconds, done)
 
 
 def _demo(context: Context, code: Code) -> Outcome:
@@ -55,4 +57,9 @@ def _demo(context: Context, code: Code) -> Outcome:
         shutil.rmtree(home, ignore_errors=True)
     if not json.loads(done.stdout):
         raise BenchError("the demo printed no result")
-    return Outcome.of({"seconds": round(done.seconds, 2)}, done.watch, done.load)
+    return _outcome({"seconds": round(done.seconds, 2)}, done)
+
+
+def _outcome(values: dict[str, float], done: Finished) -> Outcome:
+    cpu = {"cpu_seconds": round(sum(done.watch.cpu_seconds().values()), 2)}
+    return Outcome.of(values | cpu, done.watch, done.load)
