@@ -62,9 +62,11 @@ kill-matrix: $(READY)  ## 20 kills at each failpoint, 50 at random moments, 30 z
 bench: $(READY)  ## Speed beside naive Spark, Flink and an earlier commit; ARGS=--quick, ARGS="drain producers"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-lock: $(READY)  ## Resolve the Python packages anew (needs uv)
+lock: $(READY)  ## Resolve the Python packages anew, Flink's for the benchmarks too (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
+	uv pip compile benchmarks/flink/requirements.in --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file benchmarks/flink/requirements.lock
 
 wheel: $(READY)  ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -24,6 +24,8 @@ _START_MS = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp() * 1000)
 _USUAL_LAG_SECONDS, _LONGEST_USUAL_LAG_SECONDS = 3.0, 280.0
 _LATE_SECONDS = (310.0, 900.0)
 _COPY_SECONDS = (1.0, 60.0)
+# Errors only: a new broker may have to be asked twice, and clients are closed early; neither is news.
+QUIET = {"log_level": 3}
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def create_topic(
 ) -> None:
     """Create a topic that keeps its records whatever their timestamps are."""
     config = {"message.timestamp.type": timestamp_type, "retention.ms": "-1", "cleanup.policy": "delete"}
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, **QUIET})
     futures = admin.create_topics([NewTopic(topic, partitions, 1, config=config)])
     futures[topic].result(30)
     for _ in range(50):
@@ -140,7 +142,7 @@ def create_topic(
 
 def delete_topic(bootstrap_servers: str, topic: str) -> None:
     """Delete a topic, so that its records take no more room."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, **QUIET})
     admin.delete_topics([topic])[topic].result(30)
 
 
@@ -156,7 +158,7 @@ def send(bootstrap_servers: str, topic: str, partitions: int, lines: list[bytes]
             "acks": "all",
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
-            "log_level": 3,  # a new broker may have to be asked twice, which is no news
+            **QUIET,
         }
     )
     began = time.time()
@@ -180,7 +182,7 @@ def send(bootstrap_servers: str, topic: str, partitions: int, lines: list[bytes]
 
 def end_offsets(bootstrap_servers: str, topic: str, partitions: int) -> dict[int, int]:
     """Return one past the last offset of each partition."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "bench"})
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "bench", **QUIET})
     try:
         return {
             number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks import processes, traffic
 from benchmarks.errors import BenchError
+from benchmarks.jars import locked_jar
 from benchmarks.processes import Finished
 from benchmarks.runner import Context, Outcome, RunSide
 from benchmarks.services import Code, clean_environment
@@ -72,7 +73,7 @@ def _performance(context: Context, payloads: Path, count: int) -> Outcome:
     topic = _new_topic(context)
     paths = stack_paths(None, "default")
     java = find_java(paths, os.environ)
-    jars = ensure_jars("broker", java, paths, Deadline(900.0))
+    jars = [*ensure_jars("broker", java, paths, Deadline(900.0)), locked_jar("kafka-tools", context.cache)]
     properties = {"bootstrap.servers": context.services.bootstrap_servers, **SETTINGS}
     argv = [
         *(str(java.executable), "-Xmx512m", "-XX:-UsePerfData", "-cp", ":".join(map(str, jars))),

@@ -1,7 +1,7 @@
 """The side `flink`: Flink SQL in an environment of its own, made when it is first needed.
 
 The packages are those of benchmarks/flink/requirements.lock, with hashes; the connector is that of
-benchmarks/flink/jars.lock. Where either cannot be had the side is left out, and the reason is said.
+benchmarks/jars.lock. Where either cannot be had the side is left out, and the reason is said.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 
 from benchmarks import processes
-from benchmarks.errors import BenchError, UnavailableError
+from benchmarks.errors import UnavailableError
+from benchmarks.jars import locked_jar
 from benchmarks.runner import Context, Outcome, say
 from benchmarks.services import ROOT, clean_environment
 from benchmarks.sides.detect import HEAP
 from benchmarks.traffic import Loaded
 from fraudctl.config.paths import stack_paths
 from fraudctl.runtime.java import find_java
-from fraudctl.runtime.spark_submit import spark_home
 
 _FLINK = ROOT / "benchmarks" / "flink"
 _SCRIPT = Path(__file__).resolve().parent / "flink_sql.py"
@@ -38,7 +38,7 @@ def drain(context: Context, loaded: Loaded, *, deduplicate: bool, warm_up: int) 
     """
     if not context.with_flink:
         raise UnavailableError("it was not asked for")
-    python, jar = _environment(context.cache), _connector(context.cache)
+    python, jar = _environment(context.cache), locked_jar("flink-sql-connector-kafka", context.cache)
     java = find_java(stack_paths(None, "default"), os.environ)
     scratch = context.scratch()
     env = clean_environment() | {
@@ -94,34 +94,3 @@ def _environment(cache: Path) -> Path:
             raise UnavailableError(f"its packages cannot be installed: {done.stderr.strip()[-300:]}")
     (folder / ".ready").touch()
     return python
-
-
-def _connector(cache: Path) -> Path:
-    """Return the connector's jar, fetched once by the Ivy inside pyspark and checked against the lock."""
-    lines = (_FLINK / "jars.lock").read_text(encoding="utf-8").splitlines()
-    coordinates, digest = next(line for line in lines if not line.startswith("#")).split()
-    organisation, module, version = coordinates.split(":")
-    folder = cache / "flink-connector"
-    jar = folder / f"{module}-{version}.jar"
-    if not jar.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = stack_paths(None, "default")
-        java = find_java(paths, os.environ)
-        ivy = paths.cache / "ivy"
-        argv = [
-            *(str(java.executable), *java.options, f"-Divy.default.ivy.user.dir={ivy}"),
-            *("-cp", f"{spark_home() / 'jars'}/*", "org.apache.ivy.Main"),
-            *("-settings", str(ROOT / "configs" / "ivysettings.xml"), "-cache", str(ivy / "cache")),
-            *("-dependency", organisation, module, version, "-notransitive", "-confs", "default"),
-            *("-retrieve", "[artifact]-[revision].[ext]"),
-        ]
-        done = subprocess.run(
-            argv, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
-        )
-        if done.returncode != 0 or not jar.is_file():
-            raise UnavailableError(f"{coordinates} cannot be downloaded: {done.stdout.strip()[-300:]}")
-    with jar.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != digest:
-        raise BenchError(f"{jar} is not the jar that was locked: {found}")
-    return jar
