@@ -34,16 +34,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     rounds = given.rounds or sizes.rounds
     file = given.out or CACHE / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    meta = {
+    run = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": current_commit(),
         "against": given.against,
         "size": sizes.name,
         "rounds": rounds,
-        "groups": list(groups),
         "machine": describe(),
     }
-    results = Results(file, meta)
+    results = Results(file, run)
     began = time.time()
     try:
         with context(sizes, rounds, CACHE, given.against, given.flink, results.add) as bench:

@@ -14,6 +14,7 @@ class Sizes:
     drain_batch: int
     defaults_events: int
     defaults_batch: int
+    live_rates: tuple[int, ...]
     live_seconds: float
     live_warm_up_seconds: float
     start_events: int
@@ -39,8 +40,9 @@ FULL = Sizes(
     drain_batch=300_000,
     defaults_events=900_000,
     defaults_batch=300_000,
-    live_seconds=60.0,
-    live_warm_up_seconds=20.0,
+    live_rates=(500, 2_000),
+    live_seconds=45.0,
+    live_warm_up_seconds=15.0,
     start_events=6_000,
     with_demo=True,
     verify_events=(1_000_000, 10_000_000),
@@ -64,7 +66,8 @@ QUICK = replace(
     drain_batch=75_000,
     defaults_events=60_000,
     defaults_batch=20_000,
-    live_seconds=25.0,
+    live_rates=(500,),
+    live_seconds=20.0,
     live_warm_up_seconds=8.0,
     with_demo=False,
     verify_events=(100_000, 400_000),

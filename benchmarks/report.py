@@ -1,12 +1,15 @@
-"""Render the raw samples of a run: a table of goals, a table for each group, plots, and the page.
+"""Render raw samples: a table of goals, a table for each group, plots, and the page.
 
-python -m benchmarks.report build/bench/….json     write docs/benchmarks.md from this file
+    python -m benchmarks.report FILE.json...     write docs/benchmarks.md from these files
+
+Of several files each group is taken from the last one that has it, so that a group can be run again by
+itself: name docs/benchmarks/samples.json first, then the new file.
 """
 
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,58 +21,78 @@ from benchmarks.tables import TABLES, Table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 RAW = ROOT / "docs" / "benchmarks" / "samples.json"
+Document = dict[str, Any]
 Samples = Sequence[dict[str, Any]]
 _NONE = "-"
 
 
-def text(document: dict[str, Any]) -> str:
+def text(document: Document) -> str:
     """Return goals and tables as Markdown, for a terminal or a page."""
     return "\n".join([*_goals(document), *_groups(document)])
 
 
-def publish(document: dict[str, Any], page: Path = PAGE, raw: Path = RAW) -> Path:
+def publish(document: Document, page: Path = PAGE, raw: Path = RAW) -> Path:
     """Write the page, its plots, and the raw samples behind it; return the page's path."""
     raw.parent.mkdir(parents=True, exist_ok=True)
     raw.write_text(compact(document), encoding="utf-8")
     pictures = plots.draw(document, raw.parent)
     lines = [*_head(document, raw.relative_to(page.parent)), *_goals(document), *_groups(document, pictures)]
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return page
 
 
-def compact(document: dict[str, Any]) -> str:
+def merge(documents: Iterable[Document]) -> Document:
+    """Put documents together: each group comes whole from the last run that measured something of it."""
+    runs: dict[str, Any] = {}
+    samples: list[dict[str, Any]] = []
+    for document in documents:
+        runs |= {run["date"]: run for run in document["runs"]}
+        samples += document["samples"]
+    chosen = {sample["group"]: sample["run"] for sample in samples if sample["values"]}
+    return {
+        "runs": [run for date, run in runs.items() if date in chosen.values()],
+        "samples": [sample for sample in samples if sample["run"] == chosen.get(sample["group"])],
+    }
+
+
+def compact(document: Document) -> str:
     """Return the document as JSON with one line a sample."""
     samples = ",\n".join(json.dumps(sample, separators=(",", ":")) for sample in document["samples"])
-    head = {key: value for key, value in document.items() if key != "samples"}
-    return json.dumps(head, indent=1)[:-2] + ',\n "samples": [\n' + samples + "\n]}\n"
+    runs = json.dumps(document["runs"], indent=1)
+    return f'{{"runs": {runs},\n"samples": [\n{samples}\n]}}\n'
 
 
-def _head(document: dict[str, Any], raw: Path) -> list[str]:
-    meta, machine = document["meta"], document["meta"]["machine"]
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    loads = [sample["load"] for sample in document["samples"] if sample.get("load")]
-    steal = statistics.median(load["steal"] for load in loads) if loads else 0.0
-    return [
+def _head(document: Document, raw: Path) -> Iterator[str]:
+    yield from (
         "# Benchmarks",
         "",
-        "Written by `make bench ARGS=--publish` from the raw samples in "
-        f"[{raw}]({raw}); do not edit it by hand.",
+        f"Written by `python -m benchmarks` from the raw samples in [{raw}]({raw}); do not edit it by hand.",
         "",
-        f"* Date: {meta['date']}",
-        f"* Commit: `{meta['commit']}`, beside `{meta['against']}` of the same project",
-        f"* Machine: {machine['cores']} cores of {machine['processor']}, {machine['memory_gb']:g} GB, "
-        f"{machine['system']}",
-        f"* Java {machine['java']}, Python {machine['python']}, {packages}, Flink {machine['flink']}",
-        f"* Size `{meta['size']}`, {meta['rounds']} rounds; the median share of time that the hypervisor "
-        f"took away was {steal:.1%}",
+    )
+    for run in document["runs"]:
+        machine = run["machine"]
+        samples = [sample for sample in document["samples"] if sample["run"] == run["date"]]
+        loads = [sample["load"]["steal"] for sample in samples if sample.get("load")]
+        packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+        groups = ", ".join(dict.fromkeys(sample["group"] for sample in samples))
+        yield from (
+            f"* {run['date']}, commit `{run['commit']}` beside `{run['against']}`, size `{run['size']}`, "
+            f"{run['rounds']} rounds: {groups}",
+            f"    * {machine['cores']} cores of {machine['processor']}, {machine['memory_gb']:g} GB, "
+            f"{machine['system']}, Java {machine['java']}, Python {machine['python']}, {packages}, "
+            f"Flink {machine['flink']}",
+            f"    * median share of time that the hypervisor took away: "
+            f"{statistics.median(loads) if loads else 0.0:.1%}",
+        )
+    yield from (
         "",
         "All sides of a table ran in turn in one run, each alone on the machine. A ratio is the median of "
         "the rounds' ratios. CPU time is that of every process: Python, JVM, broker and database.",
         "",
-    ]
+    )
 
 
-def _goals(document: dict[str, Any]) -> list[str]:
+def _goals(document: Document) -> list[str]:
     lines = ["## Goals", "", "| what | goal (stretch) | measured | |", "|---|---|---|---|"]
     for goal in GOALS:
         measured = goal.measure(document["samples"])
@@ -86,16 +109,16 @@ def _target(goal: Goal) -> str:
     return f"{'≥' if goal.at_least else '≤'} {goal.target:g} {goal.unit}{stretch}"
 
 
-def _groups(document: dict[str, Any], pictures: dict[str, str] | None = None) -> Iterator[str]:
+def _groups(document: Document, pictures: dict[str, str] | None = None) -> Iterator[str]:
     samples: Samples = document["samples"]
-    notes: dict[str, list[str]] = document["notes"]
+    notes = {run["date"]: run["notes"] for run in document["runs"]}
     for name, table in TABLES.items():
         of_group = [sample for sample in samples if sample["group"] == name]
         if not of_group:
             continue
         yield f"## {table.title}"
         yield ""
-        for note in notes.get(table.notes_of or name, []):
+        for note in notes[of_group[0]["run"]].get(table.notes_of or name, []):
             yield f"* {note}"
         yield ""
         yield from _table(table, of_group)
@@ -155,9 +178,12 @@ def _number(value: float) -> str:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        sys.exit("error: name one file of raw samples\nhint: python -m benchmarks.report build/bench/….json")
-    print(publish(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    if len(sys.argv) < 2:
+        sys.exit(
+            "error: no file of raw samples is named\nhint: python -m benchmarks.report build/bench/….json"
+        )
+    documents = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
+    print(publish(merge(documents)))
 
 
 if __name__ == "__main__":

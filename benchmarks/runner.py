@@ -155,21 +155,26 @@ def context(
 
 
 class Results:
-    """The raw samples of one run, written to a JSON file after each."""
+    """The raw samples of one run, written to a JSON file after each.
 
-    def __init__(self, file: Path, meta: dict[str, Any]) -> None:
+    The document holds runs, each with its date, commit, machine and notes, and samples that name their run,
+    so that documents of several runs can be put together.
+    """
+
+    def __init__(self, file: Path, run: dict[str, Any]) -> None:
         self._file = file
-        self.document: dict[str, Any] = {"meta": meta, "notes": {}, "samples": []}
+        self._run = run | {"notes": {}}
+        self.document: dict[str, Any] = {"runs": [self._run], "samples": []}
         self._began = time.time()
 
     def add(self, sample: dict[str, Any]) -> None:
-        self.document["samples"].append(sample)
+        self.document["samples"].append({"run": self._run["date"], **sample})
         self.write()
 
     def write(self, notes: Mapping[str, Sequence[str]] | None = None) -> None:
         if notes is not None:
-            self.document["notes"] = {group: list(texts) for group, texts in notes.items()}
-        self.document["meta"]["seconds"] = round(time.time() - self._began)
+            self._run["notes"] = {group: list(texts) for group, texts in notes.items()}
+        self._run["seconds"] = round(time.time() - self._began)
         unfinished = self._file.with_suffix(".new")
         unfinished.write_text(json.dumps(self.document, indent=1), encoding="utf-8")
         unfinished.replace(self._file)

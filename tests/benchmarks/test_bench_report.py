@@ -26,9 +26,10 @@ MACHINE = {
 }
 
 
-def sample(group: str, side: str, number: int, **values: float) -> dict[str, Any]:
+def sample(group: str, side: str, number: int, run: str = "2026-01-01", **values: float) -> dict[str, Any]:
     load = {"load_before": 0.1, "busy": 0.9, "steal": 0.02}
     return {
+        "run": run,
         "group": group,
         "side": side,
         "round": number,
@@ -40,10 +41,10 @@ def sample(group: str, side: str, number: int, **values: float) -> dict[str, Any
     }
 
 
-def document(*samples: dict[str, Any]) -> dict[str, Any]:
-    meta = {"date": "2026-01-01T00:00:00+00:00", "commit": "abcdef0", "against": "a5d5276"}
-    meta |= {"size": "quick", "rounds": 2, "groups": ["drain"], "machine": MACHINE}
-    return {"meta": meta, "notes": {"drain": ["3,000 records"]}, "samples": list(samples)}
+def document(*samples: dict[str, Any], date: str = "2026-01-01") -> dict[str, Any]:
+    run = {"date": date, "commit": "abcdef0", "against": "a5d5276", "size": "quick", "rounds": 2}
+    run |= {"machine": MACHINE, "notes": {"drain": [f"3,000 records on {date}"]}}
+    return {"runs": [run], "samples": list(samples)}
 
 
 def drained(detect: float, naive: float) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def test_a_table_has_ratio_median_and_best_of_every_side() -> None:
 
     assert "| side | detect ÷ side | median k events/s (more is better) | best | rounds |" in text
     assert f"| naive Spark | 1.50 {TIMES} | 150 | 200 | 2 |" in text
-    assert "* 3,000 records" in text
+    assert "* 3,000 records on 2026-01-01" in text
 
 
 def test_what_failed_is_said_beside_the_table() -> None:
@@ -95,11 +96,27 @@ def test_the_page_names_machine_and_commit_and_keeps_the_samples(tmp_path: Path)
     report.publish(given, page, raw)
 
     text = page.read_text(encoding="utf-8")
-    assert "Commit: `abcdef0`" in text
+    assert "* 2026-01-01, commit `abcdef0` beside `a5d5276`, size `quick`, 2 rounds: drain" in text
     assert "2 cores of a processor, 24 GB" in text
     assert "![Drain of a preloaded log](benchmarks/drain.svg)" in text
     assert (raw.parent / "drain.svg").stat().st_size < 50_000
     assert json.loads(raw.read_text(encoding="utf-8")) == given
+
+
+def test_a_group_that_was_run_again_replaces_the_one_before() -> None:
+    old = drained(100_000, 100_000)
+    old["samples"].append(sample("cores", "local[1]", 1, events_per_second=1.0))
+    new = document(sample("drain", "detect", 1, "2026-02-02", events_per_second=7.0), date="2026-02-02")
+
+    merged = report.merge([old, new])
+
+    assert [(one["group"], one["run"]) for one in merged["samples"]] == [
+        ("cores", "2026-01-01"),
+        ("drain", "2026-02-02"),
+    ]
+    assert [run["date"] for run in merged["runs"]] == ["2026-01-01", "2026-02-02"]
+    assert "* 3,000 records on 2026-02-02" in report.text(merged)
+    assert report.merge([merged]) == merged
 
 
 def test_every_goal_names_a_group_that_has_a_table() -> None:
@@ -111,7 +128,7 @@ def test_every_goal_names_a_group_that_has_a_table() -> None:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
-    return Results(tmp_path / "raw.json", {})
+    return Results(tmp_path / "raw.json", {"date": "2026-01-01"})
 
 
 @pytest.fixture

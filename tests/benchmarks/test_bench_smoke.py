@@ -35,6 +35,6 @@ def test_a_tiny_run_measures_every_side_and_renders_a_page(tmp_path: Path) -> No
     measured = {(one["group"], one["side"]) for one in document["samples"] if one["values"]}
     assert measured == {("drain", side) for side in SIDES} | {("producers", side) for side in PRODUCERS}
     assert all(sum(one["cpu_seconds"].values()) > 0 for one in document["samples"])
-    assert any("agrees on every row" in note for note in document["notes"]["drain"])
+    assert any("agrees on every row" in note for note in document["runs"][0]["notes"]["drain"])
     page = report.publish(document, tmp_path / "page.md", tmp_path / "raw" / "samples.json")
     assert "drain against naive Spark" in page.read_text(encoding="utf-8")
