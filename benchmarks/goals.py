@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.figures import by_round, ratio
+from benchmarks.services import THIS
 
 Samples = Sequence[dict[str, Any]]
 TIMES = "×"  # noqa: RUF001 - the sign of multiplication is meant
-DETECT = "detect"
 # In the table this stands for the side that is the earlier commit.
 COMMIT = "commit"
 
@@ -29,7 +29,7 @@ class Goal:
         return measured >= self.target if self.at_least else measured <= self.target
 
 
-def _ratio(group: str, other: str, value: str, side: str = DETECT) -> Callable[[Samples], float | None]:
+def _ratio(group: str, other: str, value: str, side: str = THIS) -> Callable[[Samples], float | None]:
     """Return a measure: the median over the rounds of one side's value by another's."""
 
     def measure(samples: Samples) -> float | None:
@@ -54,7 +54,7 @@ def _medians(group: str, other: str, value: str) -> Callable[[Samples], float | 
     """Return a measure: the quotient of medians of two groups that do not share rounds."""
 
     def measure(samples: Samples) -> float | None:
-        above, below = _median(group, DETECT, value)(samples), _median(other, DETECT, value)(samples)
+        above, below = _median(group, THIS, value)(samples), _median(other, THIS, value)(samples)
         return above / below if above is not None and below else None
 
     return measure
@@ -81,9 +81,9 @@ GOALS = (
     Goal("trigger p50 at 500/s against naive Spark", 1.0, False,
          _ratio("live-500", "naive Spark", "trigger_p50_ms"), 0.8),
     Goal("arrival → row visible at 2,000/s, p50", 0.6, False,
-         _median("live-2000", DETECT, "delay_p50_seconds"), unit="s"),
+         _median("live-2000", THIS, "delay_p50_seconds"), unit="s"),
     Goal("arrival → row visible at 2,000/s, p99", 1.5, False,
-         _median("live-2000", DETECT, "delay_p99_seconds"), unit="s"),
+         _median("live-2000", THIS, "delay_p99_seconds"), unit="s"),
     Goal("the same p50 against the earlier commit", 0.5, False,
          _ratio("live-2000", COMMIT, "delay_p50_seconds")),
     Goal("the same p99 against the earlier commit", 0.5, False,
@@ -92,7 +92,7 @@ GOALS = (
          _ratio("start", COMMIT, "seconds")),
     Goal("`demo`, wall time against the earlier commit", 0.6, False, _ratio("demo", COMMIT, "seconds")),
     Goal("batch at the most live keys against the fewest", 1.5, False,
-         _median("keys", DETECT, "growth")),
+         _median("keys", THIS, "growth")),
     Goal("rules on a card's past, against none", 1.3, False,
          _ratio("card-rules", "without", "trigger_p50_ms", side="10 min")),
     Goal("`verify-idempotency` against the earlier commit", 5.0, True,
@@ -104,5 +104,5 @@ GOALS = (
     Goal("`local[2]` against `local[1]`", 1.6, True,
          _ratio("cores", "local[1]", "events_per_second", side="local[2]")),
     Goal("soak: p95 of the last quarter against the first", 1.2, False,
-         _median("soak", DETECT, "p95_growth")),
+         _median("soak", THIS, "p95_growth")),
 )  # fmt: skip

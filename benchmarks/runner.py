@@ -67,7 +67,7 @@ class Context:
 
     @property
     def now(self) -> Code:
-        return Code("detect")
+        return Code()
 
     @property
     def codes(self) -> tuple[Code, ...]:

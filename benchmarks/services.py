@@ -24,6 +24,7 @@ from benchmarks.errors import BenchError
 from benchmarks.processes import Finished
 
 ROOT = Path(__file__).resolve().parent.parent
+THIS = "this commit"
 _UP_SECONDS = 1200.0
 _BASE_LINES = 100_000
 
@@ -32,7 +33,7 @@ _BASE_LINES = 100_000
 class Code:
     """The fraudctl under test: this checkout, or an earlier commit's files in `folder`."""
 
-    name: str
+    name: str = THIS
     folder: Path = ROOT
 
     def environment(self) -> dict[str, str]:
@@ -186,7 +187,7 @@ def services(folder: Path, cache: Path) -> Iterator[Services]:
         folder: a temporary folder that every user may enter.
         cache: keeps the simulated lines for the next run.
     """
-    code, home = Code("services"), folder / "services"
+    code, home = Code(), folder / "services"
     home.mkdir(mode=0o755)
     env = {"FRAUDCTL_PROFILE": "local", "FRAUDCTL_KAFKA__HEAP_MB": "1024"}
     try:

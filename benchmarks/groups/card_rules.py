@@ -11,7 +11,6 @@ from benchmarks.services import call
 from benchmarks.sides import detect
 from benchmarks.traffic import Loaded, Traffic
 
-TITLE = "Rules on a card's past and forests"
 PARTITIONS = 3
 # By name: how many minutes rules look back, and whether a forest is among them.
 SIDES = {

@@ -6,7 +6,6 @@ from benchmarks.runner import Context, Outcome, RunSide
 from benchmarks.sides import detect
 from benchmarks.traffic import Loaded, Traffic
 
-TITLE = "One core and two"
 PARTITIONS = 4
 
 

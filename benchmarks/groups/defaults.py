@@ -1,10 +1,10 @@
 """Drain by `detect` beside a tutorial's defaults: 200 shuffle partitions and Hadoop's own file system."""
 
 from benchmarks.runner import Context, Outcome
+from benchmarks.services import THIS
 from benchmarks.sides import detect, spark
 from benchmarks.traffic import Traffic
 
-TITLE = "Against a tutorial's defaults"
 PARTITIONS = 4
 
 
@@ -22,7 +22,7 @@ def run(context: Context) -> None:
     context.interleave(
         "defaults",
         {
-            "detect": drain,
+            THIS: drain,
             "naive Spark, 200 partitions": lambda: spark.naive(
                 context, loaded, batch, spark.DEFAULT_PARTITIONS
             ),

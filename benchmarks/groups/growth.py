@@ -12,7 +12,6 @@ from benchmarks.services import Lane
 from benchmarks.sides import detect
 from benchmarks.traffic import Loaded, Traffic
 
-TITLE = "Growth"
 PARTITIONS = 4
 _KNOWN = ("Retail", "Food", "Electronics")
 _CATEGORIES = (3, 100, 1_000)

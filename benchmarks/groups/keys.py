@@ -15,7 +15,6 @@ from benchmarks.services import Code
 from benchmarks.sides import detect
 from benchmarks.traffic import Loaded, Traffic
 
-TITLE = "Batches at a growing number of live keys"
 PARTITIONS = 4
 _COPIES = 9
 # So many batches around a number of keys are taken together.

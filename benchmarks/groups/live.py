@@ -26,7 +26,6 @@ from benchmarks.runner import Context, Outcome, RunSide
 from benchmarks.services import Code
 from benchmarks.sides import detect, spark
 
-TITLE = "Live: trigger time and delay"
 PARTITIONS = 3
 _POLL_SECONDS = 0.02
 _START_SECONDS = 300.0

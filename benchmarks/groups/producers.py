@@ -23,7 +23,6 @@ from fraudctl.config.paths import stack_paths
 from fraudctl.runtime.jars import ensure_jars
 from fraudctl.runtime.java import find_java
 
-TITLE = "Producers"
 PARTITIONS = 3
 _SCRIPT = Path(__file__).resolve().parent.parent / "sides" / "naive_producer.py"
 # As fraudctl/broker/options.py has them: every record acknowledged by all, written once, in order.
@@ -37,9 +36,8 @@ def run(context: Context) -> None:
     settings = ", ".join(f"{name}={value}" for name, value in SETTINGS.items())
     context.note(
         "producers",
-        f"{count:,} records a run to {PARTITIONS} partitions, {settings}; `detect` stands for this "
-        f"commit's `produce`, which makes its events meanwhile; the others send lines that are ready; CPU "
-        f"without the broker's",
+        f"{count:,} records a run to {PARTITIONS} partitions, {settings}; `produce` draws its events on the "
+        f"way, the others send lines that are ready; CPU without the broker's",
     )
     payloads = context.scratch() / "payloads.jsonl"
     payloads.write_bytes(b"\n".join(context.services.lines) + b"\n")

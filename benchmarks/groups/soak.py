@@ -19,7 +19,6 @@ from benchmarks.runner import Context, Outcome
 from benchmarks.services import Lane
 from benchmarks.sides import detect
 
-TITLE = "Soak with kills"
 PARTITIONS = 3
 _KILLS = 6
 # A batch so soon after a start reads what was not read meanwhile, by a JVM that is cold.

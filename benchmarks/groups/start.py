@@ -13,7 +13,6 @@ from benchmarks.services import Code
 from benchmarks.sides import detect
 from benchmarks.traffic import Loaded, Traffic
 
-TITLE = "Starts"
 _START_SECONDS = 600.0
 
 

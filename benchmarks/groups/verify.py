@@ -9,7 +9,6 @@ from benchmarks.services import Code, Lane
 from benchmarks.sides import detect
 from benchmarks.traffic import Loaded, Traffic
 
-TITLE = "Recount by verify-idempotency"
 PARTITIONS = 4
 
 

@@ -12,6 +12,7 @@ from benchmarks.errors import BenchError, UnavailableError
 from benchmarks.goals import GOALS, TIMES
 from benchmarks.options import TINY
 from benchmarks.runner import Context, Outcome, Results
+from benchmarks.services import THIS
 from benchmarks.tables import TABLES
 
 MACHINE = {
@@ -50,7 +51,7 @@ def document(*samples: dict[str, Any], date: str = "2026-01-01") -> dict[str, An
 def drained(detect: float, naive: float) -> dict[str, Any]:
     rows = []
     for number in (1, 2):
-        rows.append(sample("drain", "detect", number, events_per_second=detect * number))
+        rows.append(sample("drain", THIS, number, events_per_second=detect * number))
         rows.append(sample("drain", "naive Spark", number, events_per_second=naive * number))
     return document(*rows)
 
@@ -77,7 +78,7 @@ def test_a_goal_without_samples_is_not_measured() -> None:
 def test_a_table_has_ratio_median_and_best_of_every_side() -> None:
     text = report.text(drained(150_000, 100_000))
 
-    assert "| side | detect ÷ side | median k events/s (more is better) | best | rounds |" in text
+    assert "| side | this commit ÷ side | median k events/s (more is better) | best | rounds |" in text
     assert f"| naive Spark | 1.50 {TIMES} | 150 | 200 | 2 |" in text
     assert "* 3,000 records on 2026-01-01" in text
 
@@ -106,7 +107,7 @@ def test_the_page_names_machine_and_commit_and_keeps_the_samples(tmp_path: Path)
 def test_a_group_that_was_run_again_replaces_the_one_before() -> None:
     old = drained(100_000, 100_000)
     old["samples"].append(sample("cores", "local[1]", 1, events_per_second=1.0))
-    new = document(sample("drain", "detect", 1, "2026-02-02", events_per_second=7.0), date="2026-02-02")
+    new = document(sample("drain", THIS, 1, "2026-02-02", events_per_second=7.0), date="2026-02-02")
 
     merged = report.merge([old, new])
 
@@ -120,7 +121,7 @@ def test_a_group_that_was_run_again_replaces_the_one_before() -> None:
 
 
 def test_every_goal_names_a_group_that_has_a_table() -> None:
-    some = document(sample("none", "detect", 1))
+    some = document(sample("none", THIS, 1))
 
     assert all(goal.measure(some["samples"]) is None for goal in GOALS)
     assert {"drain", "defaults", "live-500", "live-2000", "start", "verify", "producers"} <= TABLES.keys()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
-from benchmarks.services import ROOT
+from benchmarks.services import ROOT, THIS
 
-SIDES = {"detect", "naive Spark", "Spark scan", "consume", "consume + msgspec"}
-PRODUCERS = {"detect", "naive loop", "ProducerPerformance"}
+SIDES = {THIS, "naive Spark", "Spark scan", "consume", "consume + msgspec"}
+PRODUCERS = {THIS, "naive loop", "ProducerPerformance"}
 
 
 @pytest.mark.slow
