@@ -97,7 +97,7 @@ TINY = replace(
     key_steps=(4_000, 8_000, 16_000),
     key_batch=2_000,
     growth_events=6_000,
-    soak_seconds=30.0,
+    soak_seconds=60.0,
     soak_rate=500,
 )
 SIZES = {size.name: size for size in (FULL, QUICK, TINY)}

@@ -29,7 +29,6 @@ from benchmarks.sides import detect, spark
 PARTITIONS = 3
 _POLL_SECONDS = 0.02
 _START_SECONDS = 300.0
-_WINDOWS_PER_EVENT = 10
 _METRICS = "SELECT coalesce(sum(count), 0)::bigint FROM fraud.fraud_metrics"
 _NAIVE = "SELECT coalesce(sum(count), 0)::bigint FROM windows"
 
@@ -149,7 +148,7 @@ def _polling(dsn: str, query: str) -> Iterator[list[tuple[float, int]]]:
         with psycopg.connect(dsn, autocommit=True) as connection:
             while not done.wait(_POLL_SECONDS):
                 row = connection.execute(query).fetchone()
-                value = int(row[0]) // _WINDOWS_PER_EVENT if row else 0
+                value = int(row[0]) // detect.WINDOWS_PER_EVENT if row else 0
                 if not found or value != found[-1][1]:
                     found.append((time.time(), value))
 

@@ -21,6 +21,8 @@ from benchmarks.sides import detect
 
 PARTITIONS = 3
 _KILLS = 6
+# A detector is given at least so long between two kills.
+_BETWEEN_KILLS_SECONDS = 200.0
 # A batch so soon after a start reads what was not read meanwhile, by a JVM that is cold.
 _START_SECONDS = 60.0
 _WAL = "SELECT coalesce(sum(size), 0) FROM pg_ls_waldir()"
@@ -29,15 +31,16 @@ _WAL = "SELECT coalesce(sum(size), 0) FROM pg_ls_waldir()"
 def run(context: Context) -> None:
     """Run once; in the end everything must be stored, and verified."""
     sizes = context.sizes
+    kills = max(1, min(_KILLS, int(sizes.soak_seconds / _BETWEEN_KILLS_SECONDS)))
     context.note(
         "soak",
-        f"{sizes.soak_rate:,} events/s for {sizes.soak_seconds:,.0f} s, the detector killed {_KILLS} times; "
+        f"{sizes.soak_rate:,} events/s for {sizes.soak_seconds:,.0f} s, the detector killed {kills} times; "
         f"the first {_START_SECONDS:g} s after each start do not count",
     )
-    context.interleave("soak", {context.now.name: lambda: _soak(context)}, rounds=1)
+    context.interleave("soak", {context.now.name: lambda: _soak(context, kills)}, rounds=1)
 
 
-def _soak(context: Context) -> Outcome:
+def _soak(context: Context, kills: int) -> Outcome:
     sizes = context.sizes
     topic = f"soak-{uuid.uuid4().hex[:8]}"
     traffic.create_topic(context.services.bootstrap_servers, topic, PARTITIONS, "LogAppendTime")
@@ -47,7 +50,7 @@ def _soak(context: Context) -> Outcome:
         argv = lane.argv("produce", *arguments, "--json")
         with processes.running(argv, lane.env, lane.home, {}) as producer:
             began = time.time()
-            batches, sizes_seen = _killed_again_and_again(lane, began, sizes.soak_seconds)
+            batches, sizes_seen = _killed_again_and_again(lane, began, sizes.soak_seconds, kills)
             sent = json.loads(producer.wait(300).stdout)["acknowledged"]
         done = lane.run("detect", "--until-caught-up", "--json")
         verified = json.loads(lane.run("verify-idempotency", "--json").stdout)
@@ -71,26 +74,26 @@ def _warm_up(quarter: float) -> float:
 
 
 def _killed_again_and_again(
-    lane: Lane, began: float, seconds: float
+    lane: Lane, began: float, seconds: float, kills: int
 ) -> tuple[list[Batch], dict[str, list[float]]]:
     """Run the detector until the time is over; return its usual batches, and sizes over time."""
     batches: list[Batch] = []
     seen: dict[str, list[float]] = {"checkpoint_mb": [], "wal_mb": [], "rss_mb": []}
-    for number in range(1, _KILLS + 2):
-        until = began + seconds * number / (_KILLS + 1)
+    for number in range(1, kills + 2):
+        until = began + seconds * number / (kills + 1)
         with processes.running(lane.argv("detect", "--json"), lane.env, lane.home, lane.services) as process:
             started = time.time()
             while time.time() < until and process.process.poll() is None:
                 time.sleep(min(5.0, max(0.1, until - time.time())))
             found = detect.batches(detect.read_lines(lane.progress_file))
-            usual = started + _warm_up(seconds / (_KILLS + 1))
+            usual = started + _warm_up(seconds / (kills + 1))
             batches += [batch for batch in found[1:] if batch.records and batch.began >= usual]
             _measure(lane, process, seen)
-            if number <= _KILLS:
+            if number <= kills:
                 _kill(process)
             else:
                 process.interrupt()
-                process.wait(120)
+                process.wait(300, check=False)  # one that had not begun yet says so
     return batches, seen
 
 

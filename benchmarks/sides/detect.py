@@ -15,6 +15,10 @@ from benchmarks.services import Lane
 from benchmarks.traffic import Loaded
 
 HEAP = "3g"
+# Windows are ten minutes long and begin every minute.
+WINDOWS_PER_EVENT = 10
+# A naive side may drop what came late, and count a copy that came long after; more is no result.
+_PLAUSIBLE = 0.05
 
 
 def settings(batch: int, **more: str) -> dict[str, str]:
@@ -126,3 +130,13 @@ def wait_for_batches(lane: Lane, number: int, seconds: float) -> list[Batch]:
             return found
         time.sleep(0.1)
     raise BenchError(f"detect did not finish {number} batches within {seconds:g} s")
+
+
+def check_plausible(side: str, counted: float, events: int) -> None:
+    """Compare what a side without proof has counted with what the log holds.
+
+    Raises:
+        BenchError: they are further apart than late events and copies explain.
+    """
+    if abs(counted - events) > _PLAUSIBLE * events:
+        raise BenchError(f"{side} counted {counted:,.0f} events, and the log holds {events:,}")

@@ -17,7 +17,7 @@ from benchmarks.errors import UnavailableError
 from benchmarks.jars import locked_jar
 from benchmarks.runner import Context, Outcome, say
 from benchmarks.services import ROOT, clean_environment
-from benchmarks.sides.detect import HEAP
+from benchmarks.sides.detect import HEAP, WINDOWS_PER_EVENT, check_plausible
 from benchmarks.traffic import Loaded
 from fraudctl.config.paths import stack_paths
 from fraudctl.runtime.java import find_java
@@ -28,13 +28,14 @@ _INSTALL_SECONDS = 900.0
 
 
 def drain(context: Context, loaded: Loaded, *, deduplicate: bool, warm_up: int) -> Outcome:
-    """Drain a log by Flink SQL into its sink that throws rows away.
+    """Drain a log by Flink SQL.
 
     Args:
         warm_up: so many records are read first, by a job of its own in the same JVM, and not counted.
 
     Raises:
         UnavailableError: Flink cannot be installed on this machine.
+        BenchError: what it counted cannot be right.
     """
     if not context.with_flink:
         raise UnavailableError("it was not asked for")
@@ -56,6 +57,8 @@ def drain(context: Context, loaded: Loaded, *, deduplicate: bool, warm_up: int) 
     ]
     done = processes.run(argv, env, scratch, context.services.pids)
     told = json.loads(done.stdout.strip().splitlines()[-1])
+    expected = loaded.events if deduplicate else loaded.events + loaded.copies
+    check_plausible("Flink", told["counted"] / WINDOWS_PER_EVENT, expected)
     cpu = done.watch.cpu_between(told["began"], told["began"] + told["seconds"])
     return Outcome.of(
         {

@@ -29,8 +29,6 @@ _JARS_SECONDS = 900.0
 FILE_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 # Spark's own default, which a tutorial never changes.
 DEFAULT_PARTITIONS = 200
-# A naive side may drop what came late, and count a copy that came long after; more is no result.
-_PLAUSIBLE = 0.05
 
 
 def _command(
@@ -139,10 +137,8 @@ def naive(context: Context, loaded: Loaded, batch: int, partitions: int) -> Outc
         argv, env = _command(scratch, "naive_spark.py", arguments, fast_checkpoint=fast)
         done = processes.run(argv, env | {"BENCH_DSN": dsn}, scratch, context.services.pids)
         with psycopg.connect(dsn) as connection:
-            row: Any = connection.execute("SELECT coalesce(sum(count), 0) / 10 FROM windows").fetchone()
-    stored = float(row[0])
-    if not (1 - _PLAUSIBLE) * loaded.events <= stored <= (1 + _PLAUSIBLE) * loaded.events:
-        raise BenchError(f"naive Spark counted {stored:,.0f} events, and the log holds {loaded.events:,}")
+            row: Any = connection.execute("SELECT coalesce(sum(count), 0) FROM windows").fetchone()
+    detect.check_plausible("naive Spark", float(row[0]) / detect.WINDOWS_PER_EVENT, loaded.events)
     return detect.figures(read_batches(scratch / "progress.jsonl"), done)
 
 
