@@ -5,6 +5,7 @@ import importlib
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmarks import report
 from benchmarks.commits import current_commit
 from benchmarks.machine import describe
 from benchmarks.options import FULL, QUICK, SIZES
-from benchmarks.runner import Results, context, say
+from benchmarks.runner import FAILURES, Results, context, say
 from benchmarks.services import ROOT
 
 GROUPS = ("drain", "defaults", "live", "start", "verify", "producers", "cores", "card-rules", "keys")
@@ -44,12 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     results = Results(file, run)
     began = time.time()
+    failed_groups: list[str] = []
     try:
         with context(sizes, rounds, CACHE, given.against, given.flink, results.add) as bench:
             for name in groups:
                 say(f"group {name}")
                 try:
                     importlib.import_module(f"benchmarks.groups.{name.replace('-', '_')}").run(bench)
+                except FAILURES:
+                    failed_groups.append(name)
+                    traceback.print_exc()
                 finally:
                     results.write(bench.notes)
     except KeyboardInterrupt:
@@ -65,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = [sample for sample in results.document["samples"] if "error" in sample]
     if failed:
         print(f"{len(failed)} samples failed; their errors are in the raw samples", file=sys.stderr)
-    return 1 if failed else 0
+    if failed_groups:
+        print(f"these groups did not come to their end: {', '.join(failed_groups)}", file=sys.stderr)
+    return 1 if failed or failed_groups else 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

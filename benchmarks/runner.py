@@ -19,8 +19,8 @@ from benchmarks.measure import MachineLoad, Watch
 from benchmarks.options import Sizes
 from benchmarks.services import Code, Services, services
 
-# What may go wrong with one run of a side, and is no reason to give up the others.
-_FAILURES = (BenchError, OSError, ValueError, LookupError, RuntimeError, KafkaException, psycopg.Error)
+# What may go wrong with one side or group, and is no reason to give up the others.
+FAILURES = (BenchError, OSError, ValueError, LookupError, RuntimeError, KafkaException, psycopg.Error)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Context:
                 except UnavailableError as error:
                     unavailable.add(name)
                     self.note(group, f"{name} is left out: {error}")
-                except _FAILURES as error:
+                except FAILURES as error:
                     self._failed(group, name, number, error)
 
     def _sample(self, group: str, side: str, number: int, outcome: Outcome) -> None:

@@ -59,10 +59,10 @@ def _series(context: Context, name: str, values: Mapping[float, tuple[Traffic, d
     """Drain a log of its own for each value, in turn."""
     sides: dict[str, RunSide] = {}
     topics = []
-    for value, (log, settings) in values.items():
-        loaded = context.services.load(f"growth-{name}-{value:g}", PARTITIONS, log)
+    for number, (value, (log, settings)) in enumerate(values.items()):
+        loaded = context.services.load(f"growth-{name}-{number}", PARTITIONS, log)
         topics.append(loaded.topic)
-        sides[f"{value:,g}"] = partial(_drain, context, loaded, settings)
+        sides[f"{value:,.0f}"] = partial(_drain, context, loaded, settings)
     context.interleave(f"growth-{name}", sides, rounds=min(_MOST_ROUNDS, context.rounds))
     for topic in topics:
         traffic.delete_topic(context.services.bootstrap_servers, topic)

@@ -16,7 +16,7 @@ PRODUCERS = {THIS, "naive loop", "ProducerPerformance"}
 
 @pytest.mark.slow
 @pytest.mark.services
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(1200)
 def test_a_tiny_run_measures_every_side_and_renders_a_page(tmp_path: Path) -> None:
     raw = tmp_path / "raw.json"
     options = ("--size", "tiny", "--no-flink", "--against", "", "--out", str(raw))
@@ -26,7 +26,7 @@ def test_a_tiny_run_measures_every_side_and_renders_a_page(tmp_path: Path) -> No
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=480,
+        timeout=1100,
         check=False,
     )
 
