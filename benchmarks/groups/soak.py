@@ -59,6 +59,8 @@ def _soak(context: Context, kills: int) -> Outcome:
     quarter = sizes.soak_seconds / 4
     first = [batch.seconds for batch in batches if batch.began < began + _warm_up(quarter) + quarter]
     last = [batch.seconds for batch in batches if batch.began >= began + 3 * quarter]
+    if not first or not last:
+        raise BenchError("all is stored and verified, but the run was too short for quarters to compare")
     low, high = percentile(first, 0.95) * 1000, percentile(last, 0.95) * 1000
     values = {
         "p95_growth": round(high / low, 3),
