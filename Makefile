@@ -11,7 +11,7 @@ CLASSES := build/classes.jsa
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-slow test-engine kill-matrix prove lock wheel clean
+.PHONY: help setup demo lint test test-slow test-engine kill-matrix prove bench lock wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -59,9 +59,14 @@ kill-matrix: $(READY)  ## 20 kills at each failpoint, 50 at random moments, 30 z
 	PROVE_WHOLE_MATRIX=1 $(BIN)/pytest -s -m "slow and bar" tests/e2e/test_kill_matrix.py tests/e2e/test_kill.py \
 	  tests/e2e/test_zombie.py tests/e2e/test_two_detectors.py $(ARGS)
 
-lock: $(READY)  ## Resolve the Python packages anew (needs uv)
+bench: $(READY)  ## Speed beside naive Spark, Flink and an earlier commit; ARGS=--quick, ARGS="drain producers"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(READY)  ## Resolve the Python packages anew, Flink's for the benchmarks too (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
+	uv pip compile benchmarks/flink/requirements.in --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file benchmarks/flink/requirements.lock
 
 wheel: $(READY)  ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
