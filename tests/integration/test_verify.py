@@ -14,7 +14,8 @@ from fraudctl.config.model import Settings
 from fraudctl.database.migrations import migrate
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import DataError, ExitCode, RefusedError, UnreachableError
-from fraudctl.operations.verify import Progress, Verification, VerifyRequest, verify
+from fraudctl.operations.recount_log import Progress
+from fraudctl.operations.verify import Verification, VerifyRequest, verify
 from fraudctl.ui.text.verify import verification
 from tests.bars import Bar
 from tests.integration.databases import temporary_database

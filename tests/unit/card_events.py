@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from fraudctl.config.load import load
 from fraudctl.recount.card_log import Marked
-from fraudctl.recount.recount import NO_WATERMARK, Recount, recount
+from fraudctl.recount.recount import NO_WATERMARK, Recount
 from fraudctl.rules.model import RuleSet, parse_rules
+from tests.recounts import recount_both
 
 SETTINGS = load().settings
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,7 +78,7 @@ def counted(
         batches[event.partition, offset] = event.batch
         arrival_ms = event.event_us // 1000 + event.later_ms
         records.append((event.partition, offset, arrival_ms, event.value))
-    return recount(
+    return recount_both(
         records,
         events=SETTINGS.events,
         windows=SETTINGS.windows,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fraudctl.operations.verify import Observer, Progress, Verification
+from fraudctl.operations.recount_log import Observer, Progress
+from fraudctl.operations.verify import Verification
 from fraudctl.recount.alerts import AlertDifference, alert_value
 from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
 from fraudctl.recount.flags import FlagDifference, flag_value
