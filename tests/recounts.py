@@ -134,4 +134,11 @@ def _recount_blocks(plan: Plan, records: Sequence[Record], block_size: int) -> R
     for partition, own_fates in fates.items():
         read = sum(number for (_, other), number in intake.read.items() if other == partition)
         assert own_fates.total() == read
-    return Recount(sums.totals(), fates, rejects, tuple(sorted(conflicts)), raised, marked)
+    return Recount(
+        sums.totals(),
+        fates,
+        rejects,
+        tuple(sorted(name for name, number in Counter(conflicts).items() if number > 1)),
+        raised,
+        marked,
+    )

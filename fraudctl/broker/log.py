@@ -264,13 +264,18 @@ class _Reading(Generic[Made]):
             while self._ends:
                 before = set(self._ends)
                 messages = consumer.consume(BATCH, WAIT_SECONDS)
-                if wanted := self._wanted(messages):
+                spoke = any(message.error() is None for message in messages)
+                wanted = self._wanted(messages)
+                # One block in memory is enough while the next one is waited for.
+                del messages
+                if wanted:
                     yield wanted
+                del wanted
                 finished = before - set(self._ends)
                 # Nothing more is to be fetched of what is finished.
                 consumer.pause([TopicPartition(self._topic, number) for number in finished])
                 # Looked at after the records were handed out: the reader's own work is no silence.
-                if finished or any(message.error() is None for message in messages):
+                if finished or spoke:
                     heard = time.monotonic()
                 elif time.monotonic() - heard > self._timeout_seconds:
                     raise self._silence()
@@ -280,6 +285,8 @@ class _Reading(Generic[Made]):
     def _wanted(self, messages: list[Message]) -> list[Message]:
         """The records among these that lie in the ranges."""
         ends = self._ends
+        if len(ends) == 1 and messages and self._within(messages):
+            return messages
         wanted: list[Message] = []
         for message in messages:
             partition: int = message.partition()  # type: ignore[assignment]
@@ -296,6 +303,17 @@ class _Reading(Generic[Made]):
             if offset + 1 >= end:
                 del ends[partition]
         return wanted
+
+    def _within(self, messages: list[Message]) -> bool:
+        """Are all of these records of the one range that is still open, and none of them its last one?"""
+        ((partition, end),) = self._ends.items()
+        # Those of one partition come in the order of their offsets.
+        last: int = messages[-1].offset()  # type: ignore[assignment]
+        return (
+            last + 1 < end
+            and list(map(Message.error, messages)).count(None) == len(messages)
+            and set(map(Message.partition, messages)) == {partition}
+        )
 
     def _judge(self, error: KafkaError, partition: int, offset: int) -> None:
         """A partition's end closes its range, a lost offset refuses, a lost connection is waited for."""

@@ -1,6 +1,7 @@
 """The recount of what a ledger says was read: which process reads what, and what all of it comes to."""
 
 import errno
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ class ReadOrder:
     timeout_seconds: float
 
     def __call__(self, report: Report) -> LogIntake:
-        with enough_room(self.plan.folder):
+        with _no_search_for_cycles(), enough_room(self.plan.folder):
             stream = StreamRecount(self.plan, self.writer)
             for partition, start, end in self.spans:
                 for block in read_blocks(
@@ -97,6 +98,18 @@ class ReadOrder:
                     stream.take(Block(*block))
                     report(len(block.offsets))
             return stream.finish()
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Millions of small objects come and go, none of them in a cycle; to search takes a fifth of the time."""
+    searching = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searching:
+            gc.enable()
 
 
 @dataclass
@@ -285,7 +298,7 @@ class LogRecount:
         )
 
     def _names(self, records: Sequence[tuple[int, int]]) -> tuple[str, ...]:
-        """The transaction ids of these records, in order; only the log has them."""
+        """The transaction ids that several of these counted records have, in order; only the log has them."""
         offsets: dict[int, list[int]] = {}
         for partition, offset in records:
             offsets.setdefault(partition, []).append(offset)
@@ -296,7 +309,8 @@ class LogRecount:
                 self._servers, self._settings.kafka.topic, offsets, timeout_seconds=SILENCE_SECONDS
             )
         )
-        return tuple(sorted({one.transaction_id for one in found if isinstance(one, Transaction)}))
+        names = Counter(one.transaction_id for one in found if isinstance(one, Transaction))
+        return tuple(sorted(name for name, number in names.items() if number > 1))
 
 
 @contextmanager

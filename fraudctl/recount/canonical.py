@@ -67,16 +67,12 @@ def reader(events: EventsSettings) -> Callable[[Sequence[bytes | None]], Lines]:
 
     def read(values: Sequence[bytes | None]) -> Lines:
         found: list[Fields | tuple[bytes, ...] | None] = [
-            own.groups() if (own := match(value or b"")) is not None else None for value in values
+            own.groups() if value and (own := match(value)) else None for value in values
         ]
         event_us = np.zeros(len(found), dtype=np.int64)
-        doubtful = [
-            row
-            for row, fields in enumerate(found)
-            if fields is None or fields[4] not in categories or len(values[row] or b"") > max_bytes
-        ]
-        taken = np.ones(len(found), dtype=bool)
-        taken[doubtful] = False
+        taken = np.array([fields is not None and fields[4] in categories for fields in found], dtype=bool)
+        taken &= np.array([len(value or b"") for value in values]) <= max_bytes
+        doubtful = np.flatnonzero(~taken).tolist()
         canonical = np.flatnonzero(taken)
         instants, sound = _instants([found[row][1] for row in canonical])  # type: ignore[index]
         event_us[canonical] = instants

@@ -23,7 +23,8 @@ _COUNTED, _DUPLICATE, _DROPPED = range(3)
 class BucketCount:
     """`slides`: by number of the slide and index of the category.
 
-    `conflicts`: partition and offset of one record for each id that was counted with several payloads.
+    `conflicts`: partition and offset of counted records that share the hash of their id with another one: all
+    whose id has several payloads, and perhaps some of which only the hashes are equal.
     """
 
     outcomes: dict[int, Counter[str]] = field(default_factory=dict)
@@ -100,17 +101,9 @@ def _slides(counted: Rows) -> dict[tuple[int, int], Sums]:
 
 
 def _conflicts(counted: Rows) -> list[tuple[int, int]]:
-    """Of each id with several payloads the last record, as (partition, offset)."""
     ordered = np.sort(counted["id"])
     several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(several):
         return []
     own = counted[np.isin(counted["id"], several)]
-    own = own[np.lexsort([own[name] for name in ("offset", "partition", "batch", "id_low", "id")])]
-    same = (own["id"][1:] == own["id"][:-1]) & (own["id_low"][1:] == own["id_low"][:-1])
-    ends = np.ones(len(own), dtype=bool)
-    ends[:-1] = ~same
-    follows = np.zeros(len(own), dtype=bool)
-    follows[1:] = same
-    found = own[ends & follows]
-    return list(zip(found["partition"].tolist(), found["offset"].tolist(), strict=True))
+    return list(zip(own["partition"].tolist(), own["offset"].tolist(), strict=True))

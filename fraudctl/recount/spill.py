@@ -6,7 +6,7 @@ extends.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.void]
 
-# One admitted record in 64 bytes. Payload and id are digests of 128 bits; `slide` numbers the slides since
-# 1970, `category` is an index of the settings' list.
+# One admitted record in 56 bytes. The payload is a digest of 128 bits, the id a hash of 64 that two ids may
+# share; `slide` numbers the slides since 1970, `category` is an index of the settings' list.
 ADMITTED_ROW = np.dtype(
     [
         ("payload", "<u8"),
         ("payload_low", "<u8"),
         ("id", "<u8"),
-        ("id_low", "<u8"),
         ("offset", "<i8"),
         ("amount", "<i8"),
         ("slide", "<i4"),
@@ -34,8 +33,11 @@ ADMITTED_ROW = np.dtype(
         ("dropped", "?"),
     ]
 )
+_ID_BYTES = 64
+# An odd number without a pattern: the fraction of the golden ratio.
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 # So many events go to one bucket, as long as that does not take more than so many files.
-_EVENTS_OF_A_BUCKET = 250_000
+_EVENTS_OF_A_BUCKET = 100_000
 _BUCKETS_MAX = 256
 # So much is held in memory before it is written.
 _ROWS_HELD = 100_000
@@ -45,6 +47,16 @@ _LINES_HELD = 10_000
 def buckets_for(events: int) -> int:
     """Return how many buckets a recount of so many events needs."""
     return max(1, min(_BUCKETS_MAX, -(-events // _EVENTS_OF_A_BUCKET)))
+
+
+def hashes(ids: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """Return a hash of 64 bits for each transaction id: up to 64 bytes, none of them zero."""
+    words = np.array(ids, dtype=f"S{_ID_BYTES}").view("<u8").reshape(len(ids), -1)
+    found = np.zeros(len(ids), dtype=np.uint64)
+    for column in range(words.shape[1]):
+        found = (found ^ words[:, column]) * _ODD
+        found ^= found >> np.uint64(32)
+    return found
 
 
 class RowSpill:

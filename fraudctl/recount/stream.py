@@ -26,13 +26,13 @@ from fraudctl.recount.letters import RejectedRecord
 from fraudctl.recount.parse import Transaction
 from fraudctl.recount.raised import Raised, transaction_digest
 from fraudctl.recount.recount import by_rules
-from fraudctl.recount.spill import ADMITTED_ROW, LineSpill, RowSpill
+from fraudctl.recount.spill import ADMITTED_ROW, LineSpill, RowSpill, hashes
 from fraudctl.recount.verdict_table import VerdictTable
 from fraudctl.rules.model import RuleSet
 
 ALERTS, FLAGS, REJECTS = "alerts", "flags", "rejects"
 _SEPARATOR = b"\x1f"
-_WHOLE_DIGEST, _HALF = 16, 8
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,9 @@ class StreamRecount:
         self._plan = plan
         self._read = reader(plan.events)
         currency = plan.events.currency
-        self._tables = by_rules(plan.rules, lambda rules: VerdictTable(rules, currency))
+        self._tables = by_rules(
+            plan.rules, lambda rules: VerdictTable(rules, currency, plan.events.categories)
+        )
         self._categories = {name.encode(): number for number, name in enumerate(plan.events.categories)}
         self._reject_files: dict[int, str] = {}
         self._rows = RowSpill(plan.folder, writer, plan.buckets)
@@ -153,28 +155,33 @@ class StreamRecount:
     ) -> None:
         rows = np.empty(len(fields), ADMITTED_ROW)
         payloads = b"".join(
-            blake2b(_SEPARATOR.join(one), digest_size=_WHOLE_DIGEST).digest() for one in fields
+            [blake2b(_SEPARATOR.join(one), digest_size=_DIGEST_BYTES).digest() for one in fields]
         )
-        ids = b"".join(blake2b(one[0], digest_size=_WHOLE_DIGEST).digest() for one in fields)
         rows["payload"], rows["payload_low"] = np.frombuffer(payloads, "<u8").reshape(-1, 2).T
-        rows["id"], rows["id_low"] = np.frombuffer(ids, "<u8").reshape(-1, 2).T
+        rows["id"] = hashes([one[0] for one in fields])
         rows["partition"], rows["offset"], rows["batch"] = partition, offsets, batches
         rows["slide"] = event_us // self._slide_us
-        categories = self._categories
-        rows["category"] = [categories[one[4]] for one in fields]
+        known = self._categories
+        categories = np.array([known[one[4]] for one in fields], dtype=np.int64)
         amounts = np.array([int(one[5]) for one in fields], dtype=np.int64)
-        rows["amount"] = amounts
+        rows["category"], rows["amount"] = categories, amounts
         late_before = self._plan.index.late_before_us[batches]
         rows["dropped"] = event_us <= late_before
-        verdicts = self._verdicts(batches, fields, event_us, amounts)
-        rows["flagged"] = [verdict.flagged for verdict in verdicts]
-        self._rows.add(rows)
         currency = self._plan.events.currency
-        for row, verdict in enumerate(verdicts):
-            if verdict.alert:
+        # Batches come in stretches, and each has rules of its own.
+        borders = [0, *(np.flatnonzero(np.diff(batches)) + 1).tolist(), len(batches)]
+        for start, end in pairwise(borders):
+            batch, own = int(batches[start]), slice(start, end)
+            verdicts, which = self._tables[batch].verdicts(
+                fields[own], event_us[own], amounts[own], categories[own]
+            )
+            rows["flagged"][own] = np.array([verdict.flagged for verdict in verdicts])[which]
+            alerting = np.array([verdict.alert for verdict in verdicts])[which]
+            for row in (np.flatnonzero(alerting) + start).tolist():
                 transaction = transaction_of(fields[row], int(event_us[row]), currency)
-                raised = Raised(int(batches[row]), int(arrivals[row]), transaction, verdict)
+                raised = Raised(batch, int(arrivals[row]), transaction, verdicts[which[row - start]])
                 self._alert(transaction_digest(transaction), partition, raised, by_card=False)
+        self._rows.add(rows)
         if self._cards is not None:
             for one, time, batch, arrival, late in zip(
                 fields,
@@ -185,17 +192,6 @@ class StreamRecount:
                 strict=True,
             ):
                 self._cards.admitted(partition, batch, arrival, transaction_of(one, time, currency), late)
-
-    def _verdicts(
-        self, batches: Integers, fields: Sequence[tuple[bytes, ...]], event_us: Integers, amounts: Integers
-    ) -> list[Verdict]:
-        """The verdict on each transaction by the rules of its batch; batches come in stretches."""
-        borders = [0, *(np.flatnonzero(np.diff(batches)) + 1).tolist(), len(batches)]
-        verdicts: list[Verdict] = []
-        for start, end in pairwise(borders):
-            table = self._tables[int(batches[start])]
-            verdicts += table.verdicts(fields[start:end], event_us[start:end], amounts[start:end])
-        return verdicts
 
     def _ended_flags(self, marked: Iterable[tuple[FlagKey, Marked]]) -> None:
         for (partition, digest), one in marked:

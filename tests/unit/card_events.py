@@ -1,7 +1,7 @@
 """Logs of what cards do, and their recount, for tests."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -69,6 +69,7 @@ def counted(
     *,
     watermarks: Mapping[int, int] | None = None,
     horizon: int | None = None,
+    recounting: Callable[..., Recount] = recount_both,
 ) -> Recount:
     """Recounts the events, each partition in the order in which they are given."""
     batches: dict[tuple[int, int], int] = {}
@@ -78,7 +79,7 @@ def counted(
         batches[event.partition, offset] = event.batch
         arrival_ms = event.event_us // 1000 + event.later_ms
         records.append((event.partition, offset, arrival_ms, event.value))
-    return recount_both(
+    return recounting(
         records,
         events=SETTINGS.events,
         windows=SETTINGS.windows,
