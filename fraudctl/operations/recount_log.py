@@ -2,12 +2,16 @@
 
 import errno
 import gc
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
+
+from psutil import pid_exists
 
 from fraudctl.broker.log import Ranges, read_blocks, read_places
 from fraudctl.config.model import Settings
@@ -30,6 +34,7 @@ from fraudctl.rules.model import RuleSet
 Span = tuple[int, int, int]
 # A further process takes about as long to start as another one to recount so many events.
 _EVENTS_WORTH_A_PROCESS = 200_000
+_FOLDER = "verify-"
 # A broker that is starting, or fetching from a slow disk, may be silent for a while.
 SILENCE_SECONDS = 30.0
 
@@ -315,8 +320,16 @@ class LogRecount:
 
 @contextmanager
 def work_folder(parent: Path | None) -> Iterator[Path]:
-    """Make a folder for the files of one recount, and remove it in the end."""
-    with TemporaryDirectory(prefix="verify-", dir=parent) as folder:
+    """Make a folder for the files of one recount, and remove it in the end.
+
+    Folders in `parent` that a killed process has left are removed before.
+    """
+    if parent is not None:
+        for left in parent.glob(f"{_FOLDER}*"):
+            name = left.name.removeprefix(_FOLDER).partition("-")[0]
+            if name.isdigit() and not pid_exists(int(name)):
+                rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", dir=parent) as folder:
         yield Path(folder)
 
 
