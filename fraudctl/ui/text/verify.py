@@ -37,7 +37,7 @@ def progress() -> Iterator[Observer]:
         began = time.monotonic()
 
         def show(now: Progress) -> None:
-            text = _so_far(now, time.monotonic() - began)
+            text = so_far(now, time.monotonic() - began)
             bar.update(task, completed=now.read, total=now.offsets, text=text)
 
         yield show
@@ -50,12 +50,12 @@ def _lines() -> Observer:
         nonlocal told
         if time.monotonic() - told >= _TELL_EVERY_SECONDS:
             told = time.monotonic()
-            console.say(f"recounting: {_so_far(now, told - began)}")
+            console.say(f"recounting: {so_far(now, told - began)}")
 
     return show
 
 
-def _so_far(now: Progress, seconds: float) -> str:
+def so_far(now: Progress, seconds: float) -> str:
     """How much has been read, how fast, and how long the rest takes at that rate."""
     text = f"{now.read:,} of {now.offsets:,} offsets"
     if not now.read or seconds <= 0:
