@@ -5,13 +5,14 @@ import signal
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing import connection, get_context
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from fraudctl.errors import FraudctlError, RefusedError
+
+if TYPE_CHECKING:  # loaded where there are several processes: a short log is to be recounted at once
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
 
 Result = TypeVar("Result")
 # Called with how much more has been done.
@@ -42,6 +43,8 @@ class Crew:
 
     def __enter__(self) -> "Crew":
         if self._size > 1:
+            from multiprocessing import get_context
+
             context = get_context("spawn")
             for _ in range(self._size):
                 ours, theirs = context.Pipe()
@@ -81,12 +84,14 @@ class Crew:
         """
         if not self._workers:
             return [order(report) for order in self._begun]
+        from multiprocessing import connection
+
         found: dict[int, Any] = {}
         numbers = {pipe: number for number, (_, pipe) in enumerate(self._workers[: len(self._begun)])}
         while len(found) < len(numbers):
             open_pipes = [pipe for pipe, number in numbers.items() if number not in found]
             for pipe in connection.wait(open_pipes):
-                assert isinstance(pipe, Connection)
+                assert isinstance(pipe, connection.Connection)
                 number = numbers[pipe]
                 try:
                     kind, content = pipe.recv()
@@ -114,7 +119,7 @@ class Crew:
         )
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: "Connection") -> None:
     """Work on one order after the other until the pipe is closed."""
     # Ctrl-C goes to all processes of a terminal; the one that started these ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -123,7 +128,7 @@ def _serve(pipe: Connection) -> None:
             pipe.send(_answer(pipe.recv(), pipe))
 
 
-def _answer(order: Order[Any], pipe: Connection) -> _Message:
+def _answer(order: Order[Any], pipe: "Connection") -> _Message:
     try:
         return "done", order(lambda more: pipe.send(("progress", more)))
     except FraudctlError as error:

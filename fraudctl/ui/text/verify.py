@@ -4,9 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, TextColumn
-from rich.progress import Progress as Bar
-
 from fraudctl.operations.recount_log import Observer, Progress
 from fraudctl.operations.verify import Verification
 from fraudctl.recount.alerts import AlertDifference, alert_value
@@ -26,6 +23,9 @@ def progress() -> Iterator[Observer]:
     if not talk.is_terminal:
         yield _lines()
         return
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
     with Bar(
         TextColumn("recounting"),
         BarColumn(),
