@@ -29,6 +29,15 @@ Ranges = Mapping[int, tuple[int, int]]
 Made = TypeVar("Made")
 
 
+class LogBlock(NamedTuple):
+    """Records of one partition, in the order of the log, column by column."""
+
+    partition: int
+    offsets: list[int]
+    arrivals_ms: list[int]
+    values: list[bytes | None]
+
+
 class LogRecord(NamedTuple):
     """One record as the log holds it; `arrival_ms` is its Kafka timestamp in ms since 1970."""
 
@@ -62,16 +71,50 @@ def read_ranges(
             topic was created again. What was there cannot be told any more.
         UnreachableError: nothing was heard of the broker for `timeout_seconds`.
     """
+    wanted = held_ranges(bootstrap_servers, topic, ranges, timeout_seconds=timeout_seconds)
+    if not wanted:
+        return iter(())
+    return _Reading(bootstrap_servers, topic, wanted, timeout_seconds, _log_record).records()
+
+
+def held_ranges(
+    bootstrap_servers: str, topic: str, ranges: Ranges, *, timeout_seconds: float
+) -> dict[int, tuple[int, int]]:
+    """Return the ranges that are not empty, once it is certain that the log holds all of them.
+
+    Raises:
+        RefusedError, UnreachableError: as `read_ranges`.
+    """
     for start, end in ranges.values():
         if not 0 <= start <= end:
             raise ValueError(f"no offset range: {start} to {end}")
     wanted = {partition: span for partition, span in ranges.items() if span[0] < span[1]}
-    if not wanted:
-        return iter(())
-    held = end_offsets(bootstrap_servers, topic, timeout_seconds=timeout_seconds)
-    for partition, (start, end) in sorted(wanted.items()):
-        _refuse_beyond(topic, partition, start, end, held.get(partition))
-    return _Reading(bootstrap_servers, topic, wanted, timeout_seconds, _log_record).records()
+    if wanted:
+        held = end_offsets(bootstrap_servers, topic, timeout_seconds=timeout_seconds)
+        for partition, (start, end) in sorted(wanted.items()):
+            _refuse_beyond(topic, partition, start, end, held.get(partition))
+    return wanted
+
+
+def read_blocks(
+    bootstrap_servers: str, topic: str, partition: int, span: tuple[int, int], *, timeout_seconds: float
+) -> Iterator[LogBlock]:
+    """Yield the records of one range by blocks of up to `BATCH`; quicker by far than one after the other.
+
+    Raises:
+        RefusedError: the range begins before what the log holds (ask `held_ranges` before).
+        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+    """
+    if span[0] >= span[1]:
+        return
+    reading = _Reading(bootstrap_servers, topic, {partition: span}, timeout_seconds, _log_record)
+    for messages in reading.messages():
+        yield LogBlock(
+            partition,
+            [message.offset() for message in messages],  # type: ignore[misc]
+            [message.timestamp()[1] for message in messages],
+            [message.value() for message in messages],
+        )
 
 
 def read_whole(
@@ -205,6 +248,15 @@ class _Reading(Generic[Made]):
         self._last_error = error.str()
 
     def records(self) -> Generator[Made, None, None]:
+        make = self._make
+        with closing(self.messages()) as blocks:
+            for messages in blocks:
+                for message in messages:
+                    # A message that comes out of `consume` always has its partition and its offset.
+                    yield make(message, message.partition(), message.offset())  # type: ignore[arg-type]
+
+    def messages(self) -> Generator[list[Message], None, None]:
+        """Yield what the ranges hold, by blocks of up to `BATCH`."""
         consumer = Consumer(options.reader(self._bootstrap_servers) | {"error_cb": self._on_error})
         try:
             consumer.assign([TopicPartition(self._topic, *item) for item in self._starts.items()])
@@ -212,22 +264,31 @@ class _Reading(Generic[Made]):
             while self._ends:
                 before = set(self._ends)
                 messages = consumer.consume(BATCH, WAIT_SECONDS)
-                yield from self._wanted(messages)
+                spoke = any(message.error() is None for message in messages)
+                wanted = self._wanted(messages)
+                # One block in memory is enough while the next one is waited for.
+                del messages
+                if wanted:
+                    yield wanted
+                del wanted
                 finished = before - set(self._ends)
                 # Nothing more is to be fetched of what is finished.
                 consumer.pause([TopicPartition(self._topic, number) for number in finished])
                 # Looked at after the records were handed out: the reader's own work is no silence.
-                if finished or any(message.error() is None for message in messages):
+                if finished or spoke:
                     heard = time.monotonic()
                 elif time.monotonic() - heard > self._timeout_seconds:
                     raise self._silence()
         finally:
             consumer.close()
 
-    def _wanted(self, messages: list[Message]) -> Iterator[Made]:
-        ends, make = self._ends, self._make
+    def _wanted(self, messages: list[Message]) -> list[Message]:
+        """The records among these that lie in the ranges."""
+        ends = self._ends
+        if len(ends) == 1 and messages and self._within(messages):
+            return messages
+        wanted: list[Message] = []
         for message in messages:
-            # A message that comes out of `consume` always has its partition and its offset.
             partition: int = message.partition()  # type: ignore[assignment]
             offset: int = message.offset()  # type: ignore[assignment]
             end = ends.get(partition)
@@ -238,9 +299,21 @@ class _Reading(Generic[Made]):
                 self._judge(error, partition, offset)
                 continue
             if offset < end:
-                yield make(message, partition, offset)
+                wanted.append(message)
             if offset + 1 >= end:
                 del ends[partition]
+        return wanted
+
+    def _within(self, messages: list[Message]) -> bool:
+        """Are all of these records of the one range that is still open, and none of them its last one?"""
+        ((partition, end),) = self._ends.items()
+        # Those of one partition come in the order of their offsets.
+        last: int = messages[-1].offset()  # type: ignore[assignment]
+        return (
+            last + 1 < end
+            and list(map(Message.error, messages)).count(None) == len(messages)
+            and set(map(Message.partition, messages)) == {partition}
+        )
 
     def _judge(self, error: KafkaError, partition: int, offset: int) -> None:
         """A partition's end closes its range, a lost offset refuses, a lost connection is waited for."""

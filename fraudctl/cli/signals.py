@@ -33,3 +33,17 @@ def graceful(at_once: str = "") -> Iterator[StopFlag]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ends_on_sigterm() -> Iterator[None]:
+    """Leave everything properly on SIGTERM, as on Ctrl-C (exit 143), where there is nothing to finish."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(int(ExitCode.TERMINATED))
+
+    previous = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

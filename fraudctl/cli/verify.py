@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.signals import ends_on_sigterm
 from fraudctl.errors import ExitCode
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
@@ -21,12 +22,15 @@ def verify_idempotency(
     Exit 0: every row agrees. Exit 1: differences, each named. Exit 3: it cannot be told any more.
     """
     from fraudctl.operations import verify as operation
+    from fraudctl.runtime.files import make_folder
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import verify as text
 
     settings = session.settings()
-    request = operation.VerifyRequest(endpoints(settings, session.paths), settings)
-    with text.progress() as observe:
+    # Where this machine runs nothing of the pipeline there is no folder of the stack.
+    folder = make_folder(session.paths.run / "recount") if session.paths.root.exists() else None
+    request = operation.VerifyRequest(endpoints(settings, session.paths), settings, folder)
+    with ends_on_sigterm(), text.progress() as observe:
         result = operation.verify(request, observe)
     console.write(to_json.dumps(result) if as_json else text.verification(result, limit))
     return ExitCode.DONE if result.verdict == "ok" else ExitCode.ANSWER_IS_NO

@@ -1,6 +1,7 @@
 """What has been landed, as of one instant: windows, ledger, dead letters, alerts, flags."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,8 @@ from fraudctl.recount.ledger import Batch, read_intake, read_offsets
 from fraudctl.recount.letters import Letter
 from fraudctl.recount.windows import Totals, WindowKey
 
+_ROWS_AT_A_TIME = 5_000
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -37,8 +40,55 @@ class Snapshot:
         return {place: letter.reason for place, letter in self.dead_letters.items()}
 
 
-def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float, tolerant: bool = False) -> Snapshot:
-    """Read all tables in one REPEATABLE READ, READ ONLY transaction.
+class SnapshotReader:
+    """The tables as of one instant, read one after the other; the long ones row by row, in bounded memory."""
+
+    def __init__(self, connection: Connection, tolerant: bool) -> None:
+        self._connection = connection
+        self._tolerant = tolerant
+
+    def batches(self) -> tuple[Batch, ...]:
+        return tuple(_batch(row, self._tolerant) for row in self._rows("snapshot_ledger"))
+
+    def rule_sets(self) -> dict[str, str]:
+        """Documents as JSON, by digest."""
+        return {row[0]: row[1] for row in self._rows("snapshot_rule_sets")}
+
+    def metrics(self) -> Iterator[tuple[WindowKey, Totals]]:
+        for row in self._rows("snapshot_metrics"):
+            yield WindowKey(_instant(row[0]), _instant(row[1]), row[2]), Totals(*row[3:])
+
+    def dead_letters(self) -> Iterator[tuple[Place, Letter]]:
+        """In the order of topic, partition and offset."""
+        for row in self._rows("snapshot_dead_letters"):
+            yield (row[0], row[1], row[2]), Letter(row[3], _instant(row[4]), *row[5:])
+
+    def alerts(self) -> Iterator[tuple[str, Alert]]:
+        """With the digest of the transaction."""
+        for row in self._rows("snapshot_alerts"):
+            yield row[0], _alert(row)
+
+    def flags(self) -> Iterator[tuple[FlagKey, Flag]]:
+        """With partition and digest of the transaction."""
+        for row in self._rows("snapshot_flags"):
+            yield (row[0], row[1]), _flag(row)
+
+    def any_rows(self) -> bool:
+        """Is there a dead letter, an alert or a flag?"""
+        return any(True for rows in (self.dead_letters(), self.alerts(), self.flags()) for _ in rows)
+
+    def _rows(self, name: str) -> Iterator[tuple[Any, ...]]:
+        # A cursor of the server's: psycopg would otherwise hold the whole table.
+        with self._connection.cursor(name) as cursor:
+            cursor.itersize = _ROWS_AT_A_TIME
+            yield from cursor.execute(statement(name).encode())
+
+
+@contextmanager
+def open_snapshot(
+    endpoint: PostgresEndpoint, *, connect_seconds: float, tolerant: bool = False
+) -> Iterator[SnapshotReader]:
+    """Open one REPEATABLE READ, READ ONLY transaction to read all tables in.
 
     Args:
         tolerant: take ledger rows of the wrong shape as well; what is wrong with each is then in its `flaws`.
@@ -52,20 +102,7 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float, toleran
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         try:
-            return Snapshot(
-                {
-                    WindowKey(_instant(row[0]), _instant(row[1]), row[2]): Totals(*row[3:])
-                    for row in _rows(connection, statement("snapshot_metrics"))
-                },
-                tuple(_batch(row, tolerant) for row in _rows(connection, statement("snapshot_ledger"))),
-                {
-                    (row[0], row[1], row[2]): Letter(row[3], _instant(row[4]), *row[5:])
-                    for row in _rows(connection, statement("snapshot_dead_letters"))
-                },
-                {row[0]: _alert(row) for row in _rows(connection, statement("snapshot_alerts"))},
-                {row[0]: row[1] for row in _rows(connection, statement("snapshot_rule_sets"))},
-                {(row[0], row[1]): _flag(row) for row in _rows(connection, statement("snapshot_flags"))},
-            )
+            yield SnapshotReader(connection, tolerant)
         except (sqlstate.UndefinedTable, sqlstate.UndefinedColumn, sqlstate.InvalidSchemaName) as error:
             raise RefusedError(
                 "the database does not have the pipeline's tables",
@@ -82,8 +119,21 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float, toleran
             raise DataError("the landed rows cannot be read", detail=str(error).strip()) from error
 
 
-def _rows(connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
-    return iter(connection.execute(query.encode()))
+def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snapshot:
+    """Read all tables as of one instant into memory.
+
+    Raises:
+        RefusedError, DataError, UnreachableError, ConfigError: as `open_snapshot`.
+    """
+    with open_snapshot(endpoint, connect_seconds=connect_seconds) as reader:
+        return Snapshot(
+            dict(reader.metrics()),
+            reader.batches(),
+            dict(reader.dead_letters()),
+            dict(reader.alerts()),
+            reader.rule_sets(),
+            dict(reader.flags()),
+        )
 
 
 def _instant(text: str) -> int:

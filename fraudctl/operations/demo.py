@@ -19,6 +19,7 @@ from fraudctl.operations.down import DownRequest, down
 from fraudctl.operations.up import UpRequest, up
 from fraudctl.operations.verify import Verification, VerifyRequest, verify
 from fraudctl.runtime import stack
+from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.simulator.arrivals import Arrivals, Message, arrivals
 
@@ -141,7 +142,7 @@ def _show(
             raise KeyboardInterrupt  # half a day has nothing to show; everything is taken down all the same
         produced = stream.result()
         views.step(Progress("verify", "begun", "recounting the log independently"))
-        verification = verify(VerifyRequest(endpoints, settings))
+        verification = verify(VerifyRequest(endpoints, settings, make_folder(request.paths.run / "recount")))
         slices = tuple(reader.slices(settings.windows.length_minutes))
     return DemoResult(
         seed=seed,

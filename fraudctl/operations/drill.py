@@ -205,7 +205,7 @@ def _run(request: DrillRequest, stop: StopFlag, views: Views) -> DrillResult:
         finally:
             rig.abandon()
     views.now("recounting the log independently", load.progress)
-    verification = verify(VerifyRequest(endpoints, settings))
+    verification = verify(VerifyRequest(endpoints, settings, make_folder(paths.run / "recount")))
     return _result(request, reports, produced, verification, time.monotonic() - began)
 
 

@@ -2,51 +2,42 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from fraudctl.broker.log import read_ranges
+from fraudctl.broker.log import held_ranges
 from fraudctl.broker.topics import end_offsets, identity
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.job import changed, fingerprint
 from fraudctl.config.model import Settings
-from fraudctl.database.snapshot import Snapshot, read_snapshot
+from fraudctl.database.snapshot import open_snapshot
 from fraudctl.errors import RefusedError
-from fraudctl.recount.alerts import AlertDifference, compare_alerts, expected_alerts
-from fraudctl.recount.compare import (
-    DeadLetterDifference,
-    Place,
-    WindowDifference,
-    compare_dead_letters,
-    compare_windows,
+from fraudctl.operations.crew import Crew
+from fraudctl.operations.recount_log import (
+    SILENCE_SECONDS,
+    LogRecount,
+    Observer,
+    Recounted,
+    work_folder,
 )
-from fraudctl.recount.flags import FlagDifference, compare_flags, expected_flags
-from fraudctl.recount.ledger import Ledger, LedgerFinding, Ranges, Tally
-from fraudctl.recount.letters import LetterCheck
-from fraudctl.recount.recount import ADMITTED_FATES, DROPPED_BY_ENGINE, Record, Recount, recount
-from fraudctl.rules.model import RuleSet
-
-# A broker that is starting, or fetching from a slow disk, may be silent for a while.
-_SILENCE_SECONDS = 30.0
-_OBSERVED_EVERY = 10_000
+from fraudctl.recount.alerts import AlertDifference
+from fraudctl.recount.compare import DeadLetterDifference, Place, WindowDifference, compare_windows, in_order
+from fraudctl.recount.flags import FlagDifference
+from fraudctl.recount.ledger import Ledger, LedgerFinding, Ranges
+from fraudctl.recount.recount import ADMITTED_FATES, DROPPED_BY_ENGINE
+from fraudctl.recount.windows import Totals, WindowKey
 
 
 @dataclass(frozen=True)
 class VerifyRequest:
+    """`folder`: where files may be kept while it runs; the default is the system's folder for such files."""
+
     endpoints: Endpoints
     settings: Settings
-
-
-@dataclass(frozen=True)
-class Progress:
-    """So many of the offsets have been read."""
-
-    read: int
-    offsets: int
-
-
-Observer = Callable[[Progress], None]
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,50 +87,55 @@ class Verification:
 def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -> Verification:
     """Compare what was landed with a recount of exactly what the ledger says was read.
 
+    Memory does not grow with the log: what must be remembered of each event is written to files, about 64
+    bytes for each, which are removed in the end.
+
     Raises:
         RefusedError: the question cannot be answered: nothing has landed, the log no longer holds the
-            range, or topic or settings are not those of the ledger.
+            range, topic or settings are not those of the ledger, or there is no room for the files.
         ConfigError: the database refuses the login.
         UnreachableError: broker or database does not answer.
     """
     began = time.monotonic()
     connect_seconds = request.settings.timeouts.connect_seconds
-    snapshot = read_snapshot(request.endpoints.postgres, connect_seconds=connect_seconds, tolerant=True)
-    ledger = Ledger(snapshot.batches)
-    # Batches without a single offset prove nothing either: agreement on nothing is no agreement.
-    landed = snapshot.metrics or snapshot.dead_letters or snapshot.alerts or snapshot.flags
-    if not (ledger.ranges or landed or _flawed(snapshot)):
-        raise RefusedError(
-            "nothing has landed yet, so there is nothing to verify",
-            hint="run `fraudctl produce` and `fraudctl detect` first",
-        )
-    held: dict[int, tuple[int, int]] = {}
-    if snapshot.batches:
-        _refuse_other_origin(request, ledger)
-        held = end_offsets(
-            request.endpoints.bootstrap_servers,
-            request.settings.kafka.topic,
-            timeout_seconds=connect_seconds,
-        )
-    rules, unknown = ledger.rule_sets(snapshot.rule_sets)
-    findings = [*ledger.contradictions(), *ledger.watermarks(), *ledger.strangers(held), *unknown]
-    findings += ledger.beyond_horizon(rules)
-    ranges = {partition: span for partition, span in ledger.ranges.items() if partition in held}
-    tally = Tally(ledger, _observed(_log(request, ranges, findings), ranges, observe))
-    letters = LetterCheck(
-        request.settings.kafka.topic, snapshot.dead_letters, request.settings.dead_letters.payload_bytes
-    )
-    counted = _recount(request.settings, rules, tally, ledger, letters)
-    findings += tally.unconfirmed(counted.rejects)
-    return replace(
-        _verification(snapshot, ledger, counted, letters, findings),
-        not_landed=_not_landed(ranges, held) if snapshot.batches else None,
+    servers, topic = request.endpoints.bootstrap_servers, request.settings.kafka.topic
+    with work_folder(request.folder) as folder, ExitStack() as running:
+        with open_snapshot(
+            request.endpoints.postgres, connect_seconds=connect_seconds, tolerant=True
+        ) as stored:
+            ledger, metrics = Ledger(stored.batches()), dict(stored.metrics())
+            # Batches without a single offset prove nothing either: agreement on nothing is no agreement.
+            flawed = any(batch.flaws for batch in ledger.batches)
+            if not (ledger.ranges or metrics or flawed or stored.any_rows()):
+                raise RefusedError(
+                    "nothing has landed yet, so there is nothing to verify",
+                    hint="run `fraudctl produce` and `fraudctl detect` first",
+                )
+            held: dict[int, tuple[int, int]] = {}
+            if ledger.batches:
+                _refuse_other_origin(request, ledger)
+                held = end_offsets(servers, topic, timeout_seconds=connect_seconds)
+            rules, unknown = ledger.rule_sets(stored.rule_sets())
+            findings = [*ledger.contradictions(), *ledger.watermarks(), *ledger.strangers(held), *unknown]
+            findings += ledger.beyond_horizon(rules)
+            landed = {partition: span for partition, span in ledger.ranges.items() if partition in held}
+            recount = LogRecount(
+                request.settings, servers, ledger, rules, _held(request, landed, findings), folder
+            )
+            # While other processes read the log, this one reads the stored rows.
+            crew = running.enter_context(Crew(recount.processes))
+            recount.begin(crew)
+            recount.store(stored)
+        recounted = recount.result(crew, observe)
+    findings += ledger.unconfirmed(recounted.intake)
+    return _verification(
+        ledger,
+        metrics,
+        recounted,
+        findings,
+        not_landed=_not_landed(landed, held) if ledger.batches else None,
         seconds=round(time.monotonic() - began, 3),
     )
-
-
-def _flawed(snapshot: Snapshot) -> bool:
-    return any(batch.flaws for batch in snapshot.batches)
 
 
 def _not_landed(ranges: Ranges, held: Ranges) -> int:
@@ -199,97 +195,66 @@ def _refuse_unless(name: str, recorded: set[str], present: str, *, hint: str) ->
         )
 
 
-def _log(request: VerifyRequest, ranges: Ranges, findings: list[LedgerFinding]) -> Iterable[Record]:
+def _held(request: VerifyRequest, ranges: Ranges, findings: list[LedgerFinding]) -> Ranges:
+    """The ranges to be read; none where the log never had them and the ledger contradicts itself already."""
     try:
-        return read_ranges(
+        return held_ranges(
             request.endpoints.bootstrap_servers,
             request.settings.kafka.topic,
             ranges,
-            timeout_seconds=_SILENCE_SECONDS,
+            timeout_seconds=SILENCE_SECONDS,
         )
     except RefusedError as error:
         if not findings:
             raise
-        # The ledger contradicts itself already: that it names offsets the log never had adds to it.
+        # That it names offsets the log never had adds to what is found.
         findings.append(LedgerFinding("log", "", None, None, "offsets that the log holds", error.detail))
-        return ()
-
-
-def _observed(records: Iterable[Record], ranges: Ranges, observe: Observer) -> Iterator[Record]:
-    offsets = sum(end - start for start, end in ranges.values())
-    number = 0
-    for number, record in enumerate(records, start=1):
-        yield record
-        if number % _OBSERVED_EVERY == 0:
-            observe(Progress(number, offsets))
-    observe(Progress(number, offsets))
-
-
-def _recount(
-    settings: Settings,
-    rules: Sequence[RuleSet],
-    records: Iterable[Record],
-    ledger: Ledger,
-    letters: LetterCheck,
-) -> Recount:
-    return recount(
-        records,
-        events=settings.events,
-        windows=settings.windows,
-        lateness=settings.lateness,
-        rules=rules,
-        card_horizon_seconds=ledger.card_horizon_seconds,
-        watermark=ledger.watermark,
-        batch_of=ledger.place,
-        on_refused=letters.refused,
-    )
+        return {}
 
 
 def _verification(
-    snapshot: Snapshot,
     ledger: Ledger,
-    counted: Recount,
-    letter_check: LetterCheck,
+    metrics: Mapping[WindowKey, Totals],
+    recounted: Recounted,
     findings: list[LedgerFinding],
+    *,
+    not_landed: int | None,
+    seconds: float,
 ) -> Verification:
     newest = ledger.batches[-1] if ledger.batches else None
-    topic = newest.topic if newest else ""
-    windows = tuple(compare_windows(counted.windows, snapshot.metrics))
-    rejects = {(topic, *place): reason for place, reason in counted.rejects.items()}
-    letters = (*compare_dead_letters(rejects, snapshot.reasons), *letter_check.differences())
-    expected = expected_alerts(counted.raised, ledger.batches)
-    alerts = tuple(compare_alerts(expected, snapshot.alerts))
-    expected_marks = expected_flags(counted.marked, ledger.batches)
-    flags = tuple(compare_flags(expected_marks, snapshot.flags))
+    windows = tuple(compare_windows(recounted.windows, metrics))
+    letters, rows = recounted.letter_differences, recounted.rows
     fates: Counter[str] = Counter(dict.fromkeys(ADMITTED_FATES, 0))
-    for own in counted.fates.values():
+    for own in recounted.fates.values():
         fates.update(own)
+    read = fates.total()
+    different = windows or letters or rows.alert_differences or rows.flag_differences or findings
     return Verification(
-        verdict="differences" if windows or letters or alerts or flags or findings else "ok",
-        topic=topic,
+        verdict="differences" if different else "ok",
+        topic=newest.topic if newest else "",
         cluster_id=newest.cluster_id if newest else "",
         topic_id=newest.topic_id if newest else "",
         batches=len(ledger.batches),
         replays=sum(batch.replays for batch in ledger.batches),
         ranges=ledger.ranges,
-        events_read=counted.read,
-        offsets_without_event=sum(end - start for start, end in ledger.ranges.values()) - counted.read,
+        events_read=read,
+        offsets_without_event=sum(end - start for start, end in ledger.ranges.values()) - read,
         fates=dict(fates),
-        fates_by_partition={partition: dict(own) for partition, own in sorted(counted.fates.items())},
-        conflicting_ids=counted.conflicts,
-        rows_expected=len(counted.windows),
-        rows_stored=len(snapshot.metrics),
-        rows_compared=len(counted.windows.keys() | snapshot.metrics.keys()),
-        dead_letters_compared=len(rejects.keys() | snapshot.dead_letters.keys()),
-        alerts_compared=len(expected.keys() | snapshot.alerts.keys()),
-        flags_compared=len(expected_marks.keys() | snapshot.flags.keys()),
+        fates_by_partition={partition: dict(own) for partition, own in sorted(recounted.fates.items())},
+        conflicting_ids=recounted.conflicts,
+        rows_expected=len(recounted.windows),
+        rows_stored=len(metrics),
+        rows_compared=len(recounted.windows.keys() | metrics.keys()),
+        dead_letters_compared=recounted.letters_compared,
+        alerts_compared=rows.alerts,
+        flags_compared=rows.flags,
         rule_sets=len({batch.rule_set for batch in ledger.batches}),
-        letters_cut_elsewhere=tuple(letter_check.cut_elsewhere),
-        not_landed=None,
+        letters_cut_elsewhere=recounted.letters_cut_elsewhere,
+        not_landed=not_landed,
         window_differences=windows,
         dead_letter_differences=letters,
-        alert_differences=alerts,
-        flag_differences=flags,
+        alert_differences=tuple(in_order(rows.alert_differences)),
+        flag_differences=tuple(in_order(rows.flag_differences)),
         ledger_findings=tuple(findings),
-        seconds=0.0,
+        seconds=seconds,
     )

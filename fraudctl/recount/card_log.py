@@ -8,7 +8,7 @@ that was read up to then. A window begins so early that the past of its second h
 Spark forgets a window once the watermark has reached its end, and does not see there what comes later.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -44,13 +44,25 @@ class _Seen(NamedTuple):
 _Card = dict[str, _Seen]
 
 
+# What a transaction's alert is put in order by, and the alert.
+_Alert = tuple[tuple[int, int, int], Raised]
+OnFlags = Callable[[Iterable[tuple[FlagKey, Marked]]], None]
+# Each with its partition and the digest of its transaction.
+OnAlerts = Callable[[Iterable[tuple[int, str, Raised]]], None]
+
+
 @dataclass
 class _Partition:
-    """`windows`: by the number of the window, then by card; `touched`: of the batch that is being read."""
+    """`windows`: by the number of the window, then by card; `touched`: of the batch that is being read.
+
+    `marked`, `alerts`: what was found in the second half of each window, by digest.
+    """
 
     place: int
     windows: dict[int, dict[str, _Card]] = field(default_factory=dict)
     touched: set[tuple[int, str]] = field(default_factory=set)
+    marked: dict[int, dict[str, Marked]] = field(default_factory=dict)
+    alerts: dict[int, dict[str, _Alert]] = field(default_factory=dict)
 
     def forget(self, ended: Callable[[int], bool]) -> None:
         for window in [one for one in self.windows if ended(one)]:
@@ -60,17 +72,26 @@ class _Partition:
 class CardLog:
     """Takes the admitted records of the log, copies too, those of each partition in the order of the log."""
 
-    def __init__(self, horizon_us: int, judges: Sequence[CardJudge]) -> None:
+    def __init__(
+        self,
+        horizon_us: int,
+        judges: Sequence[CardJudge],
+        on_flags: OnFlags | None = None,
+        on_alerts: OnAlerts | None = None,
+    ) -> None:
         """
         Args:
             horizon_us: no rule looks further back.
             judges: for each batch the one that judges.
+            on_flags: called with what was found in windows that have ended, which is then forgotten; of one
+                key the last one counts. The default is to remember everything for `marked` and `raised`.
+            on_alerts: the same for alerts; of one digest the first by batch, arrival and partition counts.
         """
         self._horizon_us = horizon_us
         self._judges = judges
         self._partitions: dict[int, _Partition] = {}
-        self._marked: dict[FlagKey, Marked] = {}
-        self._alerts: dict[str, tuple[int, int, int, Raised]] = {}
+        self._on_flags = on_flags
+        self._on_alerts = on_alerts
 
     def admitted(
         self, partition: int, place: int, arrival_ms: int, transaction: Transaction, watermark: int
@@ -86,6 +107,7 @@ class CardLog:
             self._end_batch(partition, own)
             own.place = place
             own.forget(lambda window: self._ended(window, watermark))
+            self._hand_on(partition, own, lambda window: self._ended(window, watermark))
         digest = transaction_digest(transaction)
         slot = transaction.event_us // self._horizon_us
         for window in (slot - 1, slot):
@@ -102,13 +124,39 @@ class CardLog:
         for partition, own in self._partitions.items():
             self._end_batch(partition, own)
 
+    def hand_on_all(self) -> None:
+        """Hand on what was found in windows that have not ended."""
+        for partition, own in self._partitions.items():
+            self._hand_on(partition, own, lambda _window: True)
+
     def marked(self) -> Mapping[FlagKey, Marked]:
         """As the last batch that judged each of them left them."""
-        return self._marked
+        return {
+            (partition, digest): one
+            for partition, own in self._partitions.items()
+            for found in own.marked.values()
+            for digest, one in found.items()
+        }
 
     def raised(self) -> dict[str, Raised]:
         """By digest the first alert of each transaction: by batch, then arrival, then partition."""
-        return {digest: found[-1] for digest, found in self._alerts.items()}
+        first: dict[str, _Alert] = {}
+        for own in self._partitions.values():
+            for found in own.alerts.values():
+                for digest, alert in found.items():
+                    if digest not in first or alert[0] < first[digest][0]:
+                        first[digest] = alert
+        return {digest: raised for digest, (_rank, raised) in first.items()}
+
+    def _hand_on(self, partition: int, own: _Partition, ended: Callable[[int], bool]) -> None:
+        if self._on_flags is None or self._on_alerts is None:
+            return
+        for window in [one for one in own.marked if ended(one)]:
+            self._on_flags(((partition, digest), one) for digest, one in own.marked.pop(window).items())
+        for window in [one for one in own.alerts if ended(one)]:
+            self._on_alerts(
+                (partition, digest, raised) for digest, (_rank, raised) in own.alerts.pop(window).items()
+            )
 
     def _end_batch(self, partition: int, own: _Partition) -> None:
         judge = self._judges[own.place]
@@ -130,15 +178,12 @@ class CardLog:
             found = judge(transaction, pasts)
             if found.by_card:
                 marked = Marked(own.place, seen[digest].arrival_ms, transaction, found.verdict, found.alone)
-                self._marked[partition, digest] = marked
+                own.marked.setdefault(window, {})[digest] = marked
                 if found.verdict.alert:
-                    self._alert(partition, digest, marked)
-
-    def _alert(self, partition: int, digest: str, marked: Marked) -> None:
-        rank = (marked.place, marked.arrival_ms, partition)
-        before = self._alerts.get(digest)
-        if before is None or rank < before[:3]:
-            self._alerts[digest] = (*rank, Raised(*marked[:4]))
+                    rank = (marked.place, marked.arrival_ms, partition)
+                    alerts = own.alerts.setdefault(window, {})
+                    if digest not in alerts or rank < alerts[digest][0]:
+                        alerts[digest] = (rank, Raised(*marked[:4]))
 
     def _ended(self, window: int, watermark: int) -> bool:
         return (window + 2) * self._horizon_us <= watermark

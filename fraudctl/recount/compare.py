@@ -1,6 +1,6 @@
 """Two answers to one question, side by side: every difference by name."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
@@ -103,6 +103,33 @@ def compare_rows(
         found.append((one.event_time_us, key, (_kind(ours, theirs), key, differing, ours, theirs)))
     for _event_us, _key, difference in sorted(found, key=lambda entry: entry[:2]):
         yield difference
+
+
+class RowDifference(Protocol):
+    """A difference of two rows about one transaction."""
+
+    @property
+    def expected(self) -> Timed | None: ...
+
+    @property
+    def stored(self) -> Timed | None: ...
+
+    @property
+    def digest(self) -> str: ...
+
+
+Different = TypeVar("Different", bound=RowDifference)
+
+
+def in_order(differences: Iterable[Different]) -> list[Different]:
+    """Return differences that were found bucket by bucket in the order of `compare_rows`."""
+
+    def key(one: Different) -> tuple[int, int, str]:
+        row = one.expected or one.stored
+        assert row is not None, "it is on one side at least"
+        return row.event_time_us, getattr(one, "partition", 0), one.digest
+
+    return sorted(differences, key=key)
 
 
 def _kind(expected: object | None, stored: object | None) -> Kind:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from fraudctl.recount.card_log import FlagKey, Marked
 from fraudctl.recount.compare import Kind, compare_rows
@@ -29,6 +30,10 @@ class Flag:
     alone: bool
     query_id: str
     batch_id: int
+
+    def values(self) -> tuple[Any, ...]:
+        """Return the columns in their order."""
+        return tuple(getattr(self, name) for name in FLAG_COLUMNS)
 
 
 FLAG_COLUMNS = tuple(column.name for column in fields(Flag))

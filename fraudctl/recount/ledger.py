@@ -7,10 +7,13 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from fraudctl.config.job import horizon_of
 from fraudctl.errors import ConfigError
 from fraudctl.recount.instants import INFINITY_US, instant_text
-from fraudctl.recount.recount import NO_WATERMARK, Record
+from fraudctl.recount.intake import BatchIndex, LogIntake
+from fraudctl.recount.recount import NO_WATERMARK
 from fraudctl.recount.strict_json import read_object
 from fraudctl.rules.model import RuleSet, document_digest, parse_rules
 
@@ -20,6 +23,7 @@ Ranges = Mapping[int, tuple[int, int]]
 Intake = Mapping[int, Mapping[str, int]]
 _PARTITION_MAX = 2**31 - 1
 _LONGEST_SHOWN = 80
+_BEYOND = 2**63 - 1
 
 
 class Flaw(NamedTuple):
@@ -217,34 +221,21 @@ class Ledger:
             else:
                 last[batch.query_id] = now
 
-    def tally(self, records: Iterable[Record]) -> "Tally":
-        return Tally(self, records)
+    def index(self) -> BatchIndex:
+        """Return which batch read which record, for many records at once."""
+        return BatchIndex(
+            {partition: np.array(starts, np.int64) for partition, starts in self._starts.items()},
+            {partition: np.array(readers, np.int64) for partition, readers in self._readers.items()},
+            # A watermark may be no instant; beyond 64 bits it is as far away from every event.
+            np.array([min(max(one, -_BEYOND), _BEYOND) for one in self._late_before], np.int64),
+        )
 
-
-class Tally:
-    """Hands on the records of the log and counts, by batch and partition, how many there were."""
-
-    def __init__(self, ledger: Ledger, records: Iterable[Record]) -> None:
-        self._ledger = ledger
-        self._records = records
-        self._read: Counter[tuple[int, int]] = Counter()
-
-    def __iter__(self) -> Iterator[Record]:
-        read, reader = self._read, self._ledger.place
-        for record in self._records:
-            read[reader(record[0], record[1]), record[0]] += 1
-            yield record
-
-    def unconfirmed(self, rejects: Mapping[tuple[int, int], str]) -> Iterator[LedgerFinding]:
+    def unconfirmed(self, intake: LogIntake) -> Iterator[LedgerFinding]:
         """Where the ledger's intake is not what the log gives."""
-        refused: dict[tuple[int, int], Counter[str]] = {}
-        for (partition, offset), reason in rejects.items():
-            place = self._ledger.place(partition, offset)
-            refused.setdefault((place, partition), Counter())[reason] += 1
-        for place, batch in enumerate(self._ledger.batches):
+        for place, batch in enumerate(self.batches):
             for partition in sorted(batch.offsets.keys() | batch.intake.keys()):
-                expected = refused.get((place, partition), Counter())
-                expected[ADMITTED] = self._read[place, partition] - expected.total()
+                expected = Counter(intake.rejected.get((place, partition), {}))
+                expected[ADMITTED] = intake.read[place, partition] - expected.total()
                 stored = Counter(batch.intake.get(partition, {}))
                 if stored != expected:
                     yield _finding("intake", batch, partition, _amounts(expected), _amounts(stored))

@@ -1,8 +1,9 @@
 """What is kept of a refused record: when it arrived, its length, and its first bytes with masked numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from fraudctl.events.card_numbers import mask
 from fraudctl.recount.compare import Column, DeadLetterDifference, Place
@@ -30,27 +31,30 @@ def kept(value: bytes | None, limit: int) -> bytes:
     return mask(seen.decode("latin-1")).encode("latin-1")[:limit]
 
 
+class RejectedRecord(NamedTuple):
+    """A record of the log that the recount rejects."""
+
+    place: Place
+    reason: str
+    arrival_ms: int
+    value: bytes | None
+
+
 class LetterCheck:
     """Compares what came with each refused record with its stored letter; reasons are compared elsewhere."""
 
-    def __init__(self, topic: str, stored: Mapping[Place, Letter], payload_bytes: int) -> None:
-        self._topic = topic
-        self._stored = stored
+    def __init__(self, payload_bytes: int) -> None:
         self._limit = payload_bytes
         self._differences: dict[Place, list[tuple[Column, str, str]]] = {}
         # Letters that were kept at another length than the present limit gives: a flood is cut shorter, and
         # the setting may have been another one. Their bytes agree.
         self.cut_elsewhere: list[Place] = []
 
-    def refused(self, partition: int, offset: int, arrival_ms: int, value: bytes | None) -> None:
-        """Called with every record that the recount refuses, in any order."""
-        place = (self._topic, partition, offset)
-        letter = self._stored.get(place)
-        if letter is None:
-            return
-        found = list(self._compared(place, letter, arrival_ms * 1000, value))
+    def compare(self, record: RejectedRecord, letter: Letter) -> None:
+        """Compare a rejected record with its letter."""
+        found = list(self._compared(record.place, letter, record.arrival_ms * 1000, record.value))
         if found:
-            self._differences[place] = found
+            self._differences[record.place] = found
 
     def _compared(
         self, place: Place, letter: Letter, arrival_us: int, value: bytes | None
@@ -79,6 +83,43 @@ class LetterCheck:
         for place, found in sorted(self._differences.items()):
             for column, expected, stored in found:
                 yield DeadLetterDifference("differs", *place, expected, stored, column)
+
+
+@dataclass(frozen=True)
+class LettersCompared:
+    """`number`: rows that are on one side at least; `differences`: of reasons."""
+
+    number: int
+    differences: list[DeadLetterDifference]
+
+
+def compare_letters(
+    rejected: Iterable[RejectedRecord], stored: Iterable[tuple[Place, Letter]], check: LetterCheck
+) -> LettersCompared:
+    """Compare reasons, and by `check` the rest of what both sides have.
+
+    Both come in the order of topic, partition and offset: neither is held in memory.
+    """
+    number, differences = 0, []
+    ours, theirs = iter(rejected), iter(stored)
+    record, row = next(ours, None), next(theirs, None)
+    while record is not None or row is not None:
+        number += 1
+        if row is None or (record is not None and record.place < row[0]):
+            assert record is not None, "one of the two is there"
+            differences.append(DeadLetterDifference("missing", *record.place, record.reason, None))
+            record = next(ours, None)
+        elif record is None or row[0] < record.place:
+            differences.append(DeadLetterDifference("extra", *row[0], None, row[1].reason))
+            row = next(theirs, None)
+        else:
+            if record.reason != row[1].reason:
+                differences.append(
+                    DeadLetterDifference("differs", *record.place, record.reason, row[1].reason)
+                )
+            check.compare(record, row[1])
+            record, row = next(ours, None), next(theirs, None)
+    return LettersCompared(number, differences)
 
 
 def _payload(length: int, digest: bytes) -> str:

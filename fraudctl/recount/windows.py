@@ -4,6 +4,7 @@ A window is as long as a whole number of slides, so every transaction is first a
 lies in; a window is then the sum of its slides.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,6 +41,12 @@ class WindowSums:
         if flagged:
             sums[1] += 1
             sums[3] += transaction.amount_minor
+
+    def add_slide(self, number: int, category: str, sums: Sequence[int]) -> None:
+        """Add the sums of one slide, by its number since 1970; columns as in `Totals`."""
+        own = self._slides.setdefault((number * self._slide_us, category), [0, 0, 0, 0])
+        for column, amount in enumerate(sums):
+            own[column] += amount
 
     def judge_again(self, transaction: Transaction, *, before: bool, now: bool) -> None:
         """Take back what was said of a transaction that was added: whether it is flagged."""

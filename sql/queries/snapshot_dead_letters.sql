@@ -2,3 +2,4 @@
 SELECT topic, partition, "offset", reason, trim_scale(extract(epoch FROM arrival) * 1000000)::text,
        payload_bytes, octet_length(payload), sha256(payload), purged_at IS NOT NULL
   FROM dead_letters
+ ORDER BY topic COLLATE "C", partition, "offset"

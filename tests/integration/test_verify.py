@@ -14,7 +14,9 @@ from fraudctl.config.model import Settings
 from fraudctl.database.migrations import migrate
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import DataError, ExitCode, RefusedError, UnreachableError
-from fraudctl.operations.verify import Progress, Verification, VerifyRequest, verify
+from fraudctl.operations import recount_log
+from fraudctl.operations.recount_log import Progress
+from fraudctl.operations.verify import Verification, VerifyRequest, verify
 from fraudctl.ui.text.verify import verification
 from tests.bars import Bar
 from tests.integration.databases import temporary_database
@@ -75,6 +77,24 @@ def test_a_changed_state_is_detected_and_named(landed: Landed, bar: Bar, mutant:
     assert mutant.line.format(topic=landed.request.settings.kafka.topic) in lines
     assert lines[-1].startswith("FAIL: ")
     bar("named")
+
+
+@pytest.mark.parametrize("cards", [True, False], ids=["rules on cards", "no rules on cards"])
+def test_two_processes_say_the_same_as_one(
+    landed: Landed, monkeypatch: pytest.MonkeyPatch, cards: bool
+) -> None:
+    if not cards:
+        landed.change(f"{LEDGER} fingerprint = replace(fingerprint, 'rules.card_horizon_seconds=600', '')")
+    for changed in ("", "UPDATE fraud.fraud_alerts SET score = 3", "DELETE FROM fraud.dead_letters"):
+        if changed:
+            landed.change(changed)
+        one = verify(landed.request)
+        with monkeypatch.context() as patch:
+            patch.setattr(recount_log, "processes_for", lambda _events: 2)
+            seen: list[Progress] = []
+            two = verify(landed.request, seen.append)
+        assert seen[-1] == Progress(10, 10)
+        assert replace(two, seconds=0.0) == replace(one, seconds=0.0)
 
 
 def test_every_amount_of_every_row_counts(landed: Landed) -> None:

@@ -19,10 +19,11 @@ from pyspark.sql import SparkSession
 
 from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
-from fraudctl.recount.recount import Record, Recount, recount
+from fraudctl.recount.recount import Record, Recount
 from fraudctl.rules.model import parse_rules
 from tests.bars import Bar
 from tests.golden import MESSAGES, value_bytes
+from tests.recounts import recount_both
 from tests.spark.streams import admitted, job, land, rejected, taken_in, windows_of
 
 pytestmark = pytest.mark.spark
@@ -43,7 +44,7 @@ Row = tuple[bytes | None, int, int, int]
 
 def recounted(rows: list[Row]) -> Recount:
     log: list[Record] = [(partition, offset, arrival, value) for value, partition, offset, arrival in rows]
-    return recount(
+    return recount_both(
         log, events=SETTINGS.events, windows=SETTINGS.windows, lateness=SETTINGS.lateness, rules=RULES
     )
 

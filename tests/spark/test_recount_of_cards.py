@@ -10,8 +10,9 @@ from pyspark.sql import SparkSession
 
 from fraudctl.config.load import load
 from fraudctl.detector.collect import BatchContent
-from fraudctl.recount.recount import NO_WATERMARK, Recount, recount
+from fraudctl.recount.recount import NO_WATERMARK, Recount
 from fraudctl.rules.model import RuleSet, parse_rules
+from tests.recounts import recount_both
 from tests.spark.streams import land
 from tests.spark.test_cards import BATCHES, BEGIN_MS, MINUTES, One, random_log, random_rules, read
 
@@ -36,7 +37,7 @@ def recounted(
     log: list[One], sets: list[RuleSet], horizon_seconds: int, watermarks: dict[int, int] | None = None
 ) -> Recount:
     """`watermarks`: by batch, up to which instant (µs) Spark drops what comes."""
-    return recount(
+    return recount_both(
         [(one.partition, place, one.arrival_ms, one.value) for place, one in enumerate(log)],
         events=SETTINGS.events,
         windows=SETTINGS.windows,

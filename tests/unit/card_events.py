@@ -1,15 +1,16 @@
 """Logs of what cards do, and their recount, for tests."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from fraudctl.config.load import load
 from fraudctl.recount.card_log import Marked
-from fraudctl.recount.recount import NO_WATERMARK, Recount, recount
+from fraudctl.recount.recount import NO_WATERMARK, Recount
 from fraudctl.rules.model import RuleSet, parse_rules
+from tests.recounts import recount_both
 
 SETTINGS = load().settings
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,6 +69,7 @@ def counted(
     *,
     watermarks: Mapping[int, int] | None = None,
     horizon: int | None = None,
+    recounting: Callable[..., Recount] = recount_both,
 ) -> Recount:
     """Recounts the events, each partition in the order in which they are given."""
     batches: dict[tuple[int, int], int] = {}
@@ -77,7 +79,7 @@ def counted(
         batches[event.partition, offset] = event.batch
         arrival_ms = event.event_us // 1000 + event.later_ms
         records.append((event.partition, offset, arrival_ms, event.value))
-    return recount(
+    return recounting(
         records,
         events=SETTINGS.events,
         windows=SETTINGS.windows,

@@ -6,9 +6,10 @@ from hashlib import sha256
 
 from fraudctl.config.load import load
 from fraudctl.recount.alerts import Alert, compare_alerts
-from fraudctl.recount.recount import Record, Recount, recount
+from fraudctl.recount.recount import Record, Recount
 from fraudctl.recount.windows import Totals
 from fraudctl.rules.model import RuleSet, parse_rules
+from tests.recounts import recount_both
 
 SETTINGS = load().settings
 ARRIVAL_MS = 1_773_144_000_000
@@ -41,7 +42,7 @@ def record(partition: int, offset: int, *, amount: int = 500, name: str = "t", l
 
 def counted(records: list[Record], sets: list[RuleSet]) -> Recount:
     """Offsets 0 to 9 of each partition were read by the first batch, 10 to 19 by the second, and so on."""
-    return recount(
+    return recount_both(
         records,
         events=SETTINGS.events,
         windows=SETTINGS.windows,

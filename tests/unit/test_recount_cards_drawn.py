@@ -1,6 +1,7 @@
 """What rules on a card's past make of drawn logs, against the definition, word by word."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ from fraudctl.recount.hindsight import in_hindsight
 from fraudctl.recount.judgement import judge
 from fraudctl.recount.parse import parser
 from fraudctl.recount.raised import transaction_digest
+from fraudctl.recount.recount import recount
 from fraudctl.rules.model import RuleSet
 from tests.unit.card_events import MINUTE_US, NOON_US, SETTINGS, Event, counted, digest_of, rule, rules
 
@@ -175,6 +177,10 @@ def alerting(set_: RuleSet, matching: Sequence[Any]) -> bool:
     return by_score or any(r.action == "alert" for r in matching)
 
 
+# That the recount of long logs says the same is drawn once, by the first of these tests.
+once = partial(counted, recounting=recount)
+
+
 @settings(max_examples=250, deadline=None)
 @given(logs(), st.integers(0, 1))
 def test_the_recount_is_the_definition(log: tuple[list[Event], list[RuleSet]], more: int) -> None:
@@ -199,7 +205,7 @@ def test_how_the_log_was_cut_into_batches_changes_no_flag_and_no_alerting_transa
     log: tuple[list[Event], list[RuleSet]], set_: RuleSet
 ) -> None:
     events, _ = log
-    cut, whole = counted(events, set_), counted([event._replace(batch=0) for event in events], set_)
+    cut, whole = once(events, set_), once([event._replace(batch=0) for event in events], set_)
     assert {key: one[3:] for key, one in cut.marked.items()} == {
         key: one[3:] for key, one in whole.marked.items()
     }
@@ -216,8 +222,8 @@ def test_cards_may_be_judged_once_for_all_batches_of_the_same_rules_in_a_row(
     numbers = [sum(one != other for one, other in pairwise(order[: end + 1])) for end in range(len(order))]
     merged = [sets[numbers.index(number)] for number in sorted(set(numbers))]
     horizon = max(one.card_horizon_seconds for one in sets)
-    cut = counted(events, sets, horizon=horizon)
-    whole = counted([event._replace(batch=numbers[event.batch]) for event in events], merged, horizon=horizon)
+    cut = once(events, sets, horizon=horizon)
+    whole = once([event._replace(batch=numbers[event.batch]) for event in events], merged, horizon=horizon)
     assert {key: one[3:] for key, one in cut.marked.items()} == {
         key: one[3:] for key, one in whole.marked.items()
     }
@@ -228,7 +234,7 @@ def test_cards_may_be_judged_once_for_all_batches_of_the_same_rules_in_a_row(
 @given(logs(), rule_sets())
 def test_one_record_more_takes_no_flag_away(log: tuple[list[Event], list[RuleSet]], set_: RuleSet) -> None:
     events, _ = log
-    all_, fewer = counted(events, set_), counted(events[:-1] or events, set_)
+    all_, fewer = once(events, set_), once(events[:-1] or events, set_)
     assert fewer.marked.keys() <= all_.marked.keys()
     for key, one in fewer.marked.items():
         assert set(one.verdict.rules) <= set(all_.marked[key].verdict.rules)
@@ -241,7 +247,7 @@ def test_hindsight_says_what_the_batches_come_to(
 ) -> None:
     """In one partition: of copies in two, which a recount tells apart, hindsight takes one."""
     events = [event._replace(partition=0) for event in log[0]]
-    result = counted(events, set_)
+    result = once(events, set_)
     parse = parser(SETTINGS.events)
     transactions = [parse(event.value) for event in events]
     found = {

@@ -9,16 +9,17 @@ from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
 from fraudctl.events.schema import REASONS
 from fraudctl.recount.instants import instant_text
-from fraudctl.recount.recount import Record, Recount, recount
+from fraudctl.recount.recount import Record, Recount
 from fraudctl.rules.model import parse_rules
 from tests.golden import MESSAGES, WINDOWS, value_bytes
+from tests.recounts import recount_both
 
 SETTINGS = load().settings
 RULES = parse_rules(read_rules_document(SETTINGS.rules.file))
 
 
 def recounted(records: list[Record]) -> Recount:
-    return recount(
+    return recount_both(
         records, events=SETTINGS.events, windows=SETTINGS.windows, lateness=SETTINGS.lateness, rules=RULES
     )
 

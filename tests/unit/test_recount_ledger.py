@@ -1,12 +1,15 @@
 """What the ledger says about itself, and what it says about the log."""
 
+from collections import Counter
 from dataclasses import replace
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from fraudctl.recount.compare import compare_dead_letters, compare_windows
 from fraudctl.recount.instants import INFINITY_US
+from fraudctl.recount.intake import LogIntake
 from fraudctl.recount.ledger import Batch, Ledger, read_intake, read_offsets
 from fraudctl.recount.recount import NO_WATERMARK
 from fraudctl.recount.windows import Totals, WindowKey
@@ -93,7 +96,7 @@ def test_the_drop_rule_uses_the_watermark_of_the_batch_before_in_the_same_query(
     assert [ledger.watermark(*place) for place in places] == [NO_WATERMARK, 10, 10, 20, NO_WATERMARK]
 
 
-LOG = [(0, offset, 0, None) for offset in range(10)]
+LOG = np.arange(10)
 REJECTS = {(0, 2): "malformed", (0, 3): "late", (0, 7): "late"}
 SOUND = [
     batch(0, {0: (0, 5)}, intake={0: {"admitted": 3, "malformed": 1, "late": 1}}),
@@ -102,9 +105,13 @@ SOUND = [
 
 
 def unconfirmed(batches: list[Batch]) -> list[tuple[int | None, str, str]]:
-    tally = Ledger(batches).tally(LOG)
-    assert list(tally) == LOG
-    return [(found.batch_id, found.expected, found.stored) for found in tally.unconfirmed(REJECTS)]
+    ledger, intake = Ledger(batches), LogIntake()
+    for offset, place in enumerate(ledger.index().batches(0, LOG).tolist()):
+        assert place == ledger.place(0, offset)
+        intake.read[place, 0] += 1
+        if reason := REJECTS.get((0, offset)):
+            intake.rejected.setdefault((place, 0), Counter())[reason] += 1
+    return [(found.batch_id, found.expected, found.stored) for found in ledger.unconfirmed(intake)]
 
 
 def test_an_intake_that_the_log_confirms() -> None:

@@ -5,7 +5,8 @@ from hashlib import sha256
 
 import pytest
 
-from fraudctl.recount.letters import Letter, LetterCheck, kept
+from fraudctl.recount.compare import Place
+from fraudctl.recount.letters import Letter, LetterCheck, RejectedRecord, compare_letters, kept
 
 VALUE = b'{"pan": "4111 1111 1111 1111", "note": "and more"}'
 MASKED = b'{"pan": "4111 11** **** 1111", "note": "and more"}'
@@ -19,9 +20,14 @@ def letter(payload: bytes = MASKED, *, purged: bool = False) -> Letter:
 
 
 def checked(stored: Letter, value: bytes | None = VALUE, limit: int = 4096) -> LetterCheck:
-    check = LetterCheck("t", {PLACE: stored}, limit)
-    check.refused(0, 7, ARRIVAL_MS, value)
+    check = LetterCheck(limit)
+    compared = compare_letters([rejected(value)], [(PLACE, stored)], check)
+    assert (compared.number, compared.differences) == (1, [])
     return check
+
+
+def rejected(value: bytes | None = VALUE, place: Place = PLACE) -> RejectedRecord:
+    return RejectedRecord(place, "malformed", ARRIVAL_MS, value)
 
 
 def columns(check: LetterCheck) -> list[str]:
@@ -72,9 +78,31 @@ def test_a_letter_kept_under_another_limit_is_told_apart() -> None:
 
 
 def test_a_letter_that_is_not_there_is_no_matter_of_its_columns() -> None:
-    check = LetterCheck("t", {}, 10)
-    check.refused(0, 7, ARRIVAL_MS, VALUE)
+    check = LetterCheck(10)
+    assert compare_letters([rejected()], [], check).number == 1
     assert list(check.differences()) == []
+
+
+def test_letters_are_compared_side_by_side_in_the_order_of_the_log() -> None:
+    ours = [rejected(place=("t", 0, offset)) for offset in (1, 2, 5)]
+    ours += [rejected(place=("t", 10, 0))]
+    theirs = [(("t", 0, offset), letter()) for offset in (0, 2)]
+    theirs += [
+        (("t", 0, 5), replace(letter(), reason="late")),
+        (("t", 2, 9), letter()),
+        (("u", 0, 0), letter()),
+    ]
+    check = LetterCheck(4096)
+    compared = compare_letters(ours, theirs, check)
+    assert [(row.kind, row.topic, row.partition, row.offset) for row in compared.differences] == [
+        ("extra", "t", 0, 0),
+        ("missing", "t", 0, 1),
+        ("differs", "t", 0, 5),
+        ("extra", "t", 2, 9),
+        ("missing", "t", 10, 0),
+        ("extra", "u", 0, 0),
+    ]
+    assert (compared.number, list(check.differences())) == (7, [])
 
 
 def test_masking_gives_the_same_bytes_however_much_is_kept() -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from fraudctl.config.load import load
 from fraudctl.config.model import WindowsSettings
 from fraudctl.recount.instants import MINUTE_US, instant_text
-from fraudctl.recount.recount import Record, Recount, Watermark, recount
+from fraudctl.recount.recount import Record, Recount, Watermark
 from fraudctl.recount.windows import Totals, WindowKey
 from fraudctl.rules.model import parse_rules
+from tests.recounts import recount_both
 
 SETTINGS = load().settings
 NOON_US = 1_773_144_000_000_000
@@ -43,7 +44,7 @@ def recounted(
     windows: WindowsSettings = SETTINGS.windows,
 ) -> Recount:
     given_watermark = {} if watermark is None else {"watermark": watermark}
-    return recount(
+    return recount_both(
         records,
         events=SETTINGS.events,
         windows=windows,

@@ -1,9 +1,11 @@
 """A verification as text: what was read, what became of it, every difference, one verdict."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fraudctl.operations.verify import Observer, Progress, Verification
+from fraudctl.operations.recount_log import Observer, Progress
+from fraudctl.operations.verify import Verification
 from fraudctl.recount.alerts import AlertDifference, alert_value
 from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
 from fraudctl.recount.flags import FlagDifference, flag_value
@@ -11,20 +13,66 @@ from fraudctl.recount.ledger import LedgerFinding
 from fraudctl.recount.windows import Totals
 from fraudctl.ui import console
 
+_TELL_EVERY_SECONDS = 10.0
+
 
 @contextmanager
 def progress() -> Iterator[Observer]:
-    """On a terminal a line that counts what has been read; otherwise nothing: it takes seconds."""
+    """On a terminal a bar with rate and time left; otherwise a line every now and then, for a long log."""
     talk = console.talk()
     if not talk.is_terminal:
-        yield lambda _progress: None
+        yield _lines()
         return
-    with talk.status("reading the landed rows") as line:
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    with Bar(
+        TextColumn("recounting"),
+        BarColumn(),
+        TextColumn("{task.fields[text]}"),
+        console=talk,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None, text="reading the landed rows")
+        began = time.monotonic()
 
         def show(now: Progress) -> None:
-            line.update(f"recounting: {now.read:,} of {now.offsets:,} offsets")
+            text = so_far(now, time.monotonic() - began)
+            bar.update(task, completed=now.read, total=now.offsets, text=text)
 
         yield show
+
+
+def _lines() -> Observer:
+    began = told = time.monotonic()
+
+    def show(now: Progress) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _TELL_EVERY_SECONDS:
+            told = time.monotonic()
+            console.say(f"recounting: {so_far(now, told - began)}")
+
+    return show
+
+
+def so_far(now: Progress, seconds: float) -> str:
+    """How much has been read, how fast, and how long the rest takes at that rate."""
+    text = f"{now.read:,} of {now.offsets:,} offsets"
+    if not now.read or seconds <= 0:
+        return text
+    rate = now.read / seconds
+    left = max(0, now.offsets - now.read) / rate
+    return f"{text}, {rate:,.0f}/s, {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """A number of seconds for people: 42 s, 3 min 5 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def verification(result: Verification, limit: int) -> str:
