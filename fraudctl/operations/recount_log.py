@@ -344,5 +344,5 @@ def enough_room(folder: Path) -> Iterator[None]:
         raise RefusedError(
             "there is no room for the files of the recount",
             detail=f"{folder}: {error.strerror}",
-            hint="free some space there: it takes about 64 bytes for each event of the log",
+            hint="free some space there: it takes about 56 bytes for each event of the log",
         ) from error
