@@ -48,40 +48,40 @@ class SnapshotReader:
         self._tolerant = tolerant
 
     def batches(self) -> tuple[Batch, ...]:
-        return tuple(_batch(row, self._tolerant) for row in self._rows("snapshot_ledger"))
+        return tuple(_batch(row, self._tolerant) for row in self._rows(statement("snapshot_ledger")))
 
     def rule_sets(self) -> dict[str, str]:
         """Documents as JSON, by digest."""
-        return {row[0]: row[1] for row in self._rows("snapshot_rule_sets")}
+        return {row[0]: row[1] for row in self._rows(statement("snapshot_rule_sets"))}
 
     def metrics(self) -> Iterator[tuple[WindowKey, Totals]]:
-        for row in self._rows("snapshot_metrics"):
+        for row in self._rows(statement("snapshot_metrics")):
             yield WindowKey(_instant(row[0]), _instant(row[1]), row[2]), Totals(*row[3:])
 
     def dead_letters(self) -> Iterator[tuple[Place, Letter]]:
         """In the order of topic, partition and offset."""
-        for row in self._rows("snapshot_dead_letters"):
+        for row in self._rows(statement("snapshot_dead_letters")):
             yield (row[0], row[1], row[2]), Letter(row[3], _instant(row[4]), *row[5:])
 
     def alerts(self) -> Iterator[tuple[str, Alert]]:
         """With the digest of the transaction."""
-        for row in self._rows("snapshot_alerts"):
+        for row in self._rows(statement("snapshot_alerts")):
             yield row[0], _alert(row)
 
     def flags(self) -> Iterator[tuple[FlagKey, Flag]]:
         """With partition and digest of the transaction."""
-        for row in self._rows("snapshot_flags"):
+        for row in self._rows(statement("snapshot_flags")):
             yield (row[0], row[1]), _flag(row)
 
     def any_rows(self) -> bool:
         """Is there a dead letter, an alert or a flag?"""
         return any(True for rows in (self.dead_letters(), self.alerts(), self.flags()) for _ in rows)
 
-    def _rows(self, name: str) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         # A cursor of the server's: psycopg would otherwise hold the whole table.
-        with self._connection.cursor(name) as cursor:
+        with self._connection.cursor("snapshot") as cursor:
             cursor.itersize = _ROWS_AT_A_TIME
-            yield from cursor.execute(statement(name).encode())
+            yield from cursor.execute(query.encode())
 
 
 @contextmanager

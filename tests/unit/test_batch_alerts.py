@@ -1,53 +1,59 @@
 """Which alerts a batch brings: those of its records, and those by what their cards did before."""
 
 import random
-from typing import Any
 
 import pytest
-from pyspark.sql import Row
 
+from fraudctl.database.flags import Flag
 from fraudctl.database.landing import Alert
-from fraudctl.detector.sink import alerts_of
+from fraudctl.detector.collect import alerts_of
+
+WHAT = {
+    "transaction_id": "t",
+    "card_id": "c",
+    "merchant_id": "m",
+    "event_time_us": 0,
+    "category": "Food",
+    "amount_minor": 1,
+    "currency": "EUR",
+    "country": "DE",
+    "channel": "pos",
+    "score": 50,
+}
 
 
-def row(kind: str, partition: int, arrival_us: int, digest: str | None = "x", **changed: Any) -> Row:
-    fields = dict.fromkeys(Alert.__dataclass_fields__) | {"category": "Food", "score": 50, "rules": "a"}
-    own = {"kind": kind, "partition": partition, "arrival_us": arrival_us, "digest": digest, "alert": None}
-    return Row(**fields | own | changed)
+def by_itself(arrival_us: int, rules: str) -> Alert:
+    return Alert(digest="x", arrival_us=arrival_us, rules=rules, **WHAT)  # type: ignore[arg-type]
 
 
-def flag(partition: int, arrival_us: int, rules: str, *, alert: bool = True, digest: str = "x") -> Row:
-    return row("flag", partition, arrival_us, digest, rules=rules, alert=alert)
+def flag(partition: int, arrival_us: int, rules: str, digest: str = "x") -> Flag:
+    own = {"partition": partition, "digest": digest, "arrival_us": arrival_us, "rules": rules, "alone": True}
+    return Flag(**WHAT | own)  # type: ignore[arg-type]
 
 
-def found(rows: list[Row]) -> dict[str, tuple[int, str]]:
+def found(alerts: list[Alert], flags: list[Flag]) -> dict[str, tuple[int, str]]:
     """Digest to arrival and rules."""
-    return {digest: (alert.arrival_us, alert.rules) for digest, alert in alerts_of(rows).items()}
+    return {digest: (alert.arrival_us, alert.rules) for digest, alert in alerts_of(alerts, flags).items()}
 
 
 @pytest.mark.parametrize(
-    ("rows", "alert"),
+    ("alerts", "flags", "expected"),
     [
-        ([row("intake", 0, 7, rules="a"), row("intake", 1, 5, rules="b")], (5, "b")),
-        ([flag(0, 7, "a"), flag(1, 5, "b")], (5, "b")),
-        ([flag(2, 5, "c"), flag(0, 5, "a"), flag(1, 5, "b")], (5, "a")),
-        ([flag(0, 3, "a", alert=False), flag(1, 5, "b")], (5, "b")),
-        ([flag(0, 3, "by-card"), row("intake", 1, 9, rules="by-itself")], (9, "by-itself")),
+        ([by_itself(7, "a"), by_itself(5, "b")], [], (5, "b")),
+        ([], [flag(0, 7, "a"), flag(1, 5, "b")], (5, "b")),
+        ([], [flag(2, 5, "c"), flag(0, 5, "a"), flag(1, 5, "b")], (5, "a")),
+        ([by_itself(9, "by-itself")], [flag(0, 3, "by-card")], (9, "by-itself")),
     ],
-    ids=["first copy", "first by card", "lowest partition", "only what alerts", "by itself stands"],
+    ids=["first copy", "first by card", "lowest partition", "by itself stands"],
 )
-def test_one_alert_a_transaction(rows: list[Row], alert: tuple[int, str]) -> None:
-    """Whatever the order in which Spark gives them."""
+def test_one_alert_a_transaction(alerts: list[Alert], flags: list[Flag], expected: tuple[int, str]) -> None:
+    """Whatever the order in which they come."""
     for seed in range(6):
-        random.Random(seed).shuffle(rows)
-        assert found(rows) == {"x": alert}
+        random.Random(seed).shuffle(alerts)
+        random.Random(seed).shuffle(flags)
+        assert found(alerts, flags) == {"x": expected}
 
 
-def test_what_raises_none_is_left_out() -> None:
-    rows = [
-        row("intake", 0, 1, None),
-        row("window", 0, 1),
-        flag(0, 1, "a", alert=False, digest="y"),
-        flag(0, 2, "a", digest="z"),
-    ]
-    assert found(rows) == {"z": (2, "a")}
+def test_each_transaction_has_its_own() -> None:
+    alerts = found([by_itself(1, "a")], [flag(0, 2, "b", digest="z")])
+    assert alerts == {"x": (1, "a"), "z": (2, "b")}
