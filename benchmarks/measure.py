@@ -53,8 +53,8 @@ def load_between(before: Ticks, after: Ticks, load_before: float) -> MachineLoad
 class Watch:
     """Sums of processor seconds by kind of process, sampled in a thread until `stop`.
 
-    Processes that end are kept with what they had used when last seen, so up to half a second of each one's
-    time is missed. Of services that ran before, only what they use from now on counts.
+    Processes that end are kept with what they had used when last seen; `add_unseen` adds what that misses. Of
+    services that ran before, only what they use from now on counts.
 
     Args:
         root: pid of the process under measurement; its descendants count as `jvm`, `python` or `other`.
@@ -69,6 +69,7 @@ class Watch:
         self._done = threading.Event()
         self._load_before = os.getloadavg()[0]
         self._ticks = read_ticks()
+        self._unseen = 0.0
         self.peak_rss_bytes = 0
         self._sample()
         self._baseline = {kind: used for kind, used in self._sums().items() if kind in services}
@@ -81,9 +82,15 @@ class Watch:
         self._thread.join()
         return load_between(self._ticks, read_ticks(), self._load_before)
 
+    def add_unseen(self, total: float) -> None:
+        """Take what the sampling missed from the exact sum of the processes under the root, in seconds."""
+        seen = sum(used for kind, used in self._sums().items() if kind not in self._roots)
+        self._unseen = max(0.0, total - seen)
+
     def cpu_seconds(self) -> dict[str, float]:
         """Return the processor seconds used since the start, by kind of process."""
-        return {kind: round(used - self._baseline.get(kind, 0.0), 2) for kind, used in self._sums().items()}
+        sums = self._sums() | ({"unseen": self._unseen} if self._unseen else {})
+        return {kind: round(used - self._baseline.get(kind, 0.0), 2) for kind, used in sums.items()}
 
     def cpu_between(self, start: float, end: float) -> float:
         """Return the processor seconds of all kinds between two moments, seconds since the epoch."""

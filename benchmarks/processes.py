@@ -1,6 +1,7 @@
 """Run one process under measurement and make sure that nothing of it is left."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -40,6 +41,7 @@ class Running:
         self._argv = list(argv)
         self._out = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         self._err = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        self._children_before = _children_seconds()
         self.began = time.time()
         self.process = subprocess.Popen(
             self._argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err
@@ -58,6 +60,7 @@ class Running:
             raise BenchError(f"{self._name()} did not end within {seconds:g} s") from error
         took = time.time() - self.began
         load = self.watch.stop()
+        self.watch.add_unseen(_children_seconds() - self._children_before)
         if code != 0 and check:
             self._err.seek(0)
             raise BenchError(f"{self._name()} ended with {code}: {self._err.read()[-_DETAIL_CHARACTERS:]}")
@@ -126,6 +129,12 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
+
+
+def _children_seconds() -> float:
+    """Return the processor seconds of every process that has ended and was waited for, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _kill(pid: int) -> None:

@@ -72,7 +72,7 @@ def _head(document: Document, raw: Path) -> Iterator[str]:
     for run in document["runs"]:
         machine = run["machine"]
         samples = [sample for sample in document["samples"] if sample["run"] == run["date"]]
-        loads = [sample["load"]["steal"] for sample in samples if sample.get("load")]
+        loads = [sample["load"] for sample in samples if sample.get("load")]
         packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
         groups = ", ".join(dict.fromkeys(sample["group"] for sample in samples))
         yield from (
@@ -81,8 +81,9 @@ def _head(document: Document, raw: Path) -> Iterator[str]:
             f"    * {machine['cores']} cores of {machine['processor']}, {machine['memory_gb']:g} GB, "
             f"{machine['system']}, Java {machine['java']}, Python {machine['python']}, {packages}, "
             f"Flink {machine['flink']}",
-            f"    * median share of time that the hypervisor took away: "
-            f"{statistics.median(loads) if loads else 0.0:.1%}",
+            f"    * medians over all samples: load of the machine before each "
+            f"{_middle(loads, 'load_before'):.1f}, share of time that the hypervisor took away "
+            f"{_middle(loads, 'steal'):.1%}",
         )
     yield from (
         "",
@@ -90,6 +91,10 @@ def _head(document: Document, raw: Path) -> Iterator[str]:
         "the rounds' ratios. CPU time is that of every process: Python, JVM, broker and database.",
         "",
     )
+
+
+def _middle(loads: Sequence[dict[str, float]], value: str) -> float:
+    return statistics.median(load[value] for load in loads) if loads else 0.0
 
 
 def _goals(document: Document) -> list[str]:

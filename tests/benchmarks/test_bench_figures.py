@@ -1,10 +1,14 @@
 """Statistics of the benchmark harness."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import processes
+from benchmarks.errors import BenchError
 from benchmarks.figures import Batch, by_round, percentile, rates, ratio, visibility_delays
 from benchmarks.measure import Ticks, interpolate, load_between, read_ticks
 from benchmarks.traffic import Loaded, Traffic, records
@@ -123,3 +127,31 @@ def test_the_log_is_made_without_holding_all_of_it() -> None:
     first = next(records(LINES, Traffic(100_000_000), Loaded("t", 1)))
 
     assert first[1].startswith(b"card-")
+
+
+def test_processor_time_between_two_samples_is_not_lost(tmp_path: Path) -> None:
+    burn = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+
+    done = processes.run([sys.executable, "-c", burn], dict(os.environ), tmp_path, {})
+
+    assert 0.3 <= sum(done.watch.cpu_seconds().values()) < 10
+
+
+def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", "import sys; sys.exit('no such thing')"]
+
+    with pytest.raises(BenchError, match="ended with 1: no such thing"):
+        processes.run(argv, dict(os.environ), tmp_path, {})
+
+
+def test_nothing_is_left_of_a_process_that_takes_too_long(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+    with (
+        pytest.raises(BenchError, match="did not end within"),
+        processes.running(argv, dict(os.environ), tmp_path, {}) as process,
+    ):
+        process.wait(0.5)
+
+    assert process.process.poll() is not None
+    assert process.watch.pids() == []
