@@ -24,6 +24,7 @@ from fraudctl.errors import (
     RefusedError,
     UnreachableError,
 )
+from fraudctl.operations.archive_classes import Archiver
 from fraudctl.operations.claim_lease import claim_lease
 from fraudctl.operations.plan_detector import DetectorPlan, plan_detector, previous_outcome, write_job
 from fraudctl.operations.settle_checkpoint import settle_checkpoint
@@ -41,6 +42,7 @@ _START_SECONDS = 120.0
 _TERM_SECONDS = 10.0
 # How long a fenced detector may take to notice and to end by itself.
 _FENCED_SECONDS = 10.0
+_ARCHIVER_NICE = 10
 _ERRORS: dict[int, type[FraudctlError]] = {
     int(kind.exit_code): kind
     for kind in (RefusedError, UnreachableError, NotReadyError, DataError, FencedError)
@@ -139,14 +141,26 @@ def detect(
     """
     plan, record = _begin(request, stop=stop, observe=observe)
     seen = _Seen()
+    archiver = Archiver(plan.place.archive, request.paths.logs / "classes.log", observe)
+
+    def take(batch: Batch) -> None:
+        on_batch(batch)
+        if batch.batch_id > seen.batches[0].batch_id:
+            archiver.begin(_ARCHIVER_NICE)
+
     try:
-        begun = _follow(request, plan, record, seen, stop, on_batch, complete)
+        begun = _follow(request, plan, record, seen, stop, take, complete)
         processes.stop(record, grace_seconds=5)
+        if begun:
+            _raise_outcome(plan, record)
+        if seen.batches:
+            archiver.begin()
+            archiver.wait(stop)
     except BaseException:
         processes.stop(record, grace_seconds=0)
         raise
-    if begun:
-        _raise_outcome(plan, record)
+    finally:
+        archiver.end()
     return _summary(seen, record.log_file)
 
 

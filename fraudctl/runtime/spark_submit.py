@@ -101,18 +101,15 @@ def build(
         "spark.sql.streaming.numRecentProgressUpdates": "50",
         **_network(spark, interior),
     }
-    class_path = [] if spark.is_cluster else list(jars)
     if spark.state_store == "rocksdb":
         conf["spark.sql.streaming.stateStore.providerClass"] = _ROCKSDB
     if spark.fast_checkpoint and not spark.is_cluster:  # executors elsewhere have not got the jar
-        class_path += local_fs_jars
         conf |= {
             "spark.hadoop.fs.file.impl": LOCAL_FS,
             "spark.sql.streaming.checkpointFileManagerClass": _FILE_MANAGER,
         }
-    # Without executors elsewhere a class path does: Spark copies and fetches what --jars names.
-    if class_path:
-        conf["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in class_path)
+    if class_path := extra_class_path(spark, jars, local_fs_jars):
+        conf["spark.driver.extraClassPath"] = ":".join(class_path)
     argv = [
         f"{interior.spark_home}/bin/spark-submit",
         *("--master", spark.master),
@@ -138,6 +135,23 @@ def build(
     if not spark.is_cluster:
         environment["SPARK_LOCAL_IP"] = "127.0.0.1"
     return SparkSubmit(tuple(argv), environment)
+
+
+def extra_class_path(
+    spark: SparkSettings, jars: Sequence[Path], local_fs_jars: Sequence[Path]
+) -> tuple[str, ...]:
+    """Return what the driver's JVM has before Spark's own jars; nothing with executors elsewhere.
+
+    Without those a class path does: Spark copies and fetches what --jars names.
+    """
+    if spark.is_cluster:
+        return ()
+    return tuple(str(jar) for jar in (*jars, *(local_fs_jars if spark.fast_checkpoint else ())))
+
+
+def driver_class_path(interior: Interior, extra: Sequence[str]) -> str:
+    """Return the class path of the driver's JVM, as Spark's launcher composes it."""
+    return ":".join([*extra, f"{interior.spark_home}/conf/", f"{interior.spark_home}/jars/*"])
 
 
 def _network(spark: SparkSettings, interior: Interior) -> dict[str, str]:
