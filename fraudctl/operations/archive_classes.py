@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import FraudctlError
-from fraudctl.runtime.class_archive import ClassArchive
+from fraudctl.runtime.class_archive import ClassArchive, class_path_of
 from fraudctl.runtime.progress import Observe, Progress
 
 # Far more than it takes on a machine that is not overloaded; on another one nobody waits for it again today.
@@ -24,11 +24,18 @@ class Archiver:
         self._observe = observe
         self._stop = StopFlag()
         self._thread: threading.Thread | None = None
+        self._class_path: str | None = None
+
+    def look_at(self, pid: int) -> None:
+        """Find out the class path of the JVM whose classes are listed, while it runs."""
+        if self._archive is not None and self._class_path is None:
+            self._class_path = class_path_of(pid)
 
     def begin(self, nice: int = 0) -> None:
         """Start, unless that has been done; `nice` keeps it out of the way of a detector at work."""
-        if self._thread is None and self._archive is not None and self._archive.class_list.is_file():
-            self._thread = threading.Thread(target=self._run, args=(self._archive, nice), daemon=True)
+        archive, class_path = self._archive, self._class_path
+        if self._thread is None and archive and class_path and archive.class_list.is_file():
+            self._thread = threading.Thread(target=self._run, args=(archive, class_path, nice), daemon=True)
             self._thread.start()
 
     def wait(self, stop: StopFlag) -> None:
@@ -45,9 +52,9 @@ class Archiver:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, archive: ClassArchive, nice: int) -> None:
+    def _run(self, archive: ClassArchive, class_path: str, nice: int) -> None:
         try:
-            made = archive.create(self._log, Deadline(_SECONDS), self._stop, nice)
+            made = archive.create(class_path, self._log, Deadline(_SECONDS), self._stop, nice)
         except (FraudctlError, OSError) as error:
             self._observe(Progress("classes", "note", f"not archived ({error}); starts take longer"))
         except KeyboardInterrupt:  # `end` was called

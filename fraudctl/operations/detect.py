@@ -35,7 +35,7 @@ from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.services import detector
 
 _POLL_SECONDS = 0.2
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
 # Spark itself takes this long to start, at most, and looks for a stop request only then.
 _START_SECONDS = 120.0
 # How long a detector that has not begun may take to give its lease back and to end.
@@ -145,6 +145,7 @@ def detect(
 
     def take(batch: Batch) -> None:
         on_batch(batch)
+        archiver.look_at(record.pid)
         if batch.batch_id > seen.batches[0].batch_id:
             archiver.begin(_ARCHIVER_NICE)
 

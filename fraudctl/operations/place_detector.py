@@ -100,7 +100,7 @@ def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Plac
     if where.settings.spark.submit == "container":
         return _in_container(where, job, endpoints, brought)
     interior = spark_submit.on_this_machine(java.home)
-    archive = _class_archive(where, interior, java, brought)
+    archive = _class_archive(where, java, brought)
     own = shlex.split(where.settings.spark.java_options)
     options = (*(archive.flags(own) if archive else ()), *java.options)
     line = _submit(where, interior, options, brought)
@@ -120,15 +120,14 @@ def _refuse_what_cannot_work(where: Where) -> None:
         )
 
 
-def _class_archive(
-    where: Where, interior: spark_submit.Interior, java: Java, brought: "_Brought"
-) -> ClassArchive | None:
+def _class_archive(where: Where, java: Java, brought: "_Brought") -> ClassArchive | None:
     """Return the archive for a driver on this machine; none where the class path lacks our own code."""
     extra = spark_submit.extra_class_path(where.settings.spark, brought.jars, brought.local_fs)
     if not extra:
         return None
-    class_path = spark_submit.driver_class_path(interior, extra)
-    return class_archive(java, class_path, where.paths, where.lane.file(where.paths, "classes.txt"))
+    own = sorted((spark_submit.spark_home() / "jars").glob("*.jar"))
+    class_list = where.lane.file(where.paths, "classes.txt")
+    return class_archive(java, [*map(Path, extra), *own], where.paths, class_list)
 
 
 def _in_container(

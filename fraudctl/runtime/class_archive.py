@@ -9,9 +9,11 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
@@ -31,10 +33,9 @@ _OWN = ("SharedArchiveFile", "ArchiveClassesAtExit", "SharedClassListFile", "Dum
 
 @dataclass(frozen=True)
 class ClassArchive:
-    """The archive for one Java and one class path, there or not; the first run writes `class_list`."""
+    """The archive for one Java and one set of jars, there or not; the first run writes `class_list`."""
 
     java: Java
-    class_path: str
     folder: Path
     class_list: Path
 
@@ -68,10 +69,11 @@ class ClassArchive:
             return (f"-XX:SharedArchiveFile={self.folder / _FILE}",)
         return (f"-XX:DumpLoadedClassList={self.class_list}",)
 
-    def create(self, log: Path, deadline: Deadline, stop: StopFlag, nice: int) -> bool:
+    def create(self, class_path: str, log: Path, deadline: Deadline, stop: StopFlag, nice: int) -> bool:
         """Make the archive from the class list; return whether it is there now.
 
         Takes 25 seconds of a processor, half of them to verify the classes; `nice` as nice(1) counts.
+        `class_path` is that of the run which wrote the list: Java maps an archive for no other.
 
         Raises:
             NotReadyError: the deadline passed first.
@@ -82,14 +84,16 @@ class ClassArchive:
             if not self.exists and self.class_list.is_file():
                 self._tried.touch()
                 try:
-                    self._fill(log, deadline, stop, nice)
+                    self._fill(class_path, log, deadline, stop, nice)
                 finally:
                     if stop.is_set or self.exists:
                         self._tried.unlink(missing_ok=True)
         return self.exists
 
-    def _fill(self, log: Path, deadline: Deadline, stop: StopFlag, nice: int) -> None:
-        """Write beside the place, then rename: nobody ever meets half an archive."""
+    def _fill(self, class_path: str, log: Path, deadline: Deadline, stop: StopFlag, nice: int) -> None:
+        """Write beside the place, then rename: nobody ever meets half an archive. The lock is held."""
+        for left in self.folder.parent.glob(".unfinished-*"):  # by somebody who was killed
+            shutil.rmtree(left, ignore_errors=True)
         unfinished = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=".unfinished-"))
         try:
             unfinished.chmod(0o755)
@@ -97,7 +101,7 @@ class ClassArchive:
             archive = unfinished / _FILE
             argv = [
                 *(str(self.java.executable), *_FLAGS, f"-XX:ArchiveClassesAtExit={archive}"),
-                *("-cp", self.class_path, _LOAD, str(names)),
+                *("-cp", class_path, _LOAD, str(names)),
             ]
             what = "archiving classes"
             code = run_to_end(
@@ -121,14 +125,20 @@ class ClassArchive:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def class_archive(java: Java, class_path: str, paths: StackPaths, class_list: Path) -> ClassArchive:
+def class_archive(java: Java, jars: Iterable[Path], paths: StackPaths, class_list: Path) -> ClassArchive:
     """Name the archive by what Java compares when it maps one: itself, each jar's name, size and time."""
-    text = [java.version, str(java.home), class_path]
-    for entry in class_path.split(":"):
-        place = Path(entry)
-        for file in sorted(place.parent.glob("*.jar") if place.name == "*" else [place]):
-            if file.is_file():
-                found = file.stat()
-                text.append(f"{file} {found.st_size} {found.st_mtime_ns}")
+    text = [java.version, str(java.home)]
+    for jar in jars:
+        found = jar.stat()
+        text.append(f"{jar} {found.st_size} {found.st_mtime_ns}")
     digest = hashlib.sha256("\n".join(text).encode()).hexdigest()[:16]
-    return ClassArchive(java, class_path, paths.cache / "classes" / digest, class_list)
+    return ClassArchive(java, paths.cache / "classes" / digest, class_list)
+
+
+def class_path_of(pid: int) -> str | None:
+    """Return the class path that a running JVM was given; None if there is no such process any more."""
+    try:
+        argv = psutil.Process(pid).cmdline()
+        return argv[argv.index("-cp") + 1]
+    except (psutil.Error, ValueError, IndexError):
+        return None

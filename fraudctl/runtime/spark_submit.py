@@ -149,11 +149,6 @@ def extra_class_path(
     return tuple(str(jar) for jar in (*jars, *(local_fs_jars if spark.fast_checkpoint else ())))
 
 
-def driver_class_path(interior: Interior, extra: Sequence[str]) -> str:
-    """Return the class path of the driver's JVM, as Spark's launcher composes it."""
-    return ":".join([*extra, f"{interior.spark_home}/conf/", f"{interior.spark_home}/jars/*"])
-
-
 def _network(spark: SparkSettings, interior: Interior) -> dict[str, str]:
     """Who may reach the driver: nobody from outside, or the executors of its cluster."""
     if not spark.is_cluster:

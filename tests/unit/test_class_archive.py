@@ -2,7 +2,10 @@
 
 import os
 import stat
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
 from fraudctl.operations.archive_classes import Archiver
-from fraudctl.runtime.class_archive import ClassArchive, class_archive
+from fraudctl.runtime.class_archive import ClassArchive, class_archive, class_path_of
 from fraudctl.runtime.files import has_own_sum, write_own_sum
 from fraudctl.runtime.java import Java
 from fraudctl.runtime.progress import Progress
@@ -29,6 +32,23 @@ def paths(tmp_path: Path) -> StackPaths:
     return StackPaths(home=tmp_path / "home", stack="default", cache=tmp_path / "cache")
 
 
+@pytest.fixture
+def jvm() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that was given a class path, as a JVM is."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "-cp", "a.jar:b.jar"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_class_path_of_a_running_jvm(jvm: subprocess.Popen[bytes]) -> None:
+    assert class_path_of(jvm.pid) == "a.jar:b.jar"
+    assert class_path_of(os.getpid()) is None
+    jvm.kill()
+    jvm.wait()
+    assert class_path_of(jvm.pid) is None
+
+
 def java(folder: Path, script: str = ARCHIVES) -> Java:
     program = folder / "java" / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
@@ -43,11 +63,12 @@ def archive(paths: StackPaths, tmp_path: Path, script: str = ARCHIVES) -> ClassA
         jar.write_bytes(b"jar")
     names = tmp_path / "classes.txt"
     names.write_text("java/lang/Object id: 0\n", encoding="utf-8")
-    return class_archive(java(tmp_path, script), f"{jar}:{tmp_path}/jars/*", paths, names)
+    jars = [jar, *sorted((tmp_path / "jars").glob("*.jar"))]
+    return class_archive(java(tmp_path, script), jars, paths, names)
 
 
 def create(one: ClassArchive, tmp_path: Path) -> bool:
-    return one.create(tmp_path / "log", Deadline(20), StopFlag(), nice=0)
+    return one.create("a.jar", tmp_path / "log", Deadline(20), StopFlag(), nice=0)
 
 
 def test_the_first_run_lists_its_classes_and_later_ones_use_the_archive(
@@ -76,6 +97,13 @@ def test_half_an_archive_is_not_used_and_is_made_anew(paths: StackPaths, tmp_pat
     (one.folder / "classes.jsa").write_bytes(b"half")
     assert not one.exists
     assert create(one, tmp_path)
+
+
+def test_what_a_killed_try_left_is_removed(paths: StackPaths, tmp_path: Path) -> None:
+    left = paths.cache / "classes" / ".unfinished-1"
+    left.mkdir(parents=True)
+    assert create(archive(paths, tmp_path), tmp_path)
+    assert not left.exists()
 
 
 def test_another_jar_or_another_java_has_another_archive(paths: StackPaths, tmp_path: Path) -> None:
@@ -120,9 +148,13 @@ def test_a_failed_try_is_not_repeated_the_same_day(paths: StackPaths, tmp_path: 
     assert not list((paths.cache / "classes").glob(".tried-*"))
 
 
-def test_it_is_made_beside_a_run_and_told(paths: StackPaths, tmp_path: Path) -> None:
+def test_it_is_made_beside_a_run_and_told(
+    paths: StackPaths, tmp_path: Path, jvm: subprocess.Popen[bytes]
+) -> None:
     heard: list[Progress] = []
     archiver = Archiver(archive(paths, tmp_path), tmp_path / "log", heard.append)
+    archiver.begin()  # in vain: nobody knows the class path
+    archiver.look_at(jvm.pid)
     archiver.begin()
     archiver.begin()
     archiver.wait(StopFlag())
@@ -131,11 +163,12 @@ def test_it_is_made_beside_a_run_and_told(paths: StackPaths, tmp_path: Path) -> 
     assert archive(paths, tmp_path).exists
 
 
-def test_a_stop_is_not_delayed(paths: StackPaths, tmp_path: Path) -> None:
+def test_a_stop_is_not_delayed(paths: StackPaths, tmp_path: Path, jvm: subprocess.Popen[bytes]) -> None:
     """Observables: the JVM that archives is ended, nothing of it is left, nothing is told."""
     heard: list[Progress] = []
     one = archive(paths, tmp_path, "#!/bin/sh\nexec sleep 60\n")
     archiver = Archiver(one, tmp_path / "log", heard.append)
+    archiver.look_at(jvm.pid)
     archiver.begin()
     stop = StopFlag()
     stop.set()
@@ -147,7 +180,7 @@ def test_a_stop_is_not_delayed(paths: StackPaths, tmp_path: Path) -> None:
 
 
 def test_no_room_costs_nothing_but_a_note(
-    paths: StackPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paths: StackPaths, tmp_path: Path, jvm: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: object) -> str:
         raise OSError(28, "No space left on device")
@@ -155,6 +188,7 @@ def test_no_room_costs_nothing_but_a_note(
     monkeypatch.setattr("fraudctl.runtime.class_archive.tempfile.mkdtemp", refuse)
     heard: list[Progress] = []
     archiver = Archiver(archive(paths, tmp_path), tmp_path / "log", heard.append)
+    archiver.look_at(jvm.pid)
     archiver.begin()
     archiver.wait(StopFlag())
     archiver.end()
