@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-CLASSES := build/classes.jsa
 # Two at a time: what one test waits for, another can use. Tests of one file stay together and share its stack;
 # files begin in the order of tests/conftest.py, the long ones first.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -37,20 +36,16 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The tests start Spark many times: with its classes archived a start takes a third less of the processor's time.
-$(CLASSES): $(READY)
-	@mkdir -p $(@D); $(BIN)/python -m tests.class_archive || { rm -f $@; echo "no class archive: Spark starts slower" >&2; }
-
-test: lint $(CLASSES)  ## Everything but the slow suites; ARGS="-k windows" narrows it down
+test: lint  ## Everything but the slow suites; ARGS="-k windows" narrows it down
 	$(PYTEST) -m "not slow and not engine" $(ARGS)
 
 test-engine: $(READY)  ## The suites that need a Docker engine
 	$(BIN)/pytest -m engine $(ARGS)
 
-test-slow: $(READY) $(CLASSES)  ## What is slow and no bar: other users, wheels, replays, drills
+test-slow: $(READY)  ## What is slow and no bar: other users, wheels, replays, drills
 	$(PYTEST) -m "slow and not bar and not engine" $(ARGS)
 
-prove: $(READY) $(CLASSES)  ## Every reliability bar, and one table of their figures (also build/bars.json)
+prove: $(READY)  ## Every reliability bar, and one table of their figures (also build/bars.json)
 	@rm -rf build/bars; mkdir -p build
 	@PROVE_BARS=build/bars $(PYTEST) -m "bar and not engine" $(ARGS); tests=$$?; \
 	  $(BIN)/python -m tests.bars build/bars build/bars.json && exit $$tests

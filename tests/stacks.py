@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -24,8 +23,6 @@ from fraudctl.runtime.ports import free_port
 SECONDS = 240.0
 # Tests start Spark some hundred times and keep it for seconds: compiling for a long run does not pay then.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
-# Made by `python -m tests.class_archive`; a Java with another class path ignores it.
-CLASS_ARCHIVE = Path(__file__).parent.parent / "build" / "classes.jsa"
 # The jars are downloaded once per machine, and here only if nobody has done so before.
 DOWNLOAD_SECONDS = 900.0
 
@@ -144,15 +141,10 @@ def new_stack(
         "FRAUDCTL_KAFKA__PORT": str(ports[0]),
         "FRAUDCTL_KAFKA__CONTROLLER_PORT": str(ports[1]),
         "FRAUDCTL_POSTGRES__PORT": str(ports[2]),
-        "FRAUDCTL_SPARK__JAVA_OPTIONS": _java_options(),
+        "FRAUDCTL_SPARK__JAVA_OPTIONS": JAVA_OPTIONS,
         **(environ or {}),
     }
     return Stack(home, kept, tuple(command)) if command else Stack(home, kept)
-
-
-def _java_options() -> str:
-    archive = ["-XX:SharedArchiveFile=" + str(CLASS_ARCHIVE)] if CLASS_ARCHIVE.is_file() else []
-    return shlex.join([JAVA_OPTIONS, *archive])
 
 
 def discard(stack: Stack) -> None:

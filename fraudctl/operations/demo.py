@@ -27,7 +27,7 @@ from fraudctl.simulator.arrivals import Arrivals, Message, arrivals
 HOURS = 24.0
 EVENTS_PER_MINUTE = 32.0
 # How long the simulated day takes to stream in, in seconds.
-STREAM_SECONDS = 30.0
+STREAM_SECONDS = 12.0
 NEWEST = 5
 _PACE_SECONDS = 0.02
 

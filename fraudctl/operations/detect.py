@@ -24,6 +24,7 @@ from fraudctl.errors import (
     RefusedError,
     UnreachableError,
 )
+from fraudctl.operations.archive_classes import Archiver
 from fraudctl.operations.claim_lease import claim_lease
 from fraudctl.operations.plan_detector import DetectorPlan, plan_detector, previous_outcome, write_job
 from fraudctl.operations.settle_checkpoint import settle_checkpoint
@@ -34,13 +35,14 @@ from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.services import detector
 
 _POLL_SECONDS = 0.2
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
 # Spark itself takes this long to start, at most, and looks for a stop request only then.
 _START_SECONDS = 120.0
 # How long a detector that has not begun may take to give its lease back and to end.
 _TERM_SECONDS = 10.0
 # How long a fenced detector may take to notice and to end by itself.
 _FENCED_SECONDS = 10.0
+_ARCHIVER_NICE = 10
 _ERRORS: dict[int, type[FraudctlError]] = {
     int(kind.exit_code): kind
     for kind in (RefusedError, UnreachableError, NotReadyError, DataError, FencedError)
@@ -141,14 +143,27 @@ def detect(
     """
     plan, record = _begin(request, stop=stop, observe=observe)
     seen = _Seen()
+    archiver = Archiver(plan.place.archive, request.paths.logs / "classes.log", observe)
+
+    def take(batch: Batch) -> None:
+        on_batch(batch)
+        archiver.look_at(record.pid)
+        if batch.batch_id > seen.batches[0].batch_id:
+            archiver.begin(_ARCHIVER_NICE)
+
     try:
-        begun = _follow(request, plan, record, seen, stop, on_batch, complete)
+        begun = _follow(request, plan, record, seen, stop, take, complete)
         processes.stop(record, grace_seconds=5)
+        if begun:
+            _raise_outcome(plan, record)
+        if seen.batches:
+            archiver.begin()
+            archiver.wait(stop)
     except BaseException:
         processes.stop(record, grace_seconds=0)
         raise
-    if begun:
-        _raise_outcome(plan, record)
+    finally:
+        archiver.end()
     return _summary(seen, record.log_file)
 
 

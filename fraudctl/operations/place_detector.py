@@ -17,7 +17,8 @@ from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.runtime import jars, spark_submit, stack
-from fraudctl.runtime.java import find_java
+from fraudctl.runtime.class_archive import ClassArchive, class_archive
+from fraudctl.runtime.java import Java, find_java
 from fraudctl.runtime.jvm_code import ensure_jvm_code
 from fraudctl.runtime.progress import Observe
 from fraudctl.runtime.spark_submit import SparkSubmit
@@ -42,6 +43,7 @@ class Place:
     argv: tuple[str, ...]
     environment: dict[str, str]
     prepare: Callable[[], None]
+    archive: ClassArchive | None = None  # of the classes that a driver on this machine loads
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,13 @@ def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Plac
     brought = _Brought((code, *jars.beyond_spark(connector)), local_fs)
     if where.settings.spark.submit == "container":
         return _in_container(where, job, endpoints, brought)
-    line = _submit(where, spark_submit.on_this_machine(java.home), java.options, brought)
-    return Place(line, line.argv, spark_submit.child_environment(line, where.environ), lambda: None)
+    interior = spark_submit.on_this_machine(java.home)
+    archive = _class_archive(where, java, brought)
+    own = shlex.split(where.settings.spark.java_options)
+    options = (*(archive.flags(own) if archive else ()), *java.options)
+    line = _submit(where, interior, options, brought)
+    environment = spark_submit.child_environment(line, where.environ)
+    return Place(line, line.argv, environment, lambda: None, archive)
 
 
 def _refuse_what_cannot_work(where: Where) -> None:
@@ -111,6 +118,16 @@ def _refuse_what_cannot_work(where: Where) -> None:
             f"the cluster at {spark.master} can only be reached from a container",
             hint="set spark.submit to container (FRAUDCTL_SPARK__SUBMIT=container)",
         )
+
+
+def _class_archive(where: Where, java: Java, brought: "_Brought") -> ClassArchive | None:
+    """Return the archive for a driver on this machine; none where the class path lacks our own code."""
+    extra = spark_submit.extra_class_path(where.settings.spark, brought.jars, brought.local_fs)
+    if not extra:
+        return None
+    own = sorted((spark_submit.spark_home() / "jars").glob("*.jar"))
+    class_list = where.lane.file(where.paths, "classes.txt")
+    return class_archive(java, [*map(Path, extra), *own], where.paths, class_list)
 
 
 def _in_container(

@@ -172,7 +172,8 @@ def write_job(plan: DetectorPlan) -> None:
     make_folder(plan.scratch)
     if plan.job.outcome_file.exists():  # whoever was taken over may still want to read its own
         plan.job.outcome_file.replace(previous_outcome(plan.job))
-    for file in (plan.job.progress_file, plan.job.stop_file):
+    class_list = [plan.place.archive.class_list] if plan.place.archive else []
+    for file in (plan.job.progress_file, plan.job.stop_file, *class_list):
         file.unlink(missing_ok=True)
     plan.job_file.write_text(plan.job.model_dump_json(indent=2), encoding="utf-8")
     plan.place.prepare()

@@ -1,6 +1,7 @@
 """Files that are whole or absent, folders of the right owner, and locks between processes."""
 
 import fcntl
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -46,6 +47,28 @@ def write_whole(file: Path, text: str, mode: int = 0o600) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_own_sum(file: Path) -> None:
+    """Write the SHA-256 of a file beside it, once the file is safely on the disk."""
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        os.fsync(stream.fileno())
+    write_whole(_sum_file(file), digest + "\n", mode=0o644)
+
+
+def has_own_sum(file: Path) -> bool:
+    """Tell whether a file is there and has the SHA-256 that was written beside it."""
+    try:
+        expected = _sum_file(file).read_text(encoding="ascii").strip()
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == expected
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _sum_file(file: Path) -> Path:
+    return file.with_name(f"{file.name}.sha256")
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The detector's JVM code: compiled once from the Scala in the package, kept, checked before every use."""
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from fraudctl import assets
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import DataError, FraudctlError, NotReadyError, RefusedError
-from fraudctl.runtime.files import locked, make_folder, tail, write_whole
+from fraudctl.runtime.files import has_own_sum, locked, make_folder, tail, write_own_sum
 from fraudctl.runtime.java import Java
 from fraudctl.runtime.one_shot import run_to_end
 from fraudctl.runtime.progress import Observe, Progress, silent
@@ -55,14 +54,14 @@ def ensure_jvm_code(
     """
     files = sources()
     folder = paths.cache / "jars" / f"jvm-{_digest(files, java)}"
-    if _is_intact(folder):
+    if has_own_sum(folder / JAR):
         return folder / JAR
     observe(Progress("jvm code", "begun", f"compiling the detector's Scala (once; kept in {paths.cache})"))
     try:
         with locked(
             paths.cache / "jars" / ".jvm.lock", deadline, purpose="compiling the JVM code", stop=stop
         ):
-            if not _is_intact(folder):
+            if not has_own_sum(folder / JAR):
                 _fill(folder, files, java, paths, deadline, stop)
     except OSError as error:
         raise RefusedError(
@@ -83,20 +82,6 @@ def _digest(files: tuple[Path, ...], java: Java) -> str:
     return text.hexdigest()[:16]
 
 
-def _is_intact(folder: Path) -> bool:
-    """Tell whether the jar is there and has the SHA-256 that was written down beside it."""
-    try:
-        expected = _sum_file(folder).read_text(encoding="ascii").strip()
-        with (folder / JAR).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == expected
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _sum_file(folder: Path) -> Path:
-    return folder / f"{JAR}.sha256"
-
-
 def _fill(
     folder: Path,
     files: tuple[Path, ...],
@@ -113,10 +98,7 @@ def _fill(
         jar = unfinished / JAR
         _compile(jar, files, java, paths, deadline, stop)
         jar.chmod(0o644)
-        with jar.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            os.fsync(stream.fileno())
-        write_whole(_sum_file(unfinished), digest + "\n", mode=0o644)
+        write_own_sum(jar)
         if folder.is_dir():
             shutil.rmtree(folder)
         unfinished.rename(folder)

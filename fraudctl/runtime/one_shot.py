@@ -27,12 +27,14 @@ def run_to_end(
     user: int | None = None,
     stop: StopFlag | None = None,
     on_wait: Callable[[], None] = lambda: None,
+    nice: int = 0,
 ) -> int:
     """Run `argv`, its output appended to `log`, and return its exit code; its whole group ends with it.
 
     Args:
         what: said when it takes too long: "initdb", "resolving x".
         user: uid to run as (needs root), with that user's own group and no others.
+        nice: how much less of the processor it is to get than others, as nice(1) counts.
         on_wait: called several times a second meanwhile.
 
     Raises:
@@ -59,6 +61,8 @@ def run_to_end(
         except OSError as error:
             raise RefusedError(f"{what} cannot be started", detail=f"{argv[0]}: {error.strerror}") from error
     try:
+        if nice:
+            os.setpriority(os.PRIO_PROCESS, child.pid, nice)
         while not _ended(child, min(_POLL_SECONDS, deadline.remaining())):
             if deadline.expired:
                 raise NotReadyError(

@@ -105,16 +105,13 @@ def build(
         "spark.sql.streaming.stateStore.providerClass": STATE_STORES[spark.state_store],
         **_network(spark, interior),
     }
-    class_path = [] if spark.is_cluster else list(jars)
     if spark.fast_checkpoint and not spark.is_cluster:  # executors elsewhere have not got the jar
-        class_path += local_fs_jars
         conf |= {
             "spark.hadoop.fs.file.impl": LOCAL_FS,
             "spark.sql.streaming.checkpointFileManagerClass": _FILE_MANAGER,
         }
-    # Without executors elsewhere a class path does: Spark copies and fetches what --jars names.
-    if class_path:
-        conf["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in class_path)
+    if class_path := extra_class_path(spark, jars, local_fs_jars):
+        conf["spark.driver.extraClassPath"] = ":".join(class_path)
     argv = [
         f"{interior.spark_home}/bin/spark-submit",
         *("--master", spark.master),
@@ -140,6 +137,18 @@ def build(
     if not spark.is_cluster:
         environment["SPARK_LOCAL_IP"] = "127.0.0.1"
     return SparkSubmit(tuple(argv), environment)
+
+
+def extra_class_path(
+    spark: SparkSettings, jars: Sequence[Path], local_fs_jars: Sequence[Path]
+) -> tuple[str, ...]:
+    """Return what the driver's JVM has before Spark's own jars; nothing with executors elsewhere.
+
+    Without those a class path does: Spark copies and fetches what --jars names.
+    """
+    if spark.is_cluster:
+        return ()
+    return tuple(str(jar) for jar in (*jars, *(local_fs_jars if spark.fast_checkpoint else ())))
 
 
 def _network(spark: SparkSettings, interior: Interior) -> dict[str, str]:

@@ -39,7 +39,7 @@ def demo_leaves_nothing(stack: Stack, environ: dict[str, str]) -> None:
     assert min(planned.values()) > 0
     drawn = picture.read_text(encoding="utf-8").replace("&#160;", " ")
     assert "Retail" in drawn
-    assert "A simulated day, sent in 30 s; each column is one slice of its event time." in drawn
+    assert "A simulated day, sent in 12 s; each column is one slice of its event time." in drawn
     assert not scenario.leftovers(stack.home)
     assert not {port for port, pid in listening() - before if pid is None or not psutil.pid_exists(pid)}
     assert sorted(stack.home.iterdir()) == sorted([home, scratch, state, picture])
