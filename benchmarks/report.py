@@ -87,7 +87,7 @@ def _head(document: Document, raw: Path) -> Iterator[str]:
         )
     yield from (
         "",
-        "All sides of a table ran in turn in one run, each alone on the machine. A ratio is the median of "
+        "All sides of a table ran in turn in one run, one at a time. A ratio is the median of "
         "the rounds' ratios. CPU time is that of every process: Python, JVM, broker and database.",
         "",
     )
