@@ -15,6 +15,7 @@ from fraudctl.config.lane import LIVE, Lane
 from fraudctl.config.model import Settings, TopicSettings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation, rule_sets
+from fraudctl.errors import REBUILD, RefusedError
 from fraudctl.operations import card_horizon
 from fraudctl.operations.place_detector import Place, Where, place_detector, seen_from
 from fraudctl.rules.model import RuleSet, parse_rules
@@ -64,6 +65,7 @@ def plan_detector(
     job = _job(settings, paths, endpoints, rules_document, run_seconds, lane)
     job = job.model_copy(update={"card_horizon_seconds": horizon})
     folder = checkpoint_folder.look(job.checkpoint)
+    _check_same_query(folder, looks_back=horizon > 0)
     landed = continuation.check(
         endpoints.postgres,
         continuation.Present(
@@ -92,6 +94,21 @@ def plan_detector(
         bootstrap_servers=endpoints.bootstrap_servers,
         landed_ends=landed.ends if landed else {},
     )
+
+
+def _check_same_query(folder: checkpoint_folder.CheckpointFolder, *, looks_back: bool) -> None:
+    """Reject the checkpoint of a version whose query had another shape: Spark could not go on from it.
+
+    Raises:
+        RefusedError: it is one.
+    """
+    branches = 2 if looks_back else 1  # see fraudctl/detector/transforms.py
+    if folder.branches not in (0, branches):
+        raise RefusedError(
+            "the checkpoint was written by another version of fraudctl, whose query had another shape",
+            detail=f"{folder.path}: {folder.branches} branches of its query read the topic, here it is {branches}",
+            hint=f"{REBUILD}, or go on without it: `fraudctl detect --new-generation`",
+        )
 
 
 def _job(

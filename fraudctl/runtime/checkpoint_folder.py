@@ -24,12 +24,14 @@ class CheckpointFolder:
     """`query_id` is None when there is no checkpoint yet; `last_commit` is the newest finished batch.
 
     `plans` has for the newest planned batches where each ends: partition to one past the last offset.
+    `branches` is how many branches of the query read the topic; 0 when no batch was planned yet.
     """
 
     path: Path
     query_id: str | None
     last_commit: int | None = None
     plans: dict[int, Ends] = field(default_factory=dict)
+    branches: int = 0
 
     @property
     def last_plan(self) -> int | None:
@@ -52,13 +54,15 @@ def look(path: Path) -> CheckpointFolder:
         if last_plan is None or last_plan < last_commit:
             raise _damaged(path, f"offsets/{last_commit}", "it is missing, though its batch was finished")
     read: dict[int, Ends] = {}
+    branches = 0
     if last_plan is not None:
+        branches = _parsed(path, f"offsets/{last_plan}", _branches)
         for number in range(max(0, last_plan - 1), last_plan + 1):
             read[number] = _parsed(path, f"offsets/{number}", _plan)
         _check_state(path, last_plan + 1 if last_commit == last_plan else last_plan)
         if last_plan == 0 and (path / "sources/0/0").exists():
             _parsed(path, "sources/0/0", _start)
-    return CheckpointFolder(path, query_id, last_commit, read)
+    return CheckpointFolder(path, query_id, last_commit, read, branches)
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -106,6 +110,12 @@ def _plan(text: str) -> Ends:
     if not version.startswith("v") or "batchWatermarkMs" not in _json(facts):
         raise ValueError("no version line or no watermark")
     return _ends(sources[-1])
+
+
+def _branches(text: str) -> int:
+    """Spark keeps a line for each branch that reads a topic, after the version and the batch's own facts."""
+    _version, _facts, *sources = text.splitlines()
+    return len(sources)
 
 
 def _start(text: str) -> Ends:

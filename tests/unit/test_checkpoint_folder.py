@@ -53,6 +53,14 @@ def test_what_spark_leaves_is_accepted(tmp_path: Path, newest: int, committed: b
     assert found.plans[newest] == {0: newest + 1}
 
 
+@pytest.mark.parametrize("branches", [1, 2, 3])
+def test_how_often_the_query_reads_the_topic(tmp_path: Path, branches: int) -> None:
+    root = make(tmp_path)
+    ends = ['{"topic":{"0":13}}'] * branches
+    write(root / "offsets" / str(NEWEST), "v1", '{"batchWatermarkMs":5,"conf":{}}', *ends)
+    assert look(root).branches == branches
+
+
 NEEDED = [
     "metadata",
     f"offsets/{NEWEST}",
