@@ -106,7 +106,7 @@ def _check_same_query(folder: checkpoint_folder.CheckpointFolder, *, looks_back:
     if folder.branches not in (0, branches):
         raise RefusedError(
             "the checkpoint was written by another version of fraudctl, whose query had another shape",
-            detail=f"{folder.path}: its query has {folder.branches} branches that read the topic, not {branches}",
+            detail=f"{folder.path}: {folder.branches} branches of its query read the topic, not {branches}",
             hint=f"{REBUILD}, or go on without it: `fraudctl detect --new-generation`",
         )
 
