@@ -167,26 +167,26 @@ def state_store(spark: SparkSession, provider: str, **more: str) -> Iterator[Non
 def test_stopped_continued_and_taken_back_it_does_what_sparks_own_store_does(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    log = drawn_log(1, 32)
+    log = drawn_log(1, 20)
     sparks_own = Dedupe(spark, tmp_path / "own")
     sparks_own.add(log)
     with state_store(spark, SPARKS_OWN):
         sparks_own.run()
     ours = Dedupe(spark, tmp_path / "ours")
-    maintained = {"stateStore.maintenanceInterval": "50ms", "minBatchesToRetain": "6"}
+    maintained = {"stateStore.maintenanceInterval": "50ms", "minBatchesToRetain": "4"}
     with state_store(spark, STATE_STORES["memory"], **maintained):
-        ours.add(log[:14])
+        ours.add(log[:12])
         ours.run(wait_for="*.snapshot")
-        assert ours.outcomes == {number: sparks_own.outcomes[number] for number in range(14)}
-        ours.add(log[14:26])
-        ours.run(last=23)  # batch 24 is planned and does not run
+        assert ours.outcomes == {number: sparks_own.outcomes[number] for number in range(12)}
+        ours.add(log[12:18])
+        ours.run(last=15)  # batch 16 is planned and does not run
         ours.run()
-        assert ours.outcomes == {number: sparks_own.outcomes[number] for number in range(26)}
-        for number in rewound(ours.checkpoint, 4):
+        assert ours.outcomes == {number: sparks_own.outcomes[number] for number in range(18)}
+        for number in rewound(ours.checkpoint, 3):
             del ours.outcomes[number]
             ours.run(last=number)
-        assert ours.outcomes == {number: sparks_own.outcomes[number] for number in range(26)}
-        ours.add(log[26:])
+        assert ours.outcomes == {number: sparks_own.outcomes[number] for number in range(18)}
+        ours.add(log[18:])
         ours.run(wait_for="*.snapshot")
     assert ours.outcomes == sparks_own.outcomes
     # It was worth it: files were put together and removed, and all kinds of records were there.
@@ -194,7 +194,7 @@ def test_stopped_continued_and_taken_back_it_does_what_sparks_own_store_does(
     total = Counter[str]()
     for outcome in ours.outcomes.values():
         total.update(removed=outcome.rows_removed, duplicates=outcome.duplicates, late=outcome.late)
-    assert min(total.values()) > 100
+    assert min(total.values()) > 20, total
 
 
 def test_a_damaged_state_stops_the_query_and_is_named(spark: SparkSession, tmp_path: Path) -> None:
