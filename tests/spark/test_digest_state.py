@@ -3,6 +3,7 @@
 tests/spark/test_digest_table.py has the table and the files by themselves.
 """
 
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -87,7 +88,9 @@ class Dedupe:
                     "event_time": pa.array([datetime.fromtimestamp(at, UTC) for at in moments]),
                 }
             )
-            pq.write_table(table, self.folder / "log" / f"{self._written:04d}.parquet")
+            file = self.folder / "log" / f"{self._written:04d}.parquet"
+            pq.write_table(table, file)
+            os.utime(file, (BEGIN + self._written,) * 2)  # the source takes them by age, one at a time
             self._written += 1
 
     def run(self, last: int | None = None, wait_for: str = "") -> None:
