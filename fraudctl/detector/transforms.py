@@ -75,12 +75,14 @@ def shared(admitted: DataFrame, delay: str, partitions: int) -> DataFrame:
     """Shuffle once what several branches read: digest, event_time, and all other columns as `event`.
 
     Everything but the keys is in one struct, and the session does not prune nested fields, so that every
-    branch asks for the same columns. The watermark comes before the exchange.
+    branch asks for the same columns. The watermark comes before the exchange. It is made plain that no
+    event_time is null, or else the filter of one branch's window would be moved below the exchange.
     """
     for pruning in ("nestedSchemaPruning", "expression.nestedPruning"):
         admitted.sparkSession.conf.set(f"spark.sql.optimizer.{pruning}.enabled", "false")
     others = [name for name in admitted.columns if name not in ("digest", "event_time")]
-    packed = admitted.select("digest", "event_time", F.struct(*others).alias("event"))
+    event_time = F.coalesce("event_time", F.timestamp_micros(F.lit(0))).alias("event_time")
+    packed = admitted.select("digest", event_time, F.struct(*others).alias("event"))
     return packed.withWatermark("event_time", delay).repartition(partitions, "digest")
 
 

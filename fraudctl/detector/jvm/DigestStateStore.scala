@@ -7,7 +7,7 @@ import scala.util.control.NonFatal
 
 import fraudctl.DigestTable
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.Path
+import org.apache.hadoop.fs.{ChecksumException, Path}
 import org.apache.spark.internal.Logging
 import org.apache.spark.sql.catalyst.expressions.UnsafeRow
 import org.apache.spark.sql.execution.streaming.checkpointing.CheckpointFileManager
@@ -164,7 +164,7 @@ class DigestStateStoreProvider extends StateStoreProvider with Logging {
     private val valueBytes = new Array[Byte](16)
     private val pair = new UnsafeRowPair(keyRow, valueRow)
     keyRow.pointTo(keyBytes, keyBytes.length)
-    Platform.putLong(keyBytes, Platform.BYTE_ARRAY_OFFSET + 8, 16L << 32 | 32L)
+    keyRow.setLong(0, StateFiles.KeyPlace)
     valueRow.pointTo(valueBytes, valueBytes.length)
 
     /** Nothing of the table was changed since the last commit. */
@@ -263,8 +263,9 @@ class DigestStateStoreProvider extends StateStoreProvider with Logging {
 
     private def check(key: UnsafeRow): Unit = {
       if (ended || (active ne this)) throw new IllegalStateException(s"this store of $id was given up")
-      if (key.getSizeInBytes != StateFiles.KeyRowBytes || key.isNullAt(0)) {
-        throw new IllegalArgumentException(s"a digest has 32 bytes, and this key has ${key.getSizeInBytes - 16}")
+      // A row is padded to eight bytes: its size alone does not tell 25 bytes from 32.
+      if (key.getSizeInBytes != StateFiles.KeyRowBytes || key.isNullAt(0) || key.getLong(0) != StateFiles.KeyPlace) {
+        throw new IllegalArgumentException("a digest has 32 bytes, and this key has not")
       }
     }
 
@@ -298,6 +299,9 @@ object StateFiles {
 
   /** A row of one binary field: null bits, offset and size, 32 bytes. */
   val KeyRowBytes = 48
+
+  /** Where the field lies in its row: the offset, and the size. */
+  val KeyPlace: Long = 16L << 32 | 32L
   val EntryBytes = 40
   private val Magic = 0x66726431 // "frd1"
   private val BufferBytes = 1 << 16
@@ -487,7 +491,7 @@ final class StateFiles(folder: Path, hadoopConf: Configuration) {
       if (in.readLong() != found) throw new EOFException("its checksum is another one")
       (through, count)
     } catch {
-      case error: EOFException =>
+      case error @ (_: EOFException | _: ChecksumException) =>
         throw new IOException(s"CANNOT_READ_DELTA: the file of the state $file is damaged: ${error.getMessage}", error)
     } finally stream.close()
   }
