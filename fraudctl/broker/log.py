@@ -307,13 +307,12 @@ class _Reading(Generic[Made]):
     def _within(self, messages: list[Message]) -> bool:
         """Are all of these records of the one range that is still open, and none of them its last one?"""
         ((partition, end),) = self._ends.items()
+        # By identity: an error that is compared with None raises a TypeError.
+        if not all(message.error() is None for message in messages):
+            return False
         # Those of one partition come in the order of their offsets.
         last: int = messages[-1].offset()  # type: ignore[assignment]
-        return (
-            last + 1 < end
-            and list(map(Message.error, messages)).count(None) == len(messages)
-            and set(map(Message.partition, messages)) == {partition}
-        )
+        return last + 1 < end and set(map(Message.partition, messages)) == {partition}
 
     def _judge(self, error: KafkaError, partition: int, offset: int) -> None:
         """A partition's end closes its range, a lost offset refuses, a lost connection is waited for."""
