@@ -176,7 +176,12 @@ def test_stopped_continued_and_taken_back_it_does_what_sparks_own_store_does(
     with state_store(spark, SPARKS_OWN):
         sparks_own.run()
     ours = Dedupe(spark, tmp_path / "ours")
-    maintained = {"stateStore.maintenanceInterval": "50ms", "minBatchesToRetain": "4"}
+    maintained = {
+        "stateStore.maintenanceInterval": "200ms",
+        # `StateStore.stop` waits for a task that may wait for the lock that `stop` holds.
+        "stateStore.maintenanceShutdownTimeout": "3s",
+        "minBatchesToRetain": "4",
+    }
     with state_store(spark, STATE_STORES["memory"], **maintained):
         ours.add(log[:12])
         ours.run(wait_for="*.snapshot")
