@@ -63,27 +63,25 @@ def output_rows(
     if job.card_horizon_seconds == 0:
         return windows(deduplicate(admitted.withWatermark("event_time", delay)), job.windows)
     # Not by the rules: the state stays as it is while they change, also while none of them looks back.
-    both = shared(admitted, delay, job.spark.shuffle_partitions)
-    counted = windows(deduplicate(both).select("event_time", "event.*"), job.windows)
-    flagged = card_flags(both, job.card_horizon_seconds, rules).withColumnsRenamed(
+    both = shared(admitted, job.spark.shuffle_partitions)
+    # In each branch, above the exchange: Spark gives a state no watermark when that lies below an exchange
+    # which the state's branch reuses, and the state would grow for ever. The price is one more shuffle.
+    first, second = (both.withWatermark("event_time", delay) for _branch in range(2))
+    counted = windows(deduplicate(first).select("event_time", "event.*"), job.windows)
+    flagged = card_flags(second, job.card_horizon_seconds, rules).withColumnsRenamed(
         {"category": "flag_category", "amount_minor": "flag_amount_minor"}
     )
     return _padded(counted, _WINDOW_COLUMNS).union(_padded(flagged, _FLAG_COLUMNS))
 
 
-def shared(admitted: DataFrame, delay: str, partitions: int) -> DataFrame:
+def shared(admitted: DataFrame, partitions: int) -> DataFrame:
     """Shuffle once what several branches read: digest, event_time, and all other columns as `event`.
 
-    Everything but the keys is in one struct, and the session does not prune nested fields, so that every
-    branch asks for the same columns. The watermark comes before the exchange. It is made plain that no
-    event_time is null, or else the filter of one branch's window would be moved below the exchange.
+    Everything but the keys is in one struct, so that every branch asks for the same columns.
     """
-    for pruning in ("nestedSchemaPruning", "expression.nestedPruning"):
-        admitted.sparkSession.conf.set(f"spark.sql.optimizer.{pruning}.enabled", "false")
     others = [name for name in admitted.columns if name not in ("digest", "event_time")]
-    event_time = F.coalesce("event_time", F.timestamp_micros(F.lit(0))).alias("event_time")
-    packed = admitted.select("digest", event_time, F.struct(*others).alias("event"))
-    return packed.withWatermark("event_time", delay).repartition(partitions, "digest")
+    packed = admitted.select("digest", "event_time", F.struct(*others).alias("event"))
+    return packed.repartition(partitions, "digest")
 
 
 def deduplicate(admitted: DataFrame) -> DataFrame:

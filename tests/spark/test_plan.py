@@ -9,7 +9,6 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -34,7 +33,6 @@ pytestmark = pytest.mark.spark
 LARGEST_METHOD = 8_000
 BEGIN_MS = 1_773_144_000_000
 LOOK_BACK_SECONDS = 600
-PRUNING = ("nestedSchemaPruning", "expression.nestedPruning")
 EVENT = {
     "schema_version": 1,
     "transaction_id": "t-NUMBER",
@@ -186,8 +184,8 @@ def test_with_a_look_back_the_topic_is_read_once_and_shuffled_once(
     spark: SparkSession, the_job: DetectorJob
 ) -> None:
     plan = running(spark, the_job, look_back_seconds=LOOK_BACK_SECONDS)
-    # One for both branches, then one for each one's groups.
-    assert (plan.scans, plan.exchanges, plan.reused_exchanges, plan.intakes) == (1, 3, 1, 1), plan.shown
+    # One for both branches, then one for each state: of digests, windows and cards.
+    assert (plan.scans, plan.exchanges, plan.reused_exchanges, plan.intakes) == (1, 4, 1, 1), plan.shown
     assert not SLOW_EXPRESSIONS.search(plan.text), plan.shown
     assert not any(PYTHON_NODES.search(kind) for kind in plan.kinds), plan.shown
     assert plan.largest_method() <= LARGEST_METHOD
@@ -207,35 +205,12 @@ def test_two_hundred_rules_and_forests_change_nothing(
 # --- The tests above can fail: without what `shared` does, the topic is read twice -------------------------
 
 
-@contextmanager
-def with_nested_pruning(spark: SparkSession) -> Iterator[None]:
-    names = [f"spark.sql.optimizer.{name}.enabled" for name in PRUNING]
-    before = {name: spark.conf.get(name) for name in names}
-    for name in names:
-        spark.conf.set(name, "true")
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            spark.conf.set(name, str(value))
-
-
-def test_with_nested_pruning_the_reuse_is_lost(spark: SparkSession, the_job: DetectorJob) -> None:
-    the_job = the_job.model_copy(update={"card_horizon_seconds": LOOK_BACK_SECONDS})
-    intake = Intake(spark, the_job, RULES)
-    frame = transforms.output_rows(topic(spark), intake, the_job, RULES)
-    with with_nested_pruning(spark):
-        plan = plan_of(spark, frame, intake, the_job)
-    assert (plan.scans, plan.reused_exchanges, plan.intakes) == (2, 0, 2), plan.shown
-
-
 def test_branches_that_share_no_exchange_read_the_topic_twice(
     spark: SparkSession, the_job: DetectorJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_exchange(admitted: DataFrame, delay: str, _partitions: int) -> DataFrame:
+    def without_exchange(admitted: DataFrame, _partitions: int) -> DataFrame:
         others = [name for name in admitted.columns if name not in ("digest", "event_time")]
-        packed = admitted.select("digest", "event_time", F.struct(*others).alias("event"))
-        return packed.withWatermark("event_time", delay)
+        return admitted.select("digest", "event_time", F.struct(*others).alias("event"))
 
     monkeypatch.setattr(transforms, "shared", without_exchange)
     plan = running(spark, the_job, look_back_seconds=LOOK_BACK_SECONDS)
