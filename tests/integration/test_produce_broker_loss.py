@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from fraudctl.broker.log import read_ranges
 from fraudctl.broker.producer import RecordProducer
 from fraudctl.broker.topics import end_offsets
+from fraudctl.clock import Deadline
 from fraudctl.config.load import load
 from fraudctl.errors import UnreachableError
 from tests.conftest import NewStack
@@ -133,13 +134,22 @@ def test_what_is_said_to_be_acknowledged_is_never_more_than_the_broker_took(mort
             )
             compare()
 
+    def wait_until_acknowledged(number: int) -> None:
+        deadline = Deadline(SECONDS)
+        while producer.deliveries.acknowledged < number:
+            assert not deadline.expired
+            producer.poll()
+            compare()
+
     with producer:
         send(60)
+        wait_until_acknowledged(59_000)  # however fast they were handed over
         kill_broker(mortal)
         send(250)  # more than the local queue holds, so that this waits until records have expired
         assert producer.deliveries.failed > 100_000
         mortal.up()
         send(60)
+        wait_until_acknowledged(61_000)
         kill_broker(mortal)
         send(20)
     compare()
