@@ -25,7 +25,7 @@ class Ticks:
 
 @dataclass(frozen=True)
 class MachineLoad:
-    """How busy the machine was, as shares from 0 to 1; `load_before` is the one-minute load at the start."""
+    """The load of the machine, as shares from 0 to 1; `load_before` is the one-minute load at the start."""
 
     load_before: float
     busy: float

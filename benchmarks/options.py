@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much each group does. Counts are events or records, durations seconds."""
+    """The amount of work of each group. Counts are events or records, durations seconds."""
 
     name: str
     rounds: int

@@ -25,7 +25,7 @@ FAILURES = (BenchError, OSError, ValueError, LookupError, RuntimeError, KafkaExc
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run of a side gave: figures by name, and what the machine did meanwhile."""
+    """The result of one run of a side: figures by name, and the load of the machine meanwhile."""
 
     values: dict[str, float]
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -44,7 +44,7 @@ RunSide = Callable[[], Outcome]
 
 @dataclass
 class Context:
-    """What the groups of one run share."""
+    """The services, sizes and results that the groups of one run share."""
 
     sizes: Sizes
     rounds: int

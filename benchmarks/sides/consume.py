@@ -12,20 +12,7 @@ import time
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-
-class Event(msgspec.Struct):
-    """A transaction, as far as its types go."""
-
-    schema_version: int
-    transaction_id: str
-    event_time: str
-    card_id: str
-    merchant_id: str
-    category: str
-    amount_minor: int
-    currency: str
-    country: str
-    channel: str
+from fraudctl.events.codec import Transaction
 
 
 def main() -> None:
@@ -49,7 +36,7 @@ def main() -> None:
         low, high = consumer.get_watermark_offsets(TopicPartition(given.topic, partition), timeout=10)
         starts.append(TopicPartition(given.topic, partition, low))
         total += high - low
-    decode = msgspec.json.Decoder(Event).decode
+    decode = msgspec.json.Decoder(Transaction).decode
     began = time.monotonic()
     consumer.assign(starts)
     read = broken = 0

@@ -1,4 +1,4 @@
-"""What the Spark scripts share: each finished micro-batch becomes a line of FOLDER/progress.jsonl."""
+"""Progress of the Spark scripts: each finished micro-batch becomes a line of FOLDER/progress.jsonl."""
 
 import json
 from pathlib import Path

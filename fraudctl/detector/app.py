@@ -197,7 +197,6 @@ def _start(
     spark: SparkSession, job: DetectorJob, rules: RuleSet, sink: Sink, held_back_seconds: int
 ) -> StreamingQuery:
     intake = Intake(spark, job, rules)
-    sink.begin_query(partial(collect, intake=intake, looks_back=job.card_horizon_seconds > 0))
     writer = output_rows(read_topic(spark, job), intake, job, rules, held_back_seconds).writeStream
     if job.redo_batches:
         writer = writer.trigger(once=True)
@@ -208,7 +207,8 @@ def _start(
         .outputMode("update")
         .option("checkpointLocation", job.checkpoint_location)
     )
-    return foreach_batch(writer, sink).start()
+    collect_batch = partial(collect, intake=intake, looks_back=job.card_horizon_seconds > 0)
+    return foreach_batch(writer, partial(sink.take, collect_batch)).start()
 
 
 def read_topic(spark: SparkSession, job: DetectorJob) -> DataFrame:

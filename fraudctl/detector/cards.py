@@ -1,14 +1,14 @@
-"""What cards did before: the state that rules with `card` look back into, and their judgement.
+"""State of cards: the past that rules with `card` look back into, and their evaluation.
 
 `card_flags` keeps, for each partition, card and window of twice the look-back, the admitted transactions of
-the window. In update mode a batch brings out the windows that it touched and no other, and each is judged in
-its second half, whose past lies wholly inside; fraudctl/rules/model.py is the specification. A window is
+the window. In update mode a batch brings out the windows that it touched and no other, and each is evaluated
+in its second half, whose past lies wholly inside; fraudctl/rules/model.py is the specification. A window is
 forgotten once the watermark has passed its end, and an admitted record is never behind the watermark.
 
-Copies stay in the state with each arrival of theirs, and are made one when a window is judged: to keep the
+Copies stay in the state with each arrival of theirs, and are made one when a window is evaluated: to keep the
 least arrival instead would take a second aggregation, and with it a second state.
 
-What is kept does not depend on the rules, so they can change while the state stays. The judgement itself is
+What is kept does not depend on the rules, so they can change while the state stays. The evaluation itself is
 fraudctl/detector/jvm/CardFlags.scala.
 """
 
@@ -25,7 +25,7 @@ _KEPT = ("transaction_id", "merchant_id", "category", "amount_minor", "currency"
 
 
 def card_flags(shared: DataFrame, look_back_seconds: int, rules: RuleSet) -> DataFrame:
-    """The transactions that rules with `card` match, of all that the batch has to judge on their card.
+    """Find the transactions that rules with `card` match, of all that the batch has to evaluate.
 
     Args:
         shared: every admitted record, copies too, with a watermark: digest, event_time, the rest as `event`.
@@ -48,12 +48,12 @@ def card_flags(shared: DataFrame, look_back_seconds: int, rules: RuleSet) -> Dat
         .agg(F.collect_set("entry").alias("entries"))
     )
     half_us = F.unix_micros("window.start") + look_back_seconds * _SECOND_US
-    flags = _judged(windows, F.col("entries"), half_us, rules)
-    # Outer, or else the optimizer would judge it all a second time, to ask first whether there is any.
+    flags = _evaluated(windows, F.col("entries"), half_us, rules)
+    # Outer, or else the optimizer would evaluate it all a second time, to ask first whether there is any.
     found = windows.select("partition", "card_id", F.explode_outer(flags).alias("found"))
     return found.where(F.col("found").isNotNull()).select("partition", "card_id", "found.*")
 
 
-def _judged(windows: DataFrame, entries: Column, half_us: Column, rules: RuleSet) -> Column:
+def _evaluated(windows: DataFrame, entries: Column, half_us: Column, rules: RuleSet) -> Column:
     jvm: Any = windows.sparkSession._jvm
     return Column(jvm.fraudctl.CardFlags.column(entries._jc, half_us._jc, json.dumps(rules.document)))

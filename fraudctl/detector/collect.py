@@ -21,7 +21,7 @@ _WINDOW_FIELDS = len(fields(WindowRow))
 
 @dataclass(frozen=True)
 class BatchContent:
-    """Everything that a micro-batch brings, whatever becomes of it.
+    """The content of one micro-batch.
 
     `flags` says of each whether its rules together raise an alert; `alerts` has one alert for each
     transaction, by its digest.
@@ -35,7 +35,7 @@ class BatchContent:
 
     @property
     def intake(self) -> dict[int, dict[str, int]]:
-        """How many records of each partition were admitted, or rejected for which reason."""
+        """Count the records of each partition: those admitted, and those rejected by their reason."""
         counts = {partition: Counter[str]() for partition in self.partitions}
         for letter in self.rejected:
             counts[letter.partition][letter.reason] += 1
@@ -47,12 +47,12 @@ class BatchContent:
 
     @property
     def newest_arrivals_ms(self) -> dict[int, int]:
-        """The newest arrival of each partition that brought records."""
+        """Return the newest arrival of each partition that brought records."""
         return {partition: one.newest_arrival_us // 1000 for partition, one in self.partitions.items()}
 
     @property
     def arrivals_us(self) -> tuple[int, int] | None:
-        """The oldest and the newest arrival; None if the batch brought no record."""
+        """Return the oldest and the newest arrival; None if the batch brought no record."""
         if not self.partitions:
             return None
         brought = self.partitions.values()

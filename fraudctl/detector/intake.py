@@ -32,7 +32,7 @@ _alerts = msgspec.json.Decoder(tuple[str, str, str, str, int, str, int, str, str
 
 @dataclass(frozen=True)
 class PartitionIntake:
-    """What one Kafka partition brought in a batch; arrivals in microseconds since 1970."""
+    """The records of one Kafka partition in a batch; arrivals in microseconds since 1970."""
 
     records: int
     oldest_arrival_us: int
@@ -40,15 +40,19 @@ class PartitionIntake:
 
 
 class Intake:
-    """The entrance of one streaming query, made anew when its rules change."""
+    """The intake of one streaming query, made anew when its rules change."""
 
     def __init__(self, spark: SparkSession, job: DetectorJob, rules: RuleSet) -> None:
         jvm: Any = spark._jvm
-        settings = json.dumps(settings_document(job, rules))
-        self._jvm_intake = jvm.fraudctl.Intake(spark._jsc.sc(), settings)
+        self._jvm_intake = jvm.fraudctl.Intake(
+            spark._jsc.sc(),
+            json.dumps(settings_document(job)),
+            json.dumps(rules.document),
+            job.card_horizon_seconds > 0,
+        )
 
     def admitted(self, records: DataFrame) -> DataFrame:
-        """The admitted ones of these Kafka records.
+        """Return the admitted ones of these Kafka records.
 
         Args:
             records: what Spark's Kafka source gives: value, partition, offset, timestamp and more.
@@ -63,7 +67,7 @@ class Intake:
         return records.select(taken_in.alias("event")).where("event IS NOT NULL").select("event.*")
 
     def collect(self, batch: Any) -> Iterator[bytes]:
-        """Run a batch, which forgets the one before; its rows as chunks of JSON lines, an array each.
+        """Run a batch, which forgets the one before; yield its rows as chunks of JSON lines, an array each.
 
         Args:
             batch: the query's output as the JVM has it, a Dataset[Row].
@@ -71,23 +75,23 @@ class Intake:
         yield from self._jvm_intake.collect(batch)
 
     def partitions(self) -> dict[int, PartitionIntake]:
-        """What each Kafka partition brought, of those that brought anything."""
+        """Return what each Kafka partition brought, of those that brought anything."""
         counted = json.loads(self._jvm_intake.partitions())
         return {partition: PartitionIntake(*figures) for partition, *figures in counted}
 
     def rejected(self) -> Iterator[DeadLetter]:
-        """The rejected records of the batch."""
+        """Yield the rejected records of the batch."""
         for chunk in self._jvm_intake.rejected():
             yield from (DeadLetter(*fields) for fields in _rejected.decode_lines(chunk))
 
     def alerts(self) -> Iterator[Alert]:
-        """What records raise by themselves, once for each copy of a transaction."""
+        """Yield the alerts that records raise by themselves, once for each copy of a transaction."""
         for chunk in self._jvm_intake.alerts():
             yield from (Alert(*fields) for fields in _alerts.decode_lines(chunk))
 
 
-def settings_document(job: DetectorJob, rules: RuleSet) -> Mapping[str, object]:
-    """What the JVM has to know, see IntakeSettings in fraudctl/detector/jvm/Intake.scala."""
+def settings_document(job: DetectorJob) -> Mapping[str, object]:
+    """Return the document that IntakeSettings in fraudctl/detector/jvm/Intake.scala describes."""
     return {
         "events": {
             "fields": list(schema.FIELDS),
@@ -104,6 +108,4 @@ def settings_document(job: DetectorJob, rules: RuleSet) -> Mapping[str, object]:
         "payload_bytes": job.dead_letters.payload_bytes,
         "batch_payload_bytes": _BATCH_PAYLOAD_BYTES,
         "brief_bytes": _BRIEF_BYTES,
-        "look_back": job.card_horizon_seconds > 0,
-        "rules": rules.document,
     }

@@ -80,7 +80,7 @@ class ProgressLog:
 
 
 def _behind(sources: Sequence[Mapping[str, str]]) -> int:
-    """How many records the topic held beyond the batch when the batch was planned.
+    """Count the records that the topic held beyond the batch when the batch was planned.
 
     Where two branches of a query read the topic, both name the same offsets.
     """

@@ -39,7 +39,6 @@ class Sink:
         self._landing = landing
         self._report = report
         self._same_source = same_source
-        self._collect: Callable[[Any], BatchContent] | None = None
         self._skew = skew
         self._rules = rules
         self.stopping = threading.Event()
@@ -47,7 +46,8 @@ class Sink:
         self.idle.set()
         self.failure: Exception | None = None
 
-    def __call__(self, frame: Any, batch_id: int) -> None:
+    def take(self, collect: Callable[[Any], BatchContent], frame: Any, batch_id: int) -> None:
+        """Land one batch; `collect` is that of the query which brings it."""
         self.idle.clear()
         try:
             if self.stopping.is_set():
@@ -55,9 +55,8 @@ class Sink:
             failpoints.reach("before_batch")
             if self._rules is not None:
                 self._rules.check(self._checkpoint.query_id(), batch_id)
-            assert self._collect is not None
             # Consume everything first: returning without it would leave state stores uncommitted.
-            content = self._collect(frame)
+            content = collect(frame)
             failpoints.reach("batch_consumed")
             # Read from the right topic: ids do not come back, so what was read before now is of this one.
             self._same_source()
@@ -71,10 +70,6 @@ class Sink:
             raise
         finally:
             self.idle.set()
-
-    def begin_query(self, collect: Callable[[Any], BatchContent]) -> None:
-        """Take what brings in the batches of the query that is about to start."""
-        self._collect = collect
 
     def forget_failure(self) -> None:
         """Before the query is started again, after a failure that was dealt with."""

@@ -48,7 +48,7 @@ _FLAG_COLUMNS = {
 def output_rows(
     records: DataFrame, intake: Intake, job: DetectorJob, rules: RuleSet, held_back_seconds: int = 0
 ) -> DataFrame:
-    """The whole streaming query, up to the sink.
+    """Build the whole streaming query, up to the sink.
 
     Args:
         held_back_seconds: how much longer the watermark's delay is than the settings ask for.
@@ -63,12 +63,11 @@ def output_rows(
     if job.card_horizon_seconds == 0:
         return windows(deduplicate(admitted.withWatermark("event_time", delay)), job.windows)
     # Not by the rules: the state stays as it is while they change, also while none of them looks back.
-    both = shared(admitted, job.spark.shuffle_partitions)
-    # In each branch, above the exchange: Spark gives a state no watermark when that lies below an exchange
-    # which the state's branch reuses, and the state would grow for ever. The price is one more shuffle.
-    first, second = (both.withWatermark("event_time", delay) for _branch in range(2))
-    counted = windows(deduplicate(first).select("event_time", "event.*"), job.windows)
-    flagged = card_flags(second, job.card_horizon_seconds, rules).withColumnsRenamed(
+    # The watermark lies above the exchange: Spark gives none to a state whose branch reuses an exchange with
+    # the watermark below it, and the state would grow for ever. The price is one more shuffle.
+    both = shared(admitted, job.spark.shuffle_partitions).withWatermark("event_time", delay)
+    counted = windows(deduplicate(both).select("event_time", "event.*"), job.windows)
+    flagged = card_flags(both, job.card_horizon_seconds, rules).withColumnsRenamed(
         {"category": "flag_category", "amount_minor": "flag_amount_minor"}
     )
     return _padded(counted, _WINDOW_COLUMNS).union(_padded(flagged, _FLAG_COLUMNS))
@@ -95,7 +94,7 @@ def deduplicate(admitted: DataFrame) -> DataFrame:
 
 
 def windows(deduplicated: DataFrame, settings: WindowsSettings) -> DataFrame:
-    """Per sliding window and category: how many, how many flagged, and their amounts in minor units."""
+    """Count and sum per sliding window and category, flagged ones apart; amounts in minor units."""
     flag = F.col("flagged")
     window = F.window("event_time", f"{settings.length_minutes} minutes", f"{settings.slide_minutes} minutes")
     counted = deduplicated.groupBy(window.alias("window"), "category").agg(
@@ -116,7 +115,7 @@ def windows(deduplicated: DataFrame, settings: WindowsSettings) -> DataFrame:
 
 
 def _padded(frame: DataFrame, own: dict[str, str]) -> DataFrame:
-    """The frame with all columns of an output row, null where it has none of that name."""
+    """Give a frame all columns of an output row, null where it has none of that name."""
 
     def column(name: str) -> Column:
         return F.col(name) if name in own else F.lit(None)

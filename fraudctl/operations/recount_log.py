@@ -186,7 +186,7 @@ class Recounted:
     """What the log gives, and how the stored dead letters, alerts and flags compare with it."""
 
     windows: dict[WindowKey, Totals]
-    fates: dict[int, Counter[str]]
+    outcomes: dict[int, Counter[str]]
     conflicts: tuple[str, ...]
     intake: LogIntake
     rows: RowsCompared
@@ -283,17 +283,17 @@ class LogRecount:
         windows = WindowSums(plan.windows)
         for (slide, category), sums in counted.slides.items():
             windows.add_slide(slide, plan.events.categories[category], sums)
-        fates = counted.outcomes
+        outcomes = counted.outcomes
         for (_, partition), reasons in intake.rejected.items():
-            fates.setdefault(partition, Counter()).update(reasons)
-        for partition, own in fates.items():
+            outcomes.setdefault(partition, Counter()).update(reasons)
+        for partition, own in outcomes.items():
             read = sum(number for (_, other), number in intake.read.items() if other == partition)
             assert own.total() == read, "every record has one outcome"
         check = LetterCheck(self._settings.dead_letters.payload_bytes)
         letters = compare_letters(read_rejected(plan.folder, topic), read_letters(plan.folder), check)
         return Recounted(
             windows.totals(),
-            fates,
+            outcomes,
             self._names(counted.conflicts),
             intake,
             counted.rows,

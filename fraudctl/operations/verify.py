@@ -225,7 +225,7 @@ def _verification(
     windows = tuple(compare_windows(recounted.windows, metrics))
     letters, rows = recounted.letter_differences, recounted.rows
     fates: Counter[str] = Counter(dict.fromkeys(ADMITTED_FATES, 0))
-    for own in recounted.fates.values():
+    for own in recounted.outcomes.values():
         fates.update(own)
     read = fates.total()
     different = windows or letters or rows.alert_differences or rows.flag_differences or findings
@@ -240,7 +240,7 @@ def _verification(
         events_read=read,
         offsets_without_event=sum(end - start for start, end in ledger.ranges.values()) - read,
         fates=dict(fates),
-        fates_by_partition={partition: dict(own) for partition, own in sorted(recounted.fates.items())},
+        fates_by_partition={partition: dict(own) for partition, own in sorted(recounted.outcomes.items())},
         conflicting_ids=recounted.conflicts,
         rows_expected=len(recounted.windows),
         rows_stored=len(metrics),

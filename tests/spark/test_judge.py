@@ -99,7 +99,6 @@ def _facts(jvm: Any, one: Transaction) -> Any:
 
 def test_both_judge_alike(spark: SparkSession) -> None:
     jvm: Any = spark._jvm
-    read_json = jvm.com.fasterxml.jackson.databind.ObjectMapper().readTree
     draw = random.Random(6)
     transactions = [_transaction(draw) for _ in range(400)]
     facts = [_facts(jvm, one) for one in transactions]
@@ -107,7 +106,7 @@ def test_both_judge_alike(spark: SparkSession) -> None:
     for number in (0, 1, 1, 2, 3, 5, 8, 12):
         rules = parse_rules(_document(draw, number))
         scored += sum(rule.when.model is not None for rule in rules.enabled)
-        compiled = jvm.fraudctl.RuleSet.read(read_json(json.dumps(rules.document)))
+        compiled = jvm.fraudctl.RuleSet.of(jvm.fraudctl.RulesDocument(json.dumps(rules.document)))
         expected = [judge(rules)(one) for one in transactions]
         matched += sum(one.flagged for one in expected)
         for one, ours, asked in zip(transactions, expected, facts, strict=True):

@@ -38,9 +38,11 @@ CASES = [
 
 def kept(spark: SparkSession, tmp_path: Path, values: list[bytes]) -> list[bytes]:
     """What is kept of these messages, none of which is an event."""
-    _, content = taken_in(spark, job(tmp_path), [(value, 0, place, 0) for place, value in enumerate(values)])
+    _, content = taken_in(
+        spark, job(tmp_path), [(value, 0, offset, 0) for offset, value in enumerate(values)]
+    )
     payloads = {letter.offset: letter.payload for letter in content.rejected}
-    return [payloads[place] for place in range(len(values))]
+    return [payloads[offset] for offset in range(len(values))]
 
 
 def test_only_the_first_six_and_the_last_four_digits_remain(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A flood of rejected records: every one is handed on, and all their payloads together stay within bounds."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -10,28 +11,45 @@ from tests.spark.streams import job, taken_in
 
 pytestmark = pytest.mark.spark
 
-RECORDS, LENGTH = 500, 1_000
+RECORDS, LENGTH, PAYLOAD_BYTES = 500, 1_000, 4096
 
 
-@pytest.mark.parametrize(("budget", "least_whole"), [(50_000, 2), (1, 2), (16 * 1024 * 1024, RECORDS)])
+@pytest.mark.parametrize(("budget", "lengths_kept"), [(50_000, {LENGTH, 256}), (1, {LENGTH, 256})])
 def test_the_first_payloads_are_kept_whole_and_the_others_briefly(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int, least_whole: int
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int, lengths_kept: set[int]
 ) -> None:
     monkeypatch.setattr(intake, "_BATCH_PAYLOAD_BYTES", budget)
+    lengths = flooded(spark, tmp_path)
+    assert set(lengths) == lengths_kept
+    # Records lie evenly in as many tasks as the session has cores.
+    tasks = spark.sparkContext.defaultParallelism
+    assert lengths.count(LENGTH) == tasks * max(1, budget // (PAYLOAD_BYTES + 1) // tasks)
+
+
+def test_where_there_is_room_every_payload_is_kept_whole(spark: SparkSession, tmp_path: Path) -> None:
+    assert set(flooded(spark, tmp_path)) == {LENGTH}
+
+
+def flooded(spark: SparkSession, tmp_path: Path) -> list[int]:
+    """How long the payloads are that are kept of a flood; nothing else of it is lost."""
     flood: list[tuple[bytes | None, int, int, int]] = [
         (b"x" * LENGTH, number % 3, number, number) for number in range(RECORDS)
     ]
-    _, content = taken_in(spark, job(tmp_path, dead_letters__payload_bytes=4096), flood)
+    _, content = taken_in(spark, job(tmp_path, dead_letters__payload_bytes=PAYLOAD_BYTES), flood)
     assert sorted(letter.offset for letter in content.rejected) == list(range(RECORDS))
     assert all(letter.arrival_us == letter.offset * 1_000 for letter in content.rejected)
     assert content.arrivals_us == (0, (RECORDS - 1) * 1_000)
     assert {letter.payload_bytes for letter in content.rejected} == {LENGTH}
-    lengths = [len(letter.payload) for letter in content.rejected]
-    assert set(lengths) <= {LENGTH, 256}
-    whole = lengths.count(LENGTH)
-    # Each task keeps at least one whole, and there are at most as many tasks as cores here.
-    assert whole >= min(least_whole, 1)
-    assert whole <= 2 or whole * LENGTH <= budget
+    return [len(letter.payload) for letter in content.rejected]
+
+
+@pytest.mark.parametrize("kept", [0, 256, 4096, 1_048_576])
+@pytest.mark.parametrize("tasks", [1, 2, 200])
+def test_the_payloads_of_a_batch_fit_into_memory(spark: SparkSession, kept: int, tasks: int) -> None:
+    jvm: Any = spark._jvm
+    whole = jvm.fraudctl.RecordReader.payloadsKeptWhole(intake._BATCH_PAYLOAD_BYTES, kept, tasks)
+    assert whole >= 1
+    assert whole == 1 or whole * tasks * kept <= 16 * 1024 * 1024
 
 
 @pytest.mark.parametrize("kept", [0, 256, 1_048_576])

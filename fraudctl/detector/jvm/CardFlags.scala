@@ -4,7 +4,6 @@ import java.util
 
 import scala.collection.mutable.ArrayBuffer
 
-import com.fasterxml.jackson.databind.ObjectMapper
 import org.apache.spark.sql.Column
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.{BinaryExpression, Expression, GenericInternalRow}
@@ -13,11 +12,6 @@ import org.apache.spark.sql.catalyst.util.{ArrayData, GenericArrayData}
 import org.apache.spark.sql.fraudctl.Columns
 import org.apache.spark.sql.types._
 import org.apache.spark.unsafe.types.UTF8String
-
-/** A rules document, as JSON so that it travels to executors as it is. */
-final case class RulesDocument(json: String) {
-  override def toString: String = "RulesDocument"
-}
 
 object CardFlags {
 
@@ -29,31 +23,30 @@ object CardFlags {
     * @param rules a rules document
     */
   def column(entries: Column, halfUs: Column, rules: String): Column =
-    Columns.of(JudgeCard(Columns.expression(entries), Columns.expression(halfUs), RulesDocument(rules)))
+    Columns.of(EvaluateCard(Columns.expression(entries), Columns.expression(halfUs), RulesDocument(rules)))
 }
 
 /** Evaluates all rules on the transactions of one card in one window. */
-case class JudgeCard(left: Expression, right: Expression, rules: RulesDocument) extends BinaryExpression {
+case class EvaluateCard(left: Expression, right: Expression, rules: RulesDocument) extends BinaryExpression {
 
-  @transient private lazy val judge =
-    new CardJudge(RuleSet.read(new ObjectMapper().readTree(rules.json)))
+  @transient private lazy val evaluator = new CardEvaluator(RuleSet.of(rules))
 
-  override def dataType: DataType = ArrayType(CardJudge.FlagType, containsNull = false)
+  override def dataType: DataType = ArrayType(CardEvaluator.FlagType, containsNull = false)
   override def nullIntolerant: Boolean = true
-  override def prettyName: String = "judge_card"
+  override def prettyName: String = "evaluate_card"
 
   override protected def nullSafeEval(entries: Any, halfUs: Any): Any =
     flags(entries.asInstanceOf[ArrayData], halfUs.asInstanceOf[Long])
 
   /** Called by generated code. */
-  def flags(entries: ArrayData, halfUs: Long): ArrayData = judge.flags(entries, halfUs)
+  def flags(entries: ArrayData, halfUs: Long): ArrayData = evaluator.flags(entries, halfUs)
 
   override protected def doGenCode(ctx: CodegenContext, ev: ExprCode): ExprCode = {
-    val self = ctx.addReferenceObj("judgeCard", this, classOf[JudgeCard].getName)
+    val self = ctx.addReferenceObj("evaluateCard", this, classOf[EvaluateCard].getName)
     nullSafeCodeGen(ctx, ev, (entries, halfUs) => s"${ev.value} = $self.flags($entries, $halfUs);")
   }
 
-  override protected def withNewChildrenInternal(left: Expression, right: Expression): JudgeCard =
+  override protected def withNewChildrenInternal(left: Expression, right: Expression): EvaluateCard =
     copy(left, right)
 }
 
@@ -72,7 +65,7 @@ object Entry {
   val Fields = 10
 }
 
-object CardJudge {
+object CardEvaluator {
   val FlagType: StructType = StructType(
     Seq(
       StructField("digest", StringType),
@@ -102,8 +95,8 @@ object CardJudge {
   }
 }
 
-/** Judges the transactions of a card by its past; fraudctl/rules/model.py is the specification. */
-final class CardJudge(rules: RuleSet) {
+/** Evaluates rules on the transactions of a card and their past; fraudctl/rules/model.py is the specification. */
+final class CardEvaluator(rules: RuleSet) {
   private val facts = new Facts
 
   def flags(entries: ArrayData, halfUs: Long): ArrayData = {
@@ -111,10 +104,10 @@ final class CardJudge(rules: RuleSet) {
     val lookBacks = rules.lookBacksUs.map(new LookBack(_))
     val pasts = lookBacks.map(_.past)
     val found = ArrayBuffer.empty[Any]
-    var place = 0
-    while (place < history.length) {
-      val entry = history(place)
-      lookBacks.foreach(_.advance(history, place))
+    var index = 0
+    while (index < history.length) {
+      val entry = history(index)
+      lookBacks.foreach(_.advance(history, index))
       if (entry.getLong(Entry.EventTimeUs) >= halfUs) {
         facts.eventTimeUs = entry.getLong(Entry.EventTimeUs)
         facts.amountMinor = entry.getLong(Entry.AmountMinor)
@@ -124,16 +117,16 @@ final class CardJudge(rules: RuleSet) {
         val verdict = rules.evaluate(facts, pasts)
         if (verdict.byCard) found += flag(entry, verdict)
       }
-      place += 1
+      index += 1
     }
     new GenericArrayData(found.toArray)
   }
 
   private def withoutCopies(entries: ArrayData): Array[InternalRow] = {
     val ordered = Array.tabulate(entries.numElements())(entries.getStruct(_, Entry.Fields))
-    util.Arrays.sort(ordered, CardJudge.Order)
+    util.Arrays.sort(ordered, CardEvaluator.Order)
     ordered.indices
-      .filter(place => place == 0 || !util.Arrays.equals(digest(ordered(place)), digest(ordered(place - 1))))
+      .filter(index => index == 0 || !util.Arrays.equals(digest(ordered(index)), digest(ordered(index - 1))))
       .map(ordered(_))
       .toArray
   }
@@ -166,8 +159,8 @@ private final class LookBack(lengthUs: Long) {
   private val merchants = new util.HashMap[UTF8String, Integer]()
   private var oldest = 0
 
-  def advance(history: Array[InternalRow], place: Int): Unit = {
-    val entry = history(place)
+  def advance(history: Array[InternalRow], index: Int): Unit = {
+    val entry = history(index)
     val nowUs = entry.getLong(Entry.EventTimeUs)
     past.count += 1
     past.sumMinor += entry.getLong(Entry.AmountMinor)
@@ -183,7 +176,7 @@ private final class LookBack(lengthUs: Long) {
     }
     past.countries = countries.size
     past.merchants = merchants.size
-    past.sincePreviousUs = if (past.count < 2) -1 else nowUs - history(place - 1).getLong(Entry.EventTimeUs)
+    past.sincePreviousUs = if (past.count < 2) -1 else nowUs - history(index - 1).getLong(Entry.EventTimeUs)
   }
 
   private def remove(counted: util.HashMap[UTF8String, Integer], name: UTF8String): Unit = {

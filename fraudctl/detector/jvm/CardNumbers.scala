@@ -6,45 +6,45 @@ object CardNumbers {
   private val KeptFirst = 6
   private val KeptLast = 4
 
-  /** Replace, in place, all but the first six and the last four digits of each possible card number by `*`.
+  /** Replace, in index, all but the first six and the last four digits of each possible card number by `*`.
     *
     * Thirteen digits or more, alone or with single blanks or hyphens between them, may be a card's number. Byte by
     * byte, so that it also holds for what is no UTF-8 at all.
     */
   def mask(bytes: Array[Byte]): Unit = {
-    var place = 0
-    while (place < bytes.length) {
-      if (isDigit(bytes, place)) {
-        val first = place
+    var index = 0
+    while (index < bytes.length) {
+      if (isDigit(bytes, index)) {
+        val first = index
         var digits = 0
-        var last = place
-        while (isDigit(bytes, place)) {
+        var last = index
+        while (isDigit(bytes, index)) {
           digits += 1
-          last = place
-          place += 1
-          if (isSeparator(bytes, place) && isDigit(bytes, place + 1)) place += 1
+          last = index
+          index += 1
+          if (isSeparator(bytes, index) && isDigit(bytes, index + 1)) index += 1
         }
         if (digits >= Shortest) hide(bytes, first, last, digits)
-        place = last + 1
-      } else place += 1
+        index = last + 1
+      } else index += 1
     }
   }
 
   private def hide(bytes: Array[Byte], first: Int, last: Int, digits: Int): Unit = {
     var seen = 0
-    var place = first
-    while (place <= last) {
-      if (isDigit(bytes, place)) {
+    var index = first
+    while (index <= last) {
+      if (isDigit(bytes, index)) {
         seen += 1
-        if (seen > KeptFirst && seen <= digits - KeptLast) bytes(place) = '*'
+        if (seen > KeptFirst && seen <= digits - KeptLast) bytes(index) = '*'
       }
-      place += 1
+      index += 1
     }
   }
 
-  private def isDigit(bytes: Array[Byte], place: Int): Boolean =
-    place < bytes.length && bytes(place) >= '0' && bytes(place) <= '9'
+  private def isDigit(bytes: Array[Byte], index: Int): Boolean =
+    index < bytes.length && bytes(index) >= '0' && bytes(index) <= '9'
 
-  private def isSeparator(bytes: Array[Byte], place: Int): Boolean =
-    place < bytes.length && (bytes(place) == ' ' || bytes(place) == '-')
+  private def isSeparator(bytes: Array[Byte], index: Int): Boolean =
+    index < bytes.length && (bytes(index) == ' ' || bytes(index) == '-')
 }

@@ -11,7 +11,7 @@ import java.util
 final class DigestTable {
   import DigestTable._
 
-  // A slot is 0 when it is free, else the bucket's number and the entry's place in it, plus one.
+  // A slot is 0 when it is free, else the bucket's number and the entry's position in it, plus one.
   private var slots = new Array[Long](SmallestIndex)
   private var mask = slots.length - 1
   private var used = 0
@@ -35,14 +35,14 @@ final class DigestTable {
   /** When the digest expires; `Absent` if it is not there. */
   def get(a: Long, b: Long, c: Long, d: Long): Long = {
     val slot = find(a, b, c, d)
-    if (slots(slot) == 0L) Absent else bucketAt(slot).expiry(placeAt(slot))
+    if (slots(slot) == 0L) Absent else bucketAt(slot).expiry(positionAt(slot))
   }
 
   /** Add a digest, or let it expire at another instant. */
   def put(a: Long, b: Long, c: Long, d: Long, expiryUs: Long): Unit = {
     var slot = find(a, b, c, d)
     if (slots(slot) != 0L) {
-      if (bucketAt(slot).expiry(placeAt(slot)) == expiryUs) return
+      if (bucketAt(slot).expiry(positionAt(slot)) == expiryUs) return
       removeAt(slot)
       slot = find(a, b, c, d)
     }
@@ -64,12 +64,12 @@ final class DigestTable {
   def removeThrough(instantUs: Long): Unit = {
     while (!byMinute.isEmpty && byMinute.firstKey * MinuteUs <= instantUs) {
       val bucket = byMinute.firstEntry.getValue
-      var place = 0
-      while (place < bucket.length && bucket.live > 0) {
-        if (bucket.isLive(place) && bucket.expiry(place) <= instantUs) {
-          removeAt(find(bucket.part(place, 0), bucket.part(place, 1), bucket.part(place, 2), bucket.part(place, 3)))
+      var position = 0
+      while (position < bucket.length && bucket.live > 0) {
+        if (bucket.isLive(position) && bucket.expiry(position) <= instantUs) {
+          removeAt(find(bucket.part(position, 0), bucket.part(position, 1), bucket.part(position, 2), bucket.part(position, 3)))
         }
-        place += 1
+        position += 1
       }
       if (bucket.live > 0) return
     }
@@ -80,44 +80,44 @@ final class DigestTable {
 
   /** A walk that takes removals of the entry it stands at.
     *
-    * It ends after the first minute of which an entry was left in its place. Whoever removes what has expired
+    * It ends after the first minute of which an entry was left in its position. Whoever removes what has expired
     * so sees every entry that has, and of the others only those of one minute.
     */
   final class Walk {
     private val minutes = byMinute.navigableKeySet.toArray(new Array[java.lang.Long](0))
     private var minute = 0
     private var bucket: Bucket = _
-    private var place = -1
+    private var position = -1
     private var kept = false
 
     /** Step to the next entry; false at the end. */
     def next(): Boolean = {
       // Only now is it known whether the entry before was removed.
-      if (place >= 0 && bucket.isLive(place)) kept = true
+      if (position >= 0 && bucket.isLive(position)) kept = true
       while (true) {
-        if (bucket == null || place + 1 >= bucket.length) {
+        if (bucket == null || position + 1 >= bucket.length) {
           if (kept || minute >= minutes.length) return false
           bucket = byMinute.get(minutes(minute))
           minute += 1
-          place = -1
+          position = -1
           if (bucket == null) return false
         } else {
-          place += 1
-          if (bucket.isLive(place)) return true
+          position += 1
+          if (bucket.isLive(position)) return true
         }
       }
       false
     }
 
-    def part(index: Int): Long = bucket.part(place, index)
-    def expiryUs: Long = bucket.expiry(place)
+    def part(index: Int): Long = bucket.part(position, index)
+    def expiryUs: Long = bucket.expiry(position)
   }
 
   private def find(a: Long, b: Long, c: Long, d: Long): Int = {
     var slot = hash(a)
     while ({
         val held = slots(slot)
-        held != 0L && !byNumber(numberOf(held)).holds(placeOf(held), a, b, c, d)
+        held != 0L && !byNumber(numberOf(held)).holds(positionOf(held), a, b, c, d)
       }) slot = (slot + 1) & mask
     slot
   }
@@ -125,11 +125,11 @@ final class DigestTable {
   private def hash(a: Long): Int = (a ^ (a >>> 32)).toInt & mask
 
   private def bucketAt(slot: Int): Bucket = byNumber(numberOf(slots(slot)))
-  private def placeAt(slot: Int): Int = placeOf(slots(slot))
+  private def positionAt(slot: Int): Int = positionOf(slots(slot))
 
   private def removeAt(slot: Int): Unit = {
     val bucket = bucketAt(slot)
-    bucket.kill(placeAt(slot))
+    bucket.kill(positionAt(slot))
     used -= 1
     closeGap(slot)
     if (bucket.live == 0) drop(bucket)
@@ -140,7 +140,7 @@ final class DigestTable {
     var gap = freed
     var slot = (gap + 1) & mask
     while (slots(slot) != 0L) {
-      val home = hash(bucketAt(slot).part(placeAt(slot), 0))
+      val home = hash(bucketAt(slot).part(positionAt(slot), 0))
       if (((slot - home) & mask) >= ((slot - gap) & mask)) {
         slots(gap) = slots(slot)
         gap = slot
@@ -154,15 +154,15 @@ final class DigestTable {
     val old = slots
     slots = new Array[Long](old.length * 2)
     mask = slots.length - 1
-    var place = 0
-    while (place < old.length) {
-      val held = old(place)
+    var position = 0
+    while (position < old.length) {
+      val held = old(position)
       if (held != 0L) {
-        var slot = hash(byNumber(numberOf(held)).part(placeOf(held), 0))
+        var slot = hash(byNumber(numberOf(held)).part(positionOf(held), 0))
         while (slots(slot) != 0L) slot = (slot + 1) & mask
         slots(slot) = held
       }
-      place += 1
+      position += 1
     }
   }
 
@@ -198,9 +198,9 @@ object DigestTable {
   private val EntryLongs = 5
   private val ChunkEntries = 1024
 
-  private def slotOf(number: Int, place: Int): Long = (number.toLong << 32 | place) + 1
+  private def slotOf(number: Int, position: Int): Long = (number.toLong << 32 | position) + 1
   private def numberOf(slot: Long): Int = ((slot - 1) >>> 32).toInt
-  private def placeOf(slot: Long): Int = (slot - 1).toInt
+  private def positionOf(slot: Long): Int = (slot - 1).toInt
 
   /** Entries that expire in one minute: four longs of the digest and the instant, in chunks that never move. */
   private final class Bucket(val minute: Long, val number: Int) {
@@ -222,21 +222,21 @@ object DigestTable {
       length - 1
     }
 
-    def part(place: Int, index: Int): Long =
-      chunks.get(place / ChunkEntries)(place % ChunkEntries * EntryLongs + index)
+    def part(position: Int, index: Int): Long =
+      chunks.get(position / ChunkEntries)(position % ChunkEntries * EntryLongs + index)
 
-    def expiry(place: Int): Long = part(place, 4)
+    def expiry(position: Int): Long = part(position, 4)
 
-    def holds(place: Int, a: Long, b: Long, c: Long, d: Long): Boolean = {
-      val chunk = chunks.get(place / ChunkEntries)
-      val at = place % ChunkEntries * EntryLongs
+    def holds(position: Int, a: Long, b: Long, c: Long, d: Long): Boolean = {
+      val chunk = chunks.get(position / ChunkEntries)
+      val at = position % ChunkEntries * EntryLongs
       chunk(at) == a && chunk(at + 1) == b && chunk(at + 2) == c && chunk(at + 3) == d
     }
 
-    def isLive(place: Int): Boolean = expiry(place) != Absent
+    def isLive(position: Int): Boolean = expiry(position) != Absent
 
-    def kill(place: Int): Unit = {
-      chunks.get(place / ChunkEntries)(place % ChunkEntries * EntryLongs + 4) = Absent
+    def kill(position: Int): Unit = {
+      chunks.get(position / ChunkEntries)(position % ChunkEntries * EntryLongs + 4) = Absent
       live -= 1
     }
   }

@@ -51,7 +51,7 @@ object EventParser {
   // Classes of ASCII bytes: 1 = may stand in an identifier, 2 = may begin one.
   private val IdentifierByte = new Array[Byte](128)
   for (byte <- 0 until 128) {
-    val alphanumeric = byte < 128 && Character.isLetterOrDigit(byte)
+    val alphanumeric = Character.isLetterOrDigit(byte)
     IdentifierByte(byte) = if (alphanumeric) 3 else if ("._:-".indexOf(byte) >= 0) 1 else 0
   }
 }
@@ -74,10 +74,8 @@ final class EventParser(limits: EventLimits) {
   private var schemaVersion: Long = 0L
 
   private val names = FieldNames.map(_.getBytes("US-ASCII"))
-  private val categories: Array[Array[Byte]] = limits.categories.map(_.getBytes("UTF-8")).toArray
-  private val categoryTexts: Array[UTF8String] = categories.map(bytes => UTF8String.fromBytes(bytes))
-  private val categoryIndex = new util.HashMap[UTF8String, Integer]()
-  categoryTexts.zipWithIndex.foreach { case (text, index) => categoryIndex.put(text, index) }
+  private val categories = new util.HashMap[UTF8String, UTF8String]()
+  limits.categories.map(UTF8String.fromString).foreach(name => categories.put(name, name))
   private val currency = limits.currency.getBytes("US-ASCII")
 
   // Where each text field lies: in the message itself or, when it was written with escapes, in `scratch`.
@@ -155,10 +153,10 @@ final class EventParser(limits: EventLimits) {
       digits += 1
       power /= 10
     }
-    var place = next + digits
-    while (place > next) {
-      place -= 1
-      digested(place) = ('0' + rest % 10).toByte
+    var index = next + digits
+    while (index > next) {
+      index -= 1
+      digested(index) = ('0' + rest % 10).toByte
       rest /= 10
     }
     next + digits
@@ -357,16 +355,16 @@ final class EventParser(limits: EventLimits) {
   private def hexadecimal(): Int = {
     if (position + 4 > length) return -1
     var value = 0
-    var place = position
-    while (place < position + 4) {
-      val byte = message(place)
+    var index = position
+    while (index < position + 4) {
+      val byte = message(index)
       val digit =
         if (byte >= '0' && byte <= '9') byte - '0'
         else if (byte >= 'a' && byte <= 'f') byte - 'a' + 10
         else if (byte >= 'A' && byte <= 'F') byte - 'A' + 10
         else return -1
       value = value * 16 + digit
-      place += 1
+      index += 1
     }
     position += 4
     value
@@ -397,10 +395,10 @@ final class EventParser(limits: EventLimits) {
     val least = if (lead == 0xe0) 0xa0 else if (lead == 0xf0) 0x90 else 0x80
     val most = if (lead == 0xed) 0x9f else if (lead == 0xf4) 0x8f else 0xbf
     if (second < least || second > most) return false
-    var place = position + 2
-    while (place < position + size) {
-      if ((message(place) & 0xc0) != 0x80) return false
-      place += 1
+    var index = position + 2
+    while (index < position + size) {
+      if ((message(index) & 0xc0) != 0x80) return false
+      index += 1
     }
     position += size
     true
@@ -428,33 +426,19 @@ final class EventParser(limits: EventLimits) {
     val until = end(field)
     val size = until - from
     if (size < 1 || size > LongestIdentifier || bytes(from) < 0 || (IdentifierByte(bytes(from)) & 2) == 0) return false
-    var place = from + 1
-    while (place < until) {
-      if (bytes(place) < 0 || IdentifierByte(bytes(place)) == 0) return false
-      place += 1
+    var index = from + 1
+    while (index < until) {
+      if (bytes(index) < 0 || IdentifierByte(bytes(index)) == 0) return false
+      index += 1
     }
     true
   }
 
+  /** Keep the name as the settings have it, which no later message overwrites. */
   private def readCategory(): Boolean = {
-    val bytes = source(Category)
     val from = start(Category)
-    val until = end(Category)
-    if (categories.length <= 8) {
-      var index = 0
-      while (index < categories.length) {
-        val name = categories(index)
-        if (util.Arrays.equals(bytes, from, until, name, 0, name.length)) {
-          category = categoryTexts(index)
-          return true
-        }
-        index += 1
-      }
-      return false
-    }
-    val index = categoryIndex.get(UTF8String.fromBytes(bytes, from, until - from))
-    if (index != null) category = categoryTexts(index)
-    index != null
+    category = categories.get(UTF8String.fromBytes(source(Category), from, end(Category) - from))
+    category != null
   }
 
   private def isCountry(): Boolean = {
@@ -470,11 +454,11 @@ final class EventParser(limits: EventLimits) {
     val from = start(Channel)
     val size = end(Channel) - from
     if (size < 1 || size > LongestChannel || bytes(from) < 'a' || bytes(from) > 'z') return false
-    var place = from + 1
-    while (place < end(Channel)) {
-      val byte = bytes(place)
+    var index = from + 1
+    while (index < end(Channel)) {
+      val byte = bytes(index)
       if (!(byte >= 'a' && byte <= 'z' || byte >= '0' && byte <= '9' || byte == '_')) return false
-      place += 1
+      index += 1
     }
     true
   }
@@ -497,16 +481,16 @@ final class EventParser(limits: EventLimits) {
       second < 0 || second > 59) return false
     val leapDay = if (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)) 1 else 0
     if (day > DaysInMonth(month - 1) + leapDay) return false
-    var place = from + 19
+    var index = from + 19
     var fraction = 0L
-    if (bytes(place) == '.') {
-      place += 1
+    if (bytes(index) == '.') {
+      index += 1
       var digits = 0
-      while (place < until && bytes(place) >= '0' && bytes(place) <= '9') {
+      while (index < until && bytes(index) >= '0' && bytes(index) <= '9') {
         if (digits == 6) return false
-        fraction = fraction * 10 + (bytes(place) - '0')
+        fraction = fraction * 10 + (bytes(index) - '0')
         digits += 1
-        place += 1
+        index += 1
       }
       if (digits == 0) return false
       while (digits < 6) {
@@ -514,7 +498,7 @@ final class EventParser(limits: EventLimits) {
         digits += 1
       }
     }
-    val zoneMinutes = zone(bytes, place, until)
+    val zoneMinutes = zone(bytes, index, until)
     if (zoneMinutes == Int.MinValue) return false
     val minutes = (daysSince1970(year, month, day) * 24 + hour) * 60 + minute - zoneMinutes
     eventTimeUs = (minutes * 60 + second) * 1000000L + fraction

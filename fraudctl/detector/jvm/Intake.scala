@@ -19,13 +19,15 @@ import org.apache.spark.sql.fraudctl.Columns
 import org.apache.spark.sql.types._
 import org.apache.spark.util.AccumulatorV2
 
-/** Everything that decides what becomes of one record, as JSON so that it travels to executors as it is.
+/** What decides on one record besides the rules, as JSON so that it travels to executors.
   *
-  * Keys: `events` (max_bytes, schema_version, amount_min, amount_max, categories, currency), `late_us`,
-  * `future_us`, `reasons` (in the order of fraudctl/events/schema.py), `payload_bytes`, `batch_payload_bytes`,
-  * `brief_bytes`, `look_back` (whether rules on a card's past may be asked), `rules` (a rules document).
+  * Keys of the JSON: `events` (fields, max_bytes, schema_version, amount_min, amount_max, categories, currency),
+  * `late_us`, `future_us`, `reasons` (in the order of fraudctl/events/schema.py), `payload_bytes`,
+  * `batch_payload_bytes`, `brief_bytes`.
+  *
+  * @param looksBack whether rules on a card's past may be asked, so that the query needs more of each record
   */
-final case class IntakeSettings(json: String) {
+final case class IntakeSettings(json: String, looksBack: Boolean) {
   override def toString: String = "IntakeSettings"
 }
 
@@ -64,9 +66,10 @@ final class IntakeAccumulator extends AccumulatorV2[(Int, TaskIntake), util.Map[
 
 /** The driver's side: the column that takes records in, the batch's rows, and what its tasks have reported.
   *
-  * @param settings see IntakeSettings
+  * @param settings the JSON of IntakeSettings
+  * @param rules a rules document
   */
-final class Intake(context: SparkContext, settings: String) {
+final class Intake(context: SparkContext, settings: String, rules: String, looksBack: Boolean) {
   private val accumulator = new IntakeAccumulator
   context.register(accumulator)
 
@@ -81,7 +84,8 @@ final class Intake(context: SparkContext, settings: String) {
         Columns.expression(partition),
         Columns.expression(offset),
         Columns.expression(arrival),
-        IntakeSettings(settings),
+        IntakeSettings(settings, looksBack),
+        RulesDocument(rules),
         accumulator))
 
   /** Run the batch: its rows as JSON lines, an array of all columns each.
@@ -94,19 +98,19 @@ final class Intake(context: SparkContext, settings: String) {
     val lines = new JsonLines
     Columns.rows(batch).map(_.copy()).collect().foreach { row =>
       lines.line { line =>
-        var place = 0
-        while (place < types.length) {
-          if (row.isNullAt(place)) line.writeNull()
+        var column = 0
+        while (column < types.length) {
+          if (row.isNullAt(column)) line.writeNull()
           else {
-            types(place) match {
-              case LongType => line.writeNumber(row.getLong(place))
-              case IntegerType => line.writeNumber(row.getInt(place))
-              case BooleanType => line.writeBoolean(row.getBoolean(place))
-              case StringType => line.writeString(row.getUTF8String(place).toString)
+            types(column) match {
+              case LongType => line.writeNumber(row.getLong(column))
+              case IntegerType => line.writeNumber(row.getInt(column))
+              case BooleanType => line.writeBoolean(row.getBoolean(column))
+              case StringType => line.writeString(row.getUTF8String(column).toString)
               case other => throw new IllegalArgumentException(s"a batch has no columns of type $other")
             }
           }
-          place += 1
+          column += 1
         }
       }
     }
@@ -154,6 +158,7 @@ case class TakeIn(
     third: Expression,
     fourth: Expression,
     settings: IntakeSettings,
+    rules: RulesDocument,
     accumulator: IntakeAccumulator)
     extends QuaternaryExpression
     with Nondeterministic {
@@ -165,10 +170,8 @@ case class TakeIn(
   override def prettyName: String = "take_in"
   override def toString: String = s"take_in($first)"
 
-  override protected def initializeInternal(partitionIndex: Int): Unit = {
-    reader = RecordReader.borrow(settings)
-    reader.begin(accumulator)
-  }
+  override protected def initializeInternal(partitionIndex: Int): Unit =
+    reader = new RecordReader(settings, RuleSet.of(rules), accumulator)
 
   override protected def evalInternal(input: InternalRow): Any =
     take(
@@ -222,29 +225,16 @@ object RecordReader {
       StructField("country", StringType),
       StructField("channel", StringType)))
 
-  // Rules are read and compiled once for each core, not for each task of each batch.
-  private val idle = new util.concurrent.ConcurrentHashMap[String, util.Queue[RecordReader]]()
-  private val MostSettings = 16
+  /** How many payloads each task of a batch keeps whole, so that all of them fit into memory several times over. */
+  def payloadsKeptWhole(batchPayloadBytes: Long, payloadBytes: Int, tasks: Int): Long =
+    math.max(1L, batchPayloadBytes / (payloadBytes + 1) / tasks)
 
-  /** A reader that no other task uses; `giveBack` it at the end. */
-  def borrow(settings: IntakeSettings): RecordReader = {
-    val readers = idle.get(settings.json)
-    val reader = if (readers == null) null else readers.poll()
-    if (reader == null) new RecordReader(settings) else reader
-  }
-
-  private def giveBack(reader: RecordReader): Unit = {
-    if (idle.size >= MostSettings) idle.clear() // of rules that were replaced long ago
-    idle.computeIfAbsent(reader.settings.json, _ => new util.concurrent.ConcurrentLinkedQueue[RecordReader]()).add(reader)
-    ()
-  }
-
-  def schemaOf(settings: IntakeSettings): StructType =
-    if (mapper.readTree(settings.json).get("look_back").asBoolean) looksBack else needed
+  /** What `take` gives of an admitted record. */
+  def schemaOf(settings: IntakeSettings): StructType = if (settings.looksBack) looksBack else needed
 }
 
-/** Takes in the records of one task, and then of another one. */
-final class RecordReader(val settings: IntakeSettings) {
+/** Takes in the records of one task; what it has kept is handed on when the task ends well. */
+final class RecordReader(settings: IntakeSettings, rules: RuleSet, accumulator: IntakeAccumulator) {
   import EventParser._
 
   private val document = RecordReader.mapper.readTree(settings.json)
@@ -257,7 +247,6 @@ final class RecordReader(val settings: IntakeSettings) {
       events.get("amount_max").asLong,
       events.get("categories").elements.asScala.map(_.asText).toSeq,
       events.get("currency").asText))
-  private val rules = RuleSet.read(document.get("rules"))
   private val lateUs = document.get("late_us").asLong
   private val futureUs = document.get("future_us").asLong
   private val reasons = document.get("reasons").elements.asScala.map(_.asText).toArray
@@ -265,36 +254,22 @@ final class RecordReader(val settings: IntakeSettings) {
   private val future = reasons.length - 1
   private val payloadBytes = document.get("payload_bytes").asInt
   private val briefBytes = math.min(payloadBytes, document.get("brief_bytes").asInt)
-  private val looksBack = document.get("look_back").asBoolean
   require(events.get("fields").elements.asScala.map(_.asText).sameElements(FieldNames), "another event schema")
 
   private val facts = new Facts
-  private var partitions: util.HashMap[Integer, Array[Long]] = _
+  private val partitions = new util.HashMap[Integer, Array[Long]]()
   private var lastPartition = -1
   private var counted: Array[Long] = _
-  private var rejected: JsonLines = _
-  private var alerts: JsonLines = _
-  private var wholePayloads = 0L
-
-  /** Begin a task: what it reads is handed on when it ends well. */
-  def begin(accumulator: IntakeAccumulator): Unit = {
-    partitions = new util.HashMap()
-    lastPartition = -1
-    rejected = new JsonLines
-    alerts = new JsonLines
-    val task = TaskContext.get()
-    // All payloads of a batch together must fit into memory several times over.
-    val tasks = if (task == null) 1 else task.numPartitions()
-    wholePayloads = math.max(1L, document.get("batch_payload_bytes").asLong / (payloadBytes + 1) / tasks)
-    if (task != null) {
-      task.addTaskCompletionListener[Unit] { ended =>
-        if (!ended.isFailed() && !ended.isInterrupted()) {
-          accumulator.add(ended.partitionId() -> new TaskIntake(partitions, rejected.chunks(), alerts.chunks()))
-          RecordReader.giveBack(this)
-        }
-      }
+  private val rejected = new JsonLines
+  private val alerts = new JsonLines
+  private val task = Option(TaskContext.get())
+  private val wholePayloads = RecordReader.payloadsKeptWhole(
+    document.get("batch_payload_bytes").asLong, payloadBytes, task.map(_.numPartitions()).getOrElse(1))
+  task.foreach(_.addTaskCompletionListener[Unit] { ended =>
+    if (!ended.isFailed() && !ended.isInterrupted()) {
+      accumulator.add(ended.partitionId() -> new TaskIntake(partitions, rejected.chunks(), alerts.chunks()))
     }
-  }
+  })
 
   /** What the query needs of the record if it is admitted, else null. */
   def take(value: Array[Byte], partition: Int, offset: Long, arrivalUs: Long): InternalRow = {
@@ -312,7 +287,7 @@ final class RecordReader(val settings: IntakeSettings) {
     val verdict = rules.evaluate(facts)
     val digest = parser.digest()
     if (verdict != null && verdict.alert) keepAlert(digest, arrivalUs, verdict)
-    if (looksBack) {
+    if (settings.looksBack) {
       new GenericInternalRow(
         Array[Any](
           digest, facts.eventTimeUs, facts.category, facts.amountMinor, verdict != null, partition, arrivalUs,

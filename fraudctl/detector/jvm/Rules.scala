@@ -2,7 +2,7 @@ package fraudctl
 
 import scala.jdk.CollectionConverters._
 
-import com.fasterxml.jackson.databind.JsonNode
+import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import org.apache.spark.unsafe.types.UTF8String
 
 /** What rules may ask of a transaction itself. */
@@ -55,10 +55,10 @@ final class Rule(
 
   /** Whether all conditions on the transaction itself hold. */
   def holds(facts: Facts): Boolean = {
-    var place = 0
-    while (place < conditions.length) {
-      if (!conditions(place).holds(facts)) return false
-      place += 1
+    var index = 0
+    while (index < conditions.length) {
+      if (!conditions(index).holds(facts)) return false
+      index += 1
     }
     true
   }
@@ -66,6 +66,11 @@ final class Rule(
   /** Whether all conditions hold, those on the past included. */
   def holds(facts: Facts, past: Past): Boolean =
     holds(facts) && pastConditions.forall(_.holds(facts, past))
+}
+
+/** A rules document as fraudctl.rules.model.RuleSet.document gives it, in JSON so that it travels to executors. */
+final case class RulesDocument(json: String) {
+  override def toString: String = "RulesDocument"
 }
 
 /** Rules that are evaluated together. fraudctl/rules/model.py is the specification.
@@ -82,19 +87,19 @@ final class RuleSet(rules: Array[Rule], alertScore: Int) {
 
   /** The verdict without the rules that look back; null if no rule matches. */
   def evaluate(facts: Facts): Verdict = {
-    var place = 0
-    while (place < byItself.length) {
-      if (byItself(place).holds(facts)) return verdict(byItself.drop(place).filter(_.holds(facts)))
-      place += 1
+    var index = 0
+    while (index < byItself.length) {
+      if (byItself(index).holds(facts)) return verdict(byItself.drop(index).filter(_.holds(facts)))
+      index += 1
     }
     null
   }
 
-  /** The verdict of all rules; `pasts` has one place for each of `lookBacksUs`. */
+  /** The verdict of all rules; `pasts` has one index for each of `lookBacksUs`. */
   def evaluate(facts: Facts, pasts: Array[Past]): Verdict = {
-    val matching = rules.indices.filter { place =>
-      val rule = rules(place)
-      if (rule.lookBackUs == 0) rule.holds(facts) else rule.holds(facts, pasts(lookBackIndex(place)))
+    val matching = rules.indices.filter { index =>
+      val rule = rules(index)
+      if (rule.lookBackUs == 0) rule.holds(facts) else rule.holds(facts, pasts(lookBackIndex(index)))
     }
     verdict(matching.map(rules).toArray)
   }
@@ -128,8 +133,18 @@ object RuleSet {
   def weekday(eventTimeUs: Long): Int =
     Math.floorMod(Math.floorDiv(hours(eventTimeUs), 24L) + FirstWeekday, 7)
 
-  /** Read a rules document as fraudctl.rules.model.RuleSet.document gives it. */
-  def read(document: JsonNode): RuleSet = {
+  // A document with a forest in it is large: it is read once, not for each task of each batch.
+  private val known = new java.util.concurrent.ConcurrentHashMap[String, RuleSet]()
+  private val MostKnown = 16
+  private val mapper = new ObjectMapper()
+
+  /** The rules of a document; they have no state and may be used by several tasks at once. */
+  def of(document: RulesDocument): RuleSet = {
+    if (known.size >= MostKnown) known.clear() // of rules that were replaced long ago
+    known.computeIfAbsent(document.json, json => read(mapper.readTree(json)))
+  }
+
+  private def read(document: JsonNode): RuleSet = {
     val enabled = document.get("rules").elements.asScala.filter(_.get("enabled").asBoolean).map(readRule)
     val alertScore = Option(document.get("alert_score")).map(_.asInt).getOrElse(ScoreMax + 1)
     new RuleSet(enabled.toArray, alertScore)
@@ -238,16 +253,16 @@ final class Forest private (
   /** The probability of fraud in millionths. */
   def score(facts: Facts, past: Past): Long = {
     val values = new Array[Long](features.length)
-    var place = 0
-    while (place < values.length) {
-      values(place) = features(place)(facts, past)
-      place += 1
+    var index = 0
+    while (index < values.length) {
+      values(index) = features(index)(facts, past)
+      index += 1
     }
     var total = 0L
-    place = 0
-    while (place < trees.length) {
-      total += trees(place).leaf(values)
-      place += 1
+    index = 0
+    while (index < trees.length) {
+      total += trees(index).leaf(values)
+      index += 1
     }
     total / trees.length
   }
