@@ -17,8 +17,9 @@ pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SECONDS = 60.0
 PARTITIONS = 3
-# A consumer has the next thousands in its hands already; what it holds it may still land.
-RECORDS, A_BATCH = 30_000, 1_000
+# A consumer has the next thousands in its hands already (a fetch is 1 MB of each partition, compressed); what it
+# holds it may still land, so that there must be far more.
+RECORDS, A_BATCH = 300_000, 1_000
 
 
 def delete_records(stack: Stack) -> None:
@@ -38,7 +39,7 @@ def recreate_topic(stack: Stack) -> None:
     new = NewTopic(TOPIC, PARTITIONS, 1, config={"message.timestamp.type": "LogAppendTime"})
     for future in admin.create_topics([new]).values():
         future.result(20.0)
-    stack.run("produce", "--rate", "5000", "--count", str(RECORDS), "--seed", "3")
+    stack.run("produce", "--rate", "max", "--count", str(RECORDS), "--seed", "3")
 
 
 def refused(
@@ -69,7 +70,7 @@ def test_lost_records_stop_the_detector(
     """
     stack = new_stack({"FRAUDCTL_SPARK__MAX_OFFSETS_PER_TRIGGER": str(A_BATCH)})
     stack.up()
-    stack.run("produce", "--rate", "5000", "--count", str(RECORDS), "--seed", "1")
+    stack.run("produce", "--rate", "max", "--count", str(RECORDS), "--seed", "1")
     detect = scenario.start(stack, "detect")
     scenario.wait_for("a few batches", lambda: len(scenario.progress(stack)) >= 3, seconds=300)
     if not while_running:
