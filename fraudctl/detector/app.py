@@ -207,7 +207,7 @@ def _start(
         .outputMode("update")
         .option("checkpointLocation", job.checkpoint_location)
     )
-    collect_batch = partial(collect, intake=intake, looks_back=job.card_horizon_seconds > 0)
+    collect_batch = partial(collect, intake=intake)
     return foreach_batch(writer, partial(sink.take, collect_batch)).start()
 
 
@@ -227,6 +227,8 @@ def read_topic(spark: SparkSession, job: DetectorJob) -> DataFrame:
         .option("kafka.request.timeout.ms", 10_000)
         # A fetch that waits at the log's end holds up the next one: by default for half a second.
         .option("kafka.fetch.max.wait.ms", 50)
+        # The next fetch of a partition goes out when the one before is used up: few and large ones wait less.
+        .option("kafka.max.partition.fetch.bytes", 4 * 1024 * 1024)
         .load()
     )
     if job.ending_offsets is None:

@@ -14,8 +14,7 @@ from fraudctl.detector.intake import Intake, PartitionIntake
 ADMITTED = "admitted"
 
 # The columns of `transforms.output_rows`, in their order: of windows alone, and of windows or flags.
-_windows = msgspec.json.Decoder(tuple[int, int, str, int, int, int, int])
-_rows = msgspec.json.Decoder(list[Any])
+_row = msgspec.json.Decoder(list[Any])
 _WINDOW_FIELDS = len(fields(WindowRow))
 
 
@@ -59,27 +58,23 @@ class BatchContent:
         return min(one.oldest_arrival_us for one in brought), max(one.newest_arrival_us for one in brought)
 
 
-def collect(batch: Any, intake: Intake, *, looks_back: bool) -> BatchContent:
+def collect(batch: Any, intake: Intake) -> BatchContent:
     """Run the batch, once, and take in all that it brings.
 
     One action: a second one would run the batch's stateful plan a second time.
 
     Args:
         batch: the output of the query as the JVM has it.
-        looks_back: whether rules may look back at a card, so that the output has flags as well.
     """
     windows: list[WindowRow] = []
     flags: dict[Flag, bool] = {}
-    for chunk in intake.collect(batch):
-        if looks_back:
-            for row in _rows.decode_lines(chunk):
-                if row[0] is not None:
-                    windows.append(WindowRow(*row[:_WINDOW_FIELDS]))
-                else:
-                    *values, alert = row[_WINDOW_FIELDS:]
-                    flags[Flag(*values)] = alert
+    for line in intake.collect(batch):
+        row = _row.decode(line)
+        if row[0] is not None:
+            windows.append(WindowRow(*row[:_WINDOW_FIELDS]))
         else:
-            windows += (WindowRow(*row) for row in _windows.decode_lines(chunk))
+            *values, alert = row[_WINDOW_FIELDS:]
+            flags[Flag(*values)] = alert
     return BatchContent(
         windows=tuple(windows),
         flags=flags,

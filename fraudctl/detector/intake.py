@@ -7,8 +7,10 @@ alert) reaches the driver beside the query's rows, with the end of each task: se
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import msgspec
@@ -67,12 +69,12 @@ class Intake:
         return records.select(taken_in.alias("event")).where("event IS NOT NULL").select("event.*")
 
     def collect(self, batch: Any) -> Iterator[bytes]:
-        """Run a batch, which forgets the one before; yield its rows as chunks of JSON lines, an array each.
+        """Run a batch, which forgets the one before; yield its rows as JSON arrays.
 
         Args:
             batch: the query's output as the JVM has it, a Dataset[Row].
         """
-        yield from self._jvm_intake.collect(batch)
+        return _lines(partial(self._jvm_intake.collect, batch))
 
     def partitions(self) -> dict[int, PartitionIntake]:
         """Return what each Kafka partition brought, of those that brought anything."""
@@ -81,13 +83,18 @@ class Intake:
 
     def rejected(self) -> Iterator[DeadLetter]:
         """Yield the rejected records of the batch."""
-        for chunk in self._jvm_intake.rejected():
-            yield from (DeadLetter(*fields) for fields in _rejected.decode_lines(chunk))
+        return (DeadLetter(*_rejected.decode(line)) for line in _lines(self._jvm_intake.rejected))
 
     def alerts(self) -> Iterator[Alert]:
         """Yield the alerts that records raise by themselves, once for each copy of a transaction."""
-        for chunk in self._jvm_intake.alerts():
-            yield from (Alert(*fields) for fields in _alerts.decode_lines(chunk))
+        return (Alert(*_alerts.decode(line)) for line in _lines(self._jvm_intake.alerts))
+
+
+def _lines(write: Callable[[str], None]) -> Iterator[bytes]:
+    """Yield the lines of a file that the JVM writes; it lies in the detector's own folder, for now."""
+    with NamedTemporaryFile() as file:
+        write(file.name)
+        yield from file
 
 
 def settings_document(job: DetectorJob) -> Mapping[str, object]:

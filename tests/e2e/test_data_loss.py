@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SECONDS = 60.0
 PARTITIONS = 3
-# A consumer has the next thousands in its hands already (a fetch is 1 MB of each partition, compressed); what it
-# holds it may still land, so that there must be far more.
+# A consumer has the next tens of thousands in its hands already (compressed, a fetch is megabytes of each
+# partition); what it holds it may still land, so that there must be far more.
 RECORDS, A_BATCH = 300_000, 1_000
 
 

@@ -103,7 +103,7 @@ def land(
     intakes: list[Intake] = []
 
     def take(frame: Any, batch_id: int) -> None:
-        content = collect(frame, intakes[-1], looks_back=card_horizon_seconds > 0)
+        content = collect(frame, intakes[-1])
         if not content.partitions:  # it came without a record, to move the watermark
             return
         landed.append(content)

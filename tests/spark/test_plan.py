@@ -121,7 +121,7 @@ def plan_of(spark: SparkSession, frame: DataFrame, intake: Intake, the_job: Dete
     """Run the query for some batches; the plan of a batch that is not its first."""
 
     def take(batch: Any, _batch_id: int) -> None:
-        content = collect(batch, intake, looks_back=the_job.card_horizon_seconds > 0)
+        content = collect(batch, intake)
         assert content.windows
         assert sum(own["admitted"] for own in content.intake.values()) == 20
 

@@ -1,10 +1,11 @@
 package fraudctl
 
-import java.io.ByteArrayOutputStream
+import java.io.{ByteArrayOutputStream, FileOutputStream}
 import java.util
 
 import scala.collection.mutable.ArrayBuffer
 import scala.jdk.CollectionConverters._
+import scala.util.Using
 
 import com.fasterxml.jackson.core.{JsonFactory, JsonGenerator}
 import com.fasterxml.jackson.databind.ObjectMapper
@@ -88,11 +89,13 @@ final class Intake(context: SparkContext, settings: String, rules: String, looks
         RulesDocument(rules),
         accumulator))
 
-  /** Run the batch: its rows as JSON lines, an array of all columns each.
+  /** Run the batch; its rows are written to a file as JSON lines, an array of all columns each.
     *
     * One job and no plan of its own. What tasks report to the accumulator is of this batch from here on.
+    * Through files, as Python's gateway stands still for 40 ms (TCP's delayed acknowledgement) with each answer
+    * of more than some kilobytes.
     */
-  def collect(batch: Dataset[Row]): util.List[Array[Byte]] = {
+  def collect(batch: Dataset[Row], file: String): Unit = {
     accumulator.reset()
     val types = batch.schema.fields.map(_.dataType)
     val lines = new JsonLines
@@ -114,7 +117,7 @@ final class Intake(context: SparkContext, settings: String, rules: String, looks
         }
       }
     }
-    util.Arrays.asList(lines.chunks(): _*)
+    write(file, Iterator(lines.chunks()))
   }
 
   /** Kafka partition, records read, oldest and newest arrival (µs), as a JSON array for each partition. */
@@ -135,17 +138,16 @@ final class Intake(context: SparkContext, settings: String, rules: String, looks
       .mkString("[", ",", "]")
   }
 
-  /** Lines of [partition, offset, reason, arrival_us, payload, payload_bytes], the payload in base64. */
-  def rejected(): util.List[Array[Byte]] = chunks(_.rejected)
+  /** Write lines of [partition, offset, reason, arrival_us, payload, payload_bytes], the payload in base64. */
+  def rejected(file: String): Unit = write(file, tasks.map(_.rejected))
 
-  /** Lines of an alert's fields in the order of fraudctl.database.alerts.Alert. */
-  def alerts(): util.List[Array[Byte]] = chunks(_.alerts)
+  /** Write lines of an alert's fields in the order of fraudctl.database.landing.Alert. */
+  def alerts(file: String): Unit = write(file, tasks.map(_.alerts))
 
-  private def chunks(of: TaskIntake => Array[Array[Byte]]): util.List[Array[Byte]] = {
-    val result = new util.ArrayList[Array[Byte]]()
-    accumulator.value.values.forEach(task => of(task).foreach(chunk => result.add(chunk)))
-    result
-  }
+  private def tasks: Iterator[TaskIntake] = accumulator.value.values.iterator.asScala
+
+  private def write(file: String, chunks: Iterator[Array[Array[Byte]]]): Unit =
+    Using.resource(new FileOutputStream(file))(out => chunks.foreach(_.foreach(chunk => out.write(chunk))))
 }
 
 /** Parses, admits and judges one record; rejected and alerting ones are also kept for the driver.
