@@ -19,8 +19,8 @@ STATE_STORES = {
     "rocksdb": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
 }
 # Spark runs much code often enough for HotSpot's optimizing compiler and far too seldom to repay it: at the
-# defaults the compiler takes as much processor time as all tasks of the first minute. Ten times the default of
-# each threshold halves that; the code of hot loops is past them within the first batch.
+# defaults the compiler takes as much processor time as all tasks of the first minute. Ten times the default
+# of each threshold halves that; the code of hot loops is past them within the first batch.
 _LATER_OPTIMIZED = (
     "-XX:Tier4InvocationThreshold=50000",
     "-XX:Tier4MinInvocationThreshold=6000",
