@@ -15,6 +15,13 @@ from fraudctl.ui import console
 def verify_idempotency(
     session: Session,
     limit: Annotated[int, typer.Option("--limit", min=0, help="How many differences to show.")] = 20,
+    from_ledger: Annotated[
+        bool,
+        typer.Option(
+            "--from-ledger",
+            help="Read only what the ledger has beyond the last such run that agreed.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Recount the log and compare every landed row.
@@ -27,9 +34,10 @@ def verify_idempotency(
     from fraudctl.ui.text import verify as text
 
     settings = session.settings()
-    # Where this machine runs nothing of the pipeline there is no folder of the stack.
-    folder = make_folder(session.paths.run / "recount") if session.paths.root.exists() else None
-    request = operation.VerifyRequest(endpoints(settings, session.paths), settings, folder)
+    # Where this machine runs nothing of the pipeline there is no folder, unless it is to keep something.
+    own = from_ledger or session.paths.root.exists()
+    folder = make_folder(session.paths.run / "recount") if own else None
+    request = operation.VerifyRequest(endpoints(settings, session.paths), settings, folder, from_ledger)
     with ends_on_sigterm(), text.progress() as observe:
         result = operation.verify(request, observe)
     console.write(to_json.dumps(result) if as_json else text.verification(result, limit))

@@ -4,7 +4,7 @@ import errno
 import gc
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from fraudctl.config.model import Settings
 from fraudctl.database.snapshot import SnapshotReader
 from fraudctl.errors import RefusedError
 from fraudctl.operations.crew import Crew, Report, cores
+from fraudctl.operations.kept_recount import Kept
 from fraudctl.recount.compare import DeadLetterDifference, Place
 from fraudctl.recount.deduplication import Sums, count_bucket
 from fraudctl.recount.intake import LogIntake
@@ -206,18 +207,27 @@ class LogRecount:
         rules: Sequence[RuleSet],
         ranges: Ranges,
         folder: Path,
+        *,
+        buckets: int | None = None,
+        kept: Kept | None = None,
+        gone_before: Mapping[int, int] | None = None,
     ) -> None:
         """
         Args:
             rules: one set for each batch of the ledger.
             ranges: what is to be read; the log holds all of it.
             folder: an empty one.
+            buckets: instead of as many as the ranges need.
+            kept: what an earlier recount has read of the log before these ranges.
+            gone_before: by partition the first offset that the log still holds.
         """
         self._settings = settings
         self._servers = bootstrap_servers
         self._ledger = ledger
         self._ranges = ranges
         self._offsets = sum(end - start for start, end in ranges.values())
+        self._kept = kept
+        self._gone_before = gone_before or {}
         self._plan = Plan(
             settings.events,
             settings.windows,
@@ -226,17 +236,21 @@ class LogRecount:
             ledger.index(),
             ledger.card_horizon_seconds,
             folder,
-            buckets_for(self._offsets),
+            buckets or buckets_for(self._offsets),
         )
-        self.processes = processes_for(self._offsets)
+        self.processes = processes_for(self._offsets + (kept.events if kept else 0))
 
     def begin(self, crew: Crew) -> None:
         """Let the crew read the log."""
         topic = self._settings.kafka.topic
+        if self._kept is not None:
+            self._kept.link_into(self._plan.folder)
+        # Files are only extended by the recount that made them.
+        generation = self._kept.generation if self._kept else 0
         parts = shares(self._ranges, self.processes, whole=self._plan.card_horizon_seconds > 0)
         crew.begin(
             [
-                ReadOrder(self._plan, self._servers, topic, part, str(number), SILENCE_SECONDS)
+                ReadOrder(self._plan, self._servers, topic, part, f"{generation}.{number}", SILENCE_SECONDS)
                 for number, part in enumerate(parts)
             ]
         )
@@ -263,6 +277,8 @@ class LogRecount:
 
         report(0)
         intake = LogIntake()
+        if self._kept is not None:
+            intake.add(self._kept.intake)
         for own in crew.results(report):
             intake.add(own)
         # Not the last buckets to one of them: a process has every so-manieth.
@@ -303,10 +319,16 @@ class LogRecount:
         )
 
     def _names(self, records: Sequence[tuple[int, int]]) -> tuple[str, ...]:
-        """The transaction ids that several of these counted records have, in order; only the log has them."""
+        """Return the transaction ids that several of these counted records have, in order.
+
+        Only the log has them. Where it no longer holds one of the records, every id of the others is named:
+        each of them shares its hash with another record, and so almost certainly its id.
+        """
         offsets: dict[int, list[int]] = {}
         for partition, offset in records:
-            offsets.setdefault(partition, []).append(offset)
+            if offset >= self._gone_before.get(partition, 0):
+                offsets.setdefault(partition, []).append(offset)
+        least = 2 if sum(map(len, offsets.values())) == len(records) else 1
         parse = parser(self._settings.events)
         found = (
             parse(record.value)
@@ -315,7 +337,7 @@ class LogRecount:
             )
         )
         names = Counter(one.transaction_id for one in found if isinstance(one, Transaction))
-        return tuple(sorted(name for name, number in names.items() if number > 1))
+        return tuple(sorted(name for name, number in names.items() if number >= least))
 
 
 @contextmanager

@@ -16,11 +16,13 @@ from fraudctl.config.model import Settings
 from fraudctl.database.snapshot import open_snapshot
 from fraudctl.errors import RefusedError
 from fraudctl.operations.crew import Crew
+from fraudctl.operations.kept_recount import BUCKETS, Kept, find_kept, keep, unread
 from fraudctl.operations.recount_log import (
     SILENCE_SECONDS,
     LogRecount,
     Observer,
     Recounted,
+    enough_room,
     work_folder,
 )
 from fraudctl.recount.alerts import AlertDifference
@@ -30,14 +32,22 @@ from fraudctl.recount.ledger import Ledger, LedgerFinding, Ranges
 from fraudctl.recount.recount import ADMITTED_FATES, DROPPED_BY_ENGINE
 from fraudctl.recount.windows import Totals, WindowKey
 
+_LOOKS_BACK = "rules may look back at a card, and what they ask cannot be taken up again half-way"
+
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """`folder`: where files may be kept while it runs; the default is the system's folder for such files."""
+    """One question to the verifier.
+
+    Args:
+        folder: where files may be kept while it runs; the default is the system's folder for such files.
+        from_ledger: go on from the last recount with this folder that agreed, and keep what this one reads.
+    """
 
     endpoints: Endpoints
     settings: Settings
     folder: Path | None = None
+    from_ledger: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,11 @@ class Verification:
     replays: int  # batches that were landed again and changed nothing
     ranges: dict[int, tuple[int, int]]
     events_read: int
+    # Of these, read by an earlier recount and not again now; `kept_since` is when that one agreed.
+    events_kept: int
+    kept_since: str
+    # Why all was read though only the new part was asked for; empty otherwise.
+    whole_because: str
     offsets_without_event: int  # transaction markers of a producer
     fates: dict[str, int]
     fates_by_partition: dict[int, dict[str, int]]
@@ -119,23 +134,54 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
             findings = [*ledger.contradictions(), *ledger.watermarks(), *ledger.strangers(held), *unknown]
             findings += ledger.beyond_horizon(rules)
             landed = {partition: span for partition, span in ledger.ranges.items() if partition in held}
+            kept = _find_kept(request, ledger, findings)
+            known = kept if isinstance(kept, Kept) else None
             recount = LogRecount(
-                request.settings, servers, ledger, rules, _held(request, landed, findings), folder
+                request.settings,
+                servers,
+                ledger,
+                rules,
+                _held(request, unread(landed, known), findings),
+                folder,
+                buckets=BUCKETS if request.from_ledger else None,
+                kept=known,
+                gone_before={partition: low for partition, (low, _high) in held.items()},
             )
             # While other processes read the log, this one reads the stored rows.
             crew = running.enter_context(Crew(recount.processes))
             recount.begin(crew)
             recount.store(stored)
         recounted = recount.result(crew, observe)
-    findings += ledger.unconfirmed(recounted.intake)
-    return _verification(
-        ledger,
-        metrics,
-        recounted,
-        findings,
-        not_landed=_not_landed(landed, held) if ledger.batches else None,
-        seconds=round(time.monotonic() - began, 3),
-    )
+        findings += ledger.unconfirmed(recounted.intake)
+        result = _verification(
+            ledger,
+            metrics,
+            recounted,
+            findings,
+            not_landed=_not_landed(landed, held) if ledger.batches else None,
+            events_kept=known.events if known else 0,
+            kept_since=known.verified_at if known else "",
+            whole_because=kept if isinstance(kept, str) else "",
+            seconds=round(time.monotonic() - began, 3),
+        )
+        if request.from_ledger and request.folder and result.verdict == "ok" and kept != _LOOKS_BACK:
+            before = known.generation if known else 0
+            with enough_room(request.folder):
+                keep(request.folder, folder, ledger, landed, recounted.intake, before)
+    return result
+
+
+def _find_kept(request: VerifyRequest, ledger: Ledger, findings: list[LedgerFinding]) -> Kept | str:
+    """Return what an earlier recount has read, or why it cannot be used; "" where nobody asks for it."""
+    if not request.from_ledger:
+        return ""
+    if ledger.card_horizon_seconds:
+        return _LOOKS_BACK
+    if request.folder is None:
+        return "this stack has no folder to keep anything in"
+    if findings:
+        return "the ledger contradicts itself"
+    return find_kept(request.folder, ledger)
 
 
 def _not_landed(ranges: Ranges, held: Ranges) -> int:
@@ -219,6 +265,9 @@ def _verification(
     findings: list[LedgerFinding],
     *,
     not_landed: int | None,
+    events_kept: int,
+    kept_since: str,
+    whole_because: str,
     seconds: float,
 ) -> Verification:
     newest = ledger.batches[-1] if ledger.batches else None
@@ -238,6 +287,9 @@ def _verification(
         replays=sum(batch.replays for batch in ledger.batches),
         ranges=ledger.ranges,
         events_read=read,
+        events_kept=events_kept,
+        kept_since=kept_since,
+        whole_because=whole_because,
         offsets_without_event=sum(end - start for start, end in ledger.ranges.values()) - read,
         fates=dict(fates),
         fates_by_partition={partition: dict(own) for partition, own in sorted(recounted.outcomes.items())},

@@ -31,6 +31,8 @@ from fraudctl.recount.verdict_table import VerdictTable
 from fraudctl.rules.model import RuleSet
 
 ALERTS, FLAGS, REJECTS = "alerts", "flags", "rejects"
+# The first words of the names of files that hold what the log gives, without rules on a card's past.
+KINDS_FROM_LOG = ("rows", ALERTS, REJECTS)
 _SEPARATOR = b"\x1f"
 _DIGEST_BYTES = 16
 

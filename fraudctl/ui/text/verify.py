@@ -114,6 +114,13 @@ def _read(result: Verification) -> Iterator[str]:
         yield f"rules      {result.rule_sets:,} versions, each batch recounted with its own"
     for partition, (start, end) in result.ranges.items():
         yield f"partition  {partition}: offsets {start:,} to {end:,}"
+    if result.events_kept:
+        yield (
+            f"kept       {result.events_kept:,} events from the recount of {result.kept_since};"
+            f" read now {result.events_read - result.events_kept:,}"
+        )
+    if result.whole_because:
+        yield f"note: the whole log was read, because {result.whole_because}"
     if result.offsets_without_event:
         yield f"           {_many(result.offsets_without_event, 'offset')} without an event (markers)"
     if result.not_landed is not None:
