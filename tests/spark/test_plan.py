@@ -177,6 +177,7 @@ def test_without_rules_on_cards_the_topic_is_read_once(spark: SparkSession, the_
     assert (plan.scans, plan.exchanges, plan.reused_exchanges, plan.intakes) == (1, 2, 0, 1), plan.shown
     assert not SLOW_EXPRESSIONS.search(plan.text), plan.shown
     assert not any(PYTHON_NODES.search(kind) for kind in plan.kinds), plan.shown
+    assert plan.kinds["SumBySlideExec"] == 1, plan.shown
     assert plan.largest_method() <= LARGEST_METHOD
 
 
@@ -188,6 +189,7 @@ def test_with_a_look_back_the_topic_is_read_once_and_shuffled_once(
     assert (plan.scans, plan.exchanges, plan.reused_exchanges, plan.intakes) == (1, 4, 1, 1), plan.shown
     assert not SLOW_EXPRESSIONS.search(plan.text), plan.shown
     assert not any(PYTHON_NODES.search(kind) for kind in plan.kinds), plan.shown
+    assert plan.kinds["SumBySlideExec"] == 1, plan.shown
     assert plan.largest_method() <= LARGEST_METHOD
 
 
@@ -199,6 +201,7 @@ def test_two_hundred_rules_and_forests_change_nothing(
     plan = running(spark, the_job, rules, look_back_seconds)
     assert (plan.scans, plan.reused_exchanges, plan.intakes) == (1, int(look_back_seconds > 0), 1), plan.shown
     assert not any(PYTHON_NODES.search(kind) for kind in plan.kinds), plan.shown
+    assert plan.kinds["SumBySlideExec"] == 1, plan.shown
     assert plan.largest_method() <= LARGEST_METHOD
 
 
