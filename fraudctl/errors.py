@@ -7,6 +7,10 @@ from enum import IntEnum
 
 # The way on when a checkpoint is lost for good but the log still holds everything; part of many hints.
 REBUILD = "recompute every window from the log with `fraudctl replay --rebuild --apply`"
+# What to do when a service does not answer: one of the stack's own, or one that runs elsewhere.
+START_STACK = "start it with `fraudctl up`, or look at `fraudctl status`"
+CHECK_POSTGRES = "it is not fraudctl that runs it: check postgres.host and postgres.port, and that server"
+CHECK_KAFKA = "it is not fraudctl that runs it: check kafka.bootstrap_servers, and those servers"
 
 
 class ExitCode(IntEnum):
