@@ -97,7 +97,7 @@ PIP_KEPT = frozenset(
 # Kubernetes describes every service of its namespace in each container, so that one named `fraudctl`, or
 # `fraudctl-something`, gives variables with the prefix of settings.
 _SERVICE_LINK = re.compile(
-    r"[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|"
+    r"[A-Z0-9_]+?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|"
     r"PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+")

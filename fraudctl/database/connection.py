@@ -45,6 +45,14 @@ _SET = "SELECT pg_backend_pid(), {}"
 _kept_apart: set[tuple[str, int, str, str]] = set()
 _environment_lock = threading.Lock()
 # libpq gives no SQLSTATE for a refused login before psycopg 3.3 has a connection object.
+_NOT_AS_ASKED = (
+    "authentication method requirement",
+    "certificate",
+    "channel binding",
+    "does not support GSSAPI",
+    "does not support SSL",
+    "private key",
+)
 _REFUSED = (
     "authentication failed",
     "does not exist",
@@ -158,12 +166,18 @@ def _opened(endpoint: PostgresEndpoint, application: str, timeout_seconds: float
         ) from error
     except psycopg.OperationalError as error:
         text = str(error).strip()
+        if any(sign in text for sign in _NOT_AS_ASKED):
+            raise ConfigError(
+                f"PostgreSQL at {_where(endpoint)} does not offer what the connection asks for",
+                detail=_with_variables(endpoint, text),
+                hint="correct or unset the variables named above" if _tls(endpoint) else CHECK_POSTGRES,
+            ) from error
         if any(sign in text for sign in _REFUSED):
             raise ConfigError(
                 f"PostgreSQL at {_where(endpoint)} refuses user {endpoint.user!r} on database "
                 f"{endpoint.database!r}",
                 detail=_with_variables(endpoint, text),
-                hint="check postgres.user, postgres.database and postgres.password_file",
+                hint=_login_hint(endpoint, text),
             ) from error
         raise _unreachable(endpoint, text) from error
 
@@ -215,6 +229,7 @@ def _tls(endpoint: PostgresEndpoint) -> dict[str, str]:
         "sslsni": "0",
         "ssl_min_protocol_version": "TLSv1.2",
         "channel_binding": "disable",
+        "require_auth": "!gss,!sspi",
         "gssencmode": "disable",
     }
 
@@ -290,6 +305,15 @@ def _not_kept(where: str, detail: str) -> RefusedError:
         hint="use session pooling (PgBouncer: pool_mode = session), or let postgres.host and postgres.port "
         "name the server itself",
     )
+
+
+def _login_hint(endpoint: PostgresEndpoint, text: str) -> str:
+    if "does not exist" in text and "database" in text:
+        name = '"' + endpoint.database.replace('"', '""') + '"'
+        if endpoint.external:
+            return f"create it there (CREATE DATABASE {name} ENCODING 'UTF8'), or correct postgres.database"
+        return "create it with `fraudctl up`, or correct postgres.database"
+    return "check postgres.user, postgres.database and postgres.password_file"
 
 
 def _unreachable(endpoint: PostgresEndpoint, text: str) -> UnreachableError:

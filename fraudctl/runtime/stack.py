@@ -128,7 +128,7 @@ def endpoints(
     if profile == "external":
         return _external(settings, need)
     state = read_state(paths)
-    remedy = "start it with `fraudctl up`" + ("" if paths.stack == "default" else f" --stack {paths.stack}")
+    remedy = "start it with `fraudctl up`"
     if state is None:
         raise UnreachableError(f"stack {paths.stack!r} is not up", detail=f"in {paths.home}", hint=remedy)
     if state.profile != profile:
