@@ -1,6 +1,7 @@
 """What every command shares: the options that choose a stack and its settings, errors, exit codes."""
 
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fraudctl.config.paths import StackPaths, stack_paths
-from fraudctl.errors import ExitCode, FraudctlError, UsageError
+from fraudctl.errors import ELSEWHERE, ExitCode, FraudctlError, UsageError
 from fraudctl.ui import console, failure
 
 if TYPE_CHECKING:  # loaded by the commands that need it: `--help` is to be quick
@@ -62,6 +63,26 @@ class Session:
     paths: StackPaths
     profile: str | None
     config_file: Path | None
+    given: tuple[tuple[str, str], ...] = ()  # shared options of the command line, by name
+
+    def fit(self, error: FraudctlError) -> FraudctlError:
+        """Return the error with a hint that can be typed as it is."""
+        if not error.hint:
+            return error
+        from fraudctl.cli.hints import fit
+
+        return fit(error, external=self._is_external(error.hint), options=self.given)
+
+    def _is_external(self, hint: str) -> bool:
+        """Tell whether services run elsewhere; only asked where the answer matters."""
+        if not any(own in hint for own in ELSEWHERE):
+            return False
+        from fraudctl.runtime.stack import choose_profile
+
+        try:
+            return choose_profile(self.settings(), self.paths)[0] == "external"
+        except FraudctlError:
+            return False  # the settings cannot be read, and that is what the error says
 
     def load(self, flags: dict[str, object] | None = None, *, profile: str | None = None) -> "Loaded":
         from fraudctl.config.load import load
@@ -71,6 +92,17 @@ class Session:
     def settings(self, flags: dict[str, object] | None = None) -> "Settings":
         """Settings in force; `flags` maps dotted keys to values given on the command line."""
         return self.load(flags).settings
+
+
+def _given(**options: object) -> tuple[tuple[str, str], ...]:
+    """Return the options that the environment does not give: a hint has to repeat them."""
+    defaults: dict[str, object] = {"stack": "default"}
+    found = []
+    for name, value in options.items():
+        variable = os.environ.get(f"FRAUDCTL_{name.upper()}") if name != "profile" else None
+        if value is not None and str(value) not in (variable, defaults.get(name)):
+            found.append((f"--{name}", str(value)))
+    return tuple(found)
 
 
 def command(
@@ -93,11 +125,15 @@ def command(
         @wraps(function)
         def run_command(**options: Any) -> None:
             wants_json = bool(options.get("as_json", False))
+            session: Session | None = None
             try:
+                home, stack = options.pop("home"), options.pop("stack")
+                profile, config_file = options.pop("profile"), options.pop("config")
                 session = Session(
-                    paths=stack_paths(options.pop("home"), options.pop("stack")),
-                    profile=options.pop("profile"),
-                    config_file=options.pop("config"),
+                    paths=stack_paths(home, stack),
+                    profile=profile,
+                    config_file=config_file,
+                    given=_given(home=home, stack=stack, profile=profile, config=config_file),
                 )
                 code = function(session, **options)
             except BrokenPipeError:
@@ -107,6 +143,8 @@ def command(
                 raise typer.Exit(int(ExitCode.INTERRUPTED)) from caught
             except (FraudctlError, OSError) as caught:
                 error = caught if isinstance(caught, FraudctlError) else failure.of_system(caught)
+                if session is not None:
+                    error = session.fit(error)
                 failure.show(error)
                 if wants_json and isinstance(caught, FraudctlError):
                     console.write(failure.as_json(error))

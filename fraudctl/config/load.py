@@ -15,6 +15,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 from fraudctl import assets, failpoints
 from fraudctl.config.model import Settings
 from fraudctl.config.yaml_file import read_yaml
+from fraudctl.environment import is_service_link
 from fraudctl.errors import ConfigError
 
 ENV_PREFIX = "FRAUDCTL_"
@@ -138,6 +139,8 @@ def _from_environment() -> Tree:
     sections = {name.upper() for name in Settings.model_fields}
     for name in os.environ:
         first = name.removeprefix(ENV_PREFIX).split("__")[0].upper()
+        if name.startswith(ENV_PREFIX) and is_service_link(name, os.environ[name]):
+            continue
         if name.startswith(ENV_PREFIX) and first not in sections and name not in ENV_NOT_SETTINGS:
             # pydantic-settings passes over what it does not know; a mistyped name must not go unseen.
             tree[name.removeprefix(ENV_PREFIX).lower().replace("__", ".")] = os.environ[name]

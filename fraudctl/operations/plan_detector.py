@@ -24,7 +24,7 @@ from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.progress import Observe, Progress
 
 
-@dataclass(frozen=True)
+@dataclass
 class DetectorPlan:
     """A job that may be run, and the command line that runs it."""
 
@@ -34,6 +34,7 @@ class DetectorPlan:
     place: Place
     bootstrap_servers: str  # as this machine sees them; the job may name them otherwise
     landed_ends: dict[int, int]  # of the newest batch in the ledger: partition to one past the last offset
+    log_begin: int = 0  # how long the log was before this run
 
 
 def plan_detector(
@@ -81,6 +82,7 @@ def plan_detector(
         settled=settled,
     )
     card_horizon.refuse_rules_in_force(endpoints.postgres, rules, horizon, connect_seconds=seconds)
+    check_writer(endpoints, connect_seconds=seconds)
     if lane == LIVE:
         _tell_rules(settings, endpoints, rules, observe)
     job = job.model_copy(update={"ledger_end": landed.batch_id if landed else None})
@@ -94,6 +96,17 @@ def plan_detector(
         bootstrap_servers=endpoints.bootstrap_servers,
         landed_ends=landed.ends if landed else {},
     )
+
+
+def check_writer(endpoints: Endpoints, *, connect_seconds: float) -> None:
+    """Make sure that the role of the detector may log in, and may write.
+
+    Raises:
+        ConfigError: the server refuses the login, or the password file holds no password.
+        RefusedError: it may not write.
+        UnreachableError: the database does not answer.
+    """
+    continuation.check_writer(endpoints.writer, connect_seconds=connect_seconds)
 
 
 def _check_same_query(folder: checkpoint_folder.CheckpointFolder, *, looks_back: bool) -> None:
@@ -137,6 +150,7 @@ def _job(
         postgres_user=postgres.user,
         postgres_password_file=str(postgres.password_file),
         postgres_schema=postgres.schema,
+        postgres_external=postgres.external,
         connect_seconds=settings.timeouts.connect_seconds,
         events=settings.events,
         windows=settings.windows,

@@ -31,6 +31,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 # Children of this very process: nobody else can collect their exit status.
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
+# How each of them ended, as subprocess counts: a signal is negative.
+_exit_codes: dict[int, int] = {}
 
 
 @dataclass(frozen=True)
@@ -209,11 +211,23 @@ def stop(
     return "killed"
 
 
+def ending(record: ProcessRecord) -> str:
+    """Say how a child of this very process ended: "was killed by SIGKILL", "ended with exit code 1"."""
+    start_of(record.pid)
+    code = _exit_codes.get(record.pid)
+    if code is None:
+        return "ended"
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
 def start_of(pid: int) -> str | None:
     """When the process of this pid started, in a form that never changes; None if it is gone or a zombie."""
     child = _children.get(pid)
     if child is not None and child.poll() is not None:
         _children.pop(pid, None)  # another thread may have seen the same
+        _exit_codes[pid] = child.returncode
         return None
     try:
         process = psutil.Process(pid)

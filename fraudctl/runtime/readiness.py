@@ -6,6 +6,7 @@ from pathlib import Path
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import FraudctlError, NotReadyError, UnreachableError
 from fraudctl.runtime.files import tail
+from fraudctl.runtime.first_cause import first_cause
 from fraudctl.runtime.processes import ProcessRecord, is_alive
 
 # Raises UnreachableError while there is no answer; is given the seconds it may take.
@@ -14,6 +15,7 @@ Probe = Callable[[float], None]
 _PROBE_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _LOG_LINES = 8
+_CAUSE_LINES = 100
 
 
 def wait_ready(
@@ -51,6 +53,8 @@ def is_ready(probe: Probe, seconds: float) -> tuple[bool, str]:
 
 
 def _not_ready(message: str, last_error: str, log: Path) -> NotReadyError:
-    lines = [f"last answer: {last_error}"] if last_error else []
+    cause = first_cause(tail(log, _CAUSE_LINES))
+    lines = [f"first cause: {cause}"] if cause else []
+    lines += [f"last answer: {last_error}"] if last_error else []
     lines += [f"{log.name}: {line}" for line in tail(log, _LOG_LINES)]
     return NotReadyError(message, detail="\n".join(lines), hint=f"the whole log is {log}")

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from fraudctl.errors import DataError
+from fraudctl.errors import NOT_DELIVERED, DataError
 from fraudctl.operations.produce import Produced, Progress
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
@@ -113,7 +113,7 @@ def not_delivered(result: Produced) -> DataError:
     return DataError(
         f"{result.sent - result.acknowledged:,} of {result.sent:,} events were not delivered",
         detail="\n".join(lines),
-        hint="look at `fraudctl status` and `fraudctl logs kafka`",
+        hint=NOT_DELIVERED,
     )
 
 

@@ -1,0 +1,34 @@
+"""Hints as they can be typed: for the profile in use, and with the options that chose the stack."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from fraudctl.errors import ELSEWHERE, FraudctlError
+
+COMMAND = re.compile(r"`fraudctl (?P<line>[^`]+)`")
+
+
+def fit(error: FraudctlError, *, external: bool, options: Sequence[tuple[str, str]]) -> FraudctlError:
+    """Return the error with a hint that is right for this invocation; its other parts stay.
+
+    Args:
+        external: the services run elsewhere, so `up`, `down` and `logs kafka` are of no use.
+        options: name and value of the shared options that were given on the command line.
+    """
+    hint = error.hint
+    if external:
+        for own, elsewhere in ELSEWHERE.items():
+            hint = hint.replace(own, elsewhere)
+    error.hint = COMMAND.sub(lambda found: f"`fraudctl {_with_options(found['line'], options)}`", hint)
+    return error
+
+
+def _with_options(line: str, options: Sequence[tuple[str, str]]) -> str:
+    """Repeat the options that the line does not have; before `--` of `fraudctl exec`."""
+    if "--help" in line:
+        return line
+    words = line.split()
+    repeated = [f"{name} {shlex.quote(value)}" for name, value in options if name not in words]
+    before, separator, after = line.partition(" -- ")
+    return " ".join([before, *repeated]) + separator + after

@@ -1,0 +1,30 @@
+"""Find the line of a log that says why a program ended, among the many that follow from it."""
+
+import re
+from collections.abc import Sequence
+
+# From the most telling to the least: what a JVM, a shell, PostgreSQL and Python say when they give up.
+_SIGNS = (
+    re.compile(r"Unrecognized (VM )?option|Could not find agent|Error opening zip file|agent library failed"),
+    re.compile(r"Error occurred during initialization of VM|Invalid (maximum|initial) heap size"),
+    re.compile(r"OutOfMemoryError|Cannot allocate memory|There is insufficient memory"),
+    re.compile(r"No space left on device|Disk quota exceeded|Read-only file system"),
+    re.compile(r"Too many open files|Permission denied|Operation not permitted"),
+    re.compile(r"Address already in use|BindException"),
+    re.compile(r"invalid null input: name|could not look up effective user|no such user"),
+    re.compile(r"No such file or directory|command not found|ModuleNotFoundError|ImportError"),
+    re.compile(r"^(Caused by|Exception in thread|Error: |FATAL|PANIC|initdb: error|Traceback)|Exception: "),
+    re.compile(r"\bERROR\b|\bFATAL\b|[Ee]rror:"),
+)
+# A log line has seldom more that matters, and a class path may be in it.
+_MAX_CHARACTERS = 300
+
+
+def first_cause(lines: Sequence[str]) -> str:
+    """Return the first line with the most telling sign, shortened; empty if none has any."""
+    for sign in _SIGNS:
+        for line in lines:
+            if sign.search(line):
+                text = line.strip()
+                return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
+    return ""
