@@ -9,7 +9,8 @@ from typing import Any
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.config.rules_file import RulesDocument, read_rules_document
+from fraudctl.config.rules_file import read_rules_document
+from fraudctl.config.yaml_file import YamlDocument
 from fraudctl.database import rule_sets
 from fraudctl.errors import UnreachableError
 from fraudctl.operations.card_horizon import refuse_to_apply
@@ -54,7 +55,7 @@ def apply_rules(settings: Settings, postgres: PostgresEndpoint, document: Mappin
         postgres,
         rules,
         parse_rules(before.document) if before else None,
-        file=str(document.file) if isinstance(document, RulesDocument) else "FILE",
+        file=str(document.file) if isinstance(document, YamlDocument) else "FILE",
         connect_seconds=seconds,
     )
     changed = rule_sets.apply(postgres, rules.digest, rules.document, connect_seconds=seconds)

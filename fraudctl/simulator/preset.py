@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from fraudctl.config.wording import problem_lines
 from fraudctl.errors import ConfigError, UsageError
 from fraudctl.simulator.disorder import Disorder
 
@@ -113,13 +114,8 @@ def _parsed(given: Mapping[str, object]) -> Preset:
     try:
         return _PRESETS.validate_python(given)
     except ValidationError as error:
-        models = ("habits.", "handbook.")
-        lines = []
-        for problem in error.errors(include_url=False):
-            place = ".".join(str(part) for part in problem["loc"])
-            for model in models:
-                place = place.removeprefix(model)
-            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}".removeprefix(": "))
         raise ConfigError(
-            "the preset is not valid", detail="\n".join(lines), hint="compare it with configs/scenarios"
+            "the preset is not valid",
+            detail=problem_lines(error, Preset, given),
+            hint="compare it with configs/scenarios",
         ) from error
