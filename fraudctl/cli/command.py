@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fraudctl.cli.shares import parse_share
 from fraudctl.config.paths import StackPaths, stack_paths
 from fraudctl.errors import ExitCode, FraudctlError, UsageError
 from fraudctl.ui import console, failure
@@ -53,6 +54,15 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+AllowRejected = Annotated[
+    float,
+    typer.Option(
+        "--allow-rejected",
+        parser=parse_share,
+        metavar="SHARE",
+        help="Share of a file's lines that may be left out, such as 5%.",
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.command import AllowRejected, Json, Session, command
 from fraudctl.errors import UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
@@ -36,6 +36,7 @@ def train(
         typer.Option("--within-minutes", min=0, help="How far `stream` looks back; 60 if not told."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where models are put.")] = None,
+    allow_rejected: AllowRejected = "1%",  # type: ignore[assignment]
     as_json: Json = False,
 ) -> None:
     """Train logistic regression and random forest on the handbook's features, and print how good they are.
@@ -55,7 +56,9 @@ def train(
     document = {} if files else read_preset_document(preset)
     kinds = ("lr", "rf") if model == "both" else (model,)
     days = (first_day, train_days, delay_days, test_days)
-    request = operation.TrainRequest(session.settings(), preset, document, files, seed, kinds, *days, out)
+    request = operation.TrainRequest(
+        session.settings(), preset, document, files, seed, kinds, *days, out, allow_rejected
+    )
     if features == "stream":
         if model == "lr":
             raise UsageError("only forests judge in the stream", hint="leave --model out")
