@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from fraudctl.config.yaml_file import Way, YamlDocument, described
 
+_EXAMPLE = 60
 _NUMBERS = ("a number", "a whole number")
 # What a value had to be, by the type of the error.
 _WANTED = {
@@ -230,13 +231,7 @@ def _text(
     if kind == "missing":
         return _missing(way, renamed)
     if kind in ("literal_error", "enum"):
-        return _not_among(given, _listed(str(context["expected"])), of_key=first.of_key)
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        key = str(context.get("discriminator", "")).strip("'")
-        allowed = _listed(str(context.get("expected_tags", "")))
-        if kind == "union_tag_not_found":
-            return f"{key} is missing"
-        return f"{key}: {_not_among(context.get('tag'), allowed, of_key=False)}"
+        return not_among(given, _listed(str(context["expected"])), of_key=first.of_key)
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", "it is not allowed"))
     if kind == "string_pattern_mismatch":
@@ -261,7 +256,8 @@ def _mismatch(wanted: list[str], given: object, written: str | None) -> str:
     if wanted == ["true or false"] and plain.lower() in _TRUE | _FALSE:
         return f"{text}; write {'true' if plain.lower() in _TRUE else 'false'}"
     if wanted == [_WANTED["list_type"]] and isinstance(given, (str, int, float)):
-        return f"must be a list, not {described(given)}; write [{written or given}]"
+        raw = written or (given if isinstance(given, str) else described(given).removeprefix("the number "))
+        return f"must be a list, not {described(given)}; write [{raw[:_EXAMPLE]}]"
     return text
 
 
@@ -281,7 +277,8 @@ def _missing(way: Way, renamed: Mapping[str, str]) -> str:
     return "is missing" if name not in renamed else f"is missing; name it by `{renamed[name]}`"
 
 
-def _not_among(given: object, allowed: list[str], *, of_key: bool) -> str:
+def not_among(given: object, allowed: list[str], *, of_key: bool = False) -> str:
+    """Return the words for a value, or a key, that is none of those that are allowed."""
     near = difflib.get_close_matches(str(given), allowed, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else ""
     if of_key:

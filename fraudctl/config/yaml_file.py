@@ -285,13 +285,15 @@ class _Reading:
             return None
         if key.tag in (f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value") and not self._ambiguous(key, way):
             return self._checked_text(key, key.value)
+        if not key.value:
+            self.problems.append((line, "a key is empty; give it a name"))
+            return None
         problem = self._ambiguous(key, way)
-        shown = key.value or "an empty key"
         self.problems.append(
             (
                 line,
                 problem
-                or f"{shown} was read as {_named(_old_reading(key))} and not as a text; "
+                or f"{key.value} was read as {_named(_old_reading(key))} and not as a text; "
                 f"write {_quoted(key.value)}",
             )
         )
