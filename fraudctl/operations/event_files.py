@@ -268,7 +268,7 @@ def _unpacked(file: Path, kind: str, stream: IO[bytes]) -> tuple[IO[bytes], byte
         return _buffered(iter(lambda: opened.read(_HEAD), b""))
     except (*_BROKEN, OSError) as error:
         raise DataError(
-            f"{file} begins like {kind}, but is damaged",
+            f"{file} is a damaged compressed file: it begins like {kind}",
             detail=str(error) or type(error).__name__,
             hint="copy or pack the file again",
         ) from error

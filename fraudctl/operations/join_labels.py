@@ -86,9 +86,7 @@ def join_lines(report: JoinReport) -> list[str]:
     if report.of_other_cards:
         lines.append(f"{_labels(report.of_other_cards)} an id that only transactions of other cards have")
     if report.at_other_times:
-        lines.append(
-            f"{_labels(report.at_other_times)} another time than the transaction of that id and card"
-        )
+        lines.append(f"{_labels(report.at_other_times)} another time than the transaction of its id and card")
     return lines
 
 
