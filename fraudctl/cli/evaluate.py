@@ -43,7 +43,7 @@ def evaluate(
         Path | None, typer.Option("--rules", metavar="FILE", help="With --events: rules to judge them by.")
     ] = None,
     store: Annotated[bool, typer.Option("--store", help="Keep it in the database, for dashboards.")] = False,
-    allow_rejected: AllowRejected = "1%",  # type: ignore[assignment]
+    allow_rejected: AllowRejected = None,
     as_json: Json = False,
 ) -> int:
     """Compare alerts and scores with labels; "amount > x" with as many alerts stands beside them.
@@ -56,7 +56,7 @@ def evaluate(
     from fraudctl.clock import utc_now
     from fraudctl.operations import evaluate as operation
     from fraudctl.operations.apply_rules import rules_to_try
-    from fraudctl.operations.event_files import too_many_left_out
+    from fraudctl.operations.event_files import ALLOWED_REJECTED, too_many_left_out
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import evaluate as text
 
@@ -64,6 +64,13 @@ def evaluate(
         raise UsageError(
             "rules, events and labels in files go together",
             hint="--events FILE --labels FILE [--rules FILE]; the log is judged by the rules that judged it",
+        )
+    if allow_rejected is not None and not events:
+        raise UsageError("--allow-rejected is for files", hint="add --events and --labels, or leave it out")
+    if label_delay is not None and as_of is None and (all_labels or events):
+        raise UsageError(
+            "--label-delay changes nothing where every label is taken as known",
+            hint="add --as-of TIME, or leave it out",
         )
     if as_of and all_labels:
         raise UsageError("--as-of and --all-labels contradict each other", hint="leave one away")
@@ -81,7 +88,8 @@ def evaluate(
             label_delay,
         )
     )
-    error = too_many_left_out(allow_rejected, *result.files)
+    allowed = ALLOWED_REJECTED if allow_rejected is None else allow_rejected
+    error = too_many_left_out(allowed, *result.files)
     if store and places and error is None:
         operation.store_evaluation(settings, places, result)
     console.write(to_json.dumps(result) if as_json else text.evaluation(result))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fraudctl.cli.command import AllowRejected, Json, Session, app, command
-from fraudctl.errors import ExitCode
+from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console, failure
 
@@ -56,7 +56,7 @@ def test(
         typer.Option("--events", metavar="FILE", help="Events that `simulate` wrote, instead of the topic."),
     ] = None,
     examples: Annotated[int, typer.Option("--examples", min=0, help="How many to show of each rule.")] = 3,
-    allow_rejected: AllowRejected = "1%",  # type: ignore[assignment]
+    allow_rejected: AllowRejected = None,
     as_json: Json = False,
 ) -> int:
     """Try a rules file on recorded events: what each rule would flag. Nothing is changed.
@@ -64,17 +64,22 @@ def test(
     Exit 6: more lines of the file of events were left out than --allow-rejected allows.
     """
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations.event_files import too_many_left_out
+    from fraudctl.operations.event_files import ALLOWED_REJECTED, too_many_left_out
     from fraudctl.operations.try_rules import TryRequest, try_rules
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import rules as text
 
+    if allow_rejected is not None and events is None:
+        raise UsageError(
+            "--allow-rejected is for a file of events", hint="add --events FILE, or leave it out"
+        )
     settings = session.settings()
     log = None if events else endpoints(settings, session.paths)
     result = try_rules(TryRequest(settings, read_rules_document(str(file)), log, events, examples))
     _warn(result.warnings)
     console.write(to_json.dumps(result) if as_json else text.trial(result))
-    error = too_many_left_out(allow_rejected, *([result.file] if result.file else []))
+    allowed = ALLOWED_REJECTED if allow_rejected is None else allow_rejected
+    error = too_many_left_out(allowed, *([result.file] if result.file else []))
     if error is not None:
         failure.show(error)
         return error.exit_code

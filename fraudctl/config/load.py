@@ -214,7 +214,11 @@ def _readable(
 ) -> ConfigError:
     def origin_of(way: Way) -> str:
         key = ".".join(map(str, way))
-        return next((origins[known] for known in origins if key == known or key.startswith(f"{known}.")), "")
+        own = [origins[known] for known in origins if key == known or key.startswith(f"{known}.")]
+        # What is wrong with a section as a whole comes from a layer above the defaults.
+        inside = [origins[known] for known in origins if key and known.startswith(f"{key}.")]
+        changed = [one for one in inside if not one.startswith("configs/")]
+        return next(iter((*own, *changed)), "")
 
     def written(way: Way) -> str | None:
         document = documents.get(origin_of(way))

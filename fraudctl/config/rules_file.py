@@ -32,16 +32,22 @@ def read_rules_document(name: str) -> YamlDocument:
     for number, rule in enumerate(rules if isinstance(rules, list) else ()):
         when = rule.get("when") if isinstance(rule, dict) else None
         model = when.get("model") if isinstance(when, dict) else None
-        if isinstance(model, dict) and isinstance(model.get("file"), str) and "forest" not in model:
-            named = file.parent / Path(model.pop("file")).expanduser()
-            model["forest"] = _read_model(named, read.place(("rules", number, "when", "model", "file")))
+        if isinstance(model, dict) and "file" in model:
+            place = read.place(("rules", number, "when", "model", "file"))
+            if not isinstance(model["file"], str) or "forest" in model:
+                raise ConfigError(
+                    "the rules are not valid",
+                    detail=f"{place}: rules.{number}.when.model: give its `file`, and no forest beside it",
+                    hint="name a file that `fraudctl train --features stream --out FOLDER` has written",
+                )
+            model["forest"] = _read_model(file.parent / Path(model.pop("file")).expanduser(), place)
     return read
 
 
 def _read_model(file: Path, named_at: str) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+        content = json.loads(file.read_bytes(), object_pairs_hook=_distinct)
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"the model {file} cannot be read",
             detail=f"{named_at}: {error}",
@@ -54,3 +60,10 @@ def _read_model(file: Path, named_at: str) -> dict[str, Any]:
             hint="name a file that `fraudctl train --features stream --out FOLDER` has written",
         )
     return content
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("a key is given twice")
+    return result

@@ -23,6 +23,8 @@ from fraudctl.events.card_numbers import mask
 ALLOWED_REJECTED = 0.01
 # Longer lines are cut: they exceed every possible `events.max_bytes`.
 _LONGEST_LINE = 4_194_304
+# A list, or objects over several lines, are held in memory as a whole.
+_LONGEST_LIST = 1_000_000_000
 _HEAD = 65_536
 _LINES_SHOWN = 5
 _EXAMPLE = 80
@@ -286,7 +288,13 @@ def _text_lines(file: Path, holds: str, stream: IO[bytes], head: bytes) -> Itera
     begun = head.lstrip()
     first_line = begun.split(b"\n", 1)[0].strip()
     if begun[:1] == b"[" or first_line == b"{" or (b"\r" in head and b"\n" not in head):
-        yield from _documents(file, holds, stream.read())
+        content = stream.read(_LONGEST_LIST + 1)
+        if len(content) > _LONGEST_LIST:
+            raise DataError(
+                f"{file} is too long to be read as a whole: it has more than {_LONGEST_LIST:,} bytes",
+                hint="write one object a line: `jq -c '.[]' FILE` does that for a list",
+            )
+        yield from _documents(file, holds, content)
         return
     if begun and not any(line.lstrip()[:1] == b"{" for line in begun.splitlines()):
         raise _another(file, holds, "a text in which no line is a JSON object" + _table_like(first_line))

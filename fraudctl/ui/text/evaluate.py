@@ -32,6 +32,8 @@ def _basis(result: Evaluation) -> Iterator[str]:
         yield f"labels     {result.labels:,}, all of them taken as known"
     if result.labels_unmatched:
         yield f"           {result.labels_unmatched:,} labels of transactions that were not judged"
+        if not result.join.matched:
+            yield "           no label holds for any of these transactions: do they belong together?"
     for line in (*join_lines(result.join), *contradiction_lines(result.contradictions)):
         yield f"           {line}"
     for file in result.files:
