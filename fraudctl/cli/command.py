@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from fraudctl.cli.shares import parse_share
 from fraudctl.config.paths import StackPaths, stack_paths
 from fraudctl.errors import ELSEWHERE, ExitCode, FraudctlError, UsageError
 from fraudctl.ui import console, failure
@@ -54,6 +56,28 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+AllowRejected = Annotated[
+    float | None,
+    typer.Option(
+        "--allow-rejected",
+        parser=parse_share,
+        metavar="SHARE",
+        help="Share of a file's lines that may be left out; 1% if not told.",
+    ),
+]
+
+
+class _Command(TyperCommand):
+    """A command that takes no option twice: nobody can tell which of the two values was meant."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse the arguments as typer does, once no option stands twice among them."""
+        _values, _rest, given = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in given:
+            repeated = given.count(parameter) > 1 and getattr(parameter, "multiple", False) is False
+            if repeated and not getattr(parameter, "is_flag", True) and parameter.nargs == 1:
+                ctx.fail(f"{parameter.opts[0]} is given twice")
+        return super().parse_args(ctx, args)
 
 
 @dataclass(frozen=True)
@@ -156,7 +180,7 @@ def command(
         run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         text = f"{inspect.getdoc(function) or ''}\n\n\b\nExample:\n  {example}"
-        group.command(name, help=text, rich_help_panel=panel)(run_command)
+        group.command(name, cls=_Command, help=text, rich_help_panel=panel)(run_command)
         return function
 
     return register

@@ -5,8 +5,10 @@ import shlex
 import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fraudctl.config.closed import Closed
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
@@ -29,10 +31,8 @@ TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 CATEGORY_MAX_CHARACTERS = 64
 
 
-class Section(BaseModel):
-    """Frozen, and closed: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Section(Closed):
+    """One section of the settings."""
 
 
 class TopicSettings(Section):

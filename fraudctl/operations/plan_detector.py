@@ -17,6 +17,7 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation, rule_sets
 from fraudctl.errors import REBUILD, RefusedError
 from fraudctl.operations import card_horizon
+from fraudctl.operations.check_rules import rules_warnings
 from fraudctl.operations.place_detector import Place, Where, place_detector, seen_from
 from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime import checkpoint_folder
@@ -84,7 +85,7 @@ def plan_detector(
     card_horizon.refuse_rules_in_force(endpoints.postgres, rules, horizon, connect_seconds=seconds)
     check_writer(endpoints, connect_seconds=seconds)
     if lane == LIVE:
-        _tell_rules(settings, endpoints, rules, observe)
+        _tell_rules(settings, endpoints, rules, rules_document, observe)
     job = job.model_copy(update={"ledger_end": landed.batch_id if landed else None})
     where = Where(settings, paths, lane, environ, deadline, observe)
     place = place_detector(where, job, endpoints)
@@ -172,9 +173,21 @@ def _job(
     )
 
 
-def _tell_rules(settings: Settings, endpoints: Endpoints, given: RuleSet, observe: Observe) -> None:
-    """The rules of the settings are only what a new pipeline begins with: say so if others are in force."""
+def _tell_rules(
+    settings: Settings,
+    endpoints: Endpoints,
+    given: RuleSet,
+    document: Mapping[str, Any],
+    observe: Observe,
+) -> None:
+    """Say whether other rules than the file's are in force; if not, say what in the file can never match.
+
+    The rules of the settings are only what a new pipeline begins with.
+    """
     stored = rule_sets.active(endpoints.postgres, connect_seconds=settings.timeouts.connect_seconds)
+    if stored is None:
+        for warning in rules_warnings(settings, given, document):
+            observe(Progress("rules", "note", f"warning: {warning}"))
     if stored is not None and stored.digest != given.digest:
         text = (
             f"{stored.digest[:12]} is in force, not {given.digest[:12]} of {settings.rules.file}; "

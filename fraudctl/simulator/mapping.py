@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from fraudctl.config.model import EventsSettings
+from fraudctl.config.wording import problem_lines
 from fraudctl.errors import ConfigError
 from fraudctl.events.codec import Transaction
 from fraudctl.events.schema import AMOUNT_MINOR_MAX, AMOUNT_MINOR_MIN, PATTERNS
@@ -115,12 +116,10 @@ def parse_mapping(document: Mapped[str, object]) -> Mapping:
     try:
         return Mapping.model_validate(document)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_url=False)
-        ]
         raise ConfigError(
-            "the mapping is not valid", detail="\n".join(lines), hint="compare it with configs/mappings"
+            "the mapping is not valid",
+            detail=problem_lines(error, Mapping, document),
+            hint="compare it with configs/mappings",
         ) from error
 
 

@@ -1,9 +1,13 @@
 """An evaluation as text: every share with what it is a share of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fraudctl.evaluation.metrics import CardPrecision
 from fraudctl.operations.evaluate import Evaluation, Figures
+from fraudctl.operations.event_files import report_lines
+from fraudctl.operations.join_labels import join_lines
+
+_CONTRADICTIONS_SHOWN = 3
 
 
 def evaluation(result: Evaluation) -> str:
@@ -28,9 +32,29 @@ def _basis(result: Evaluation) -> Iterator[str]:
         yield f"labels     {result.labels:,}, all of them taken as known"
     if result.labels_unmatched:
         yield f"           {result.labels_unmatched:,} labels of transactions that were not judged"
+        if not result.join.matched:
+            yield "           no label holds for any of these transactions: do they belong together?"
+    for line in (*join_lines(result.join), *contradiction_lines(result.contradictions)):
+        yield f"           {line}"
+    for file in result.files:
+        if file.left_out:
+            yield from report_lines(file)
     yield f"evaluated  {result.evaluated:,} transactions, {result.fraud:,} of them fraud" + _of(
         result.fraud, result.evaluated
     )
+
+
+def contradiction_lines(contradictions: Sequence[str]) -> list[str]:
+    """Return as text which ids have several labels that differ; of one time the earliest report counts."""
+    if not contradictions:
+        return []
+    more = len(contradictions) - _CONTRADICTIONS_SHOWN
+    ids = "1 id has" if len(contradictions) == 1 else f"{len(contradictions):,} ids have"
+    return [
+        f"{ids} several labels that differ:",
+        *(f"  {one}" for one in contradictions[:_CONTRADICTIONS_SHOWN]),
+        *([f"  and {more:,} more"] if more > 0 else []),
+    ]
 
 
 def _table(result: Evaluation) -> Iterator[str]:
