@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from fraudctl import assets
+from fraudctl.config.yaml_file import read_yaml
 from fraudctl.errors import ConfigError
 
 
@@ -58,8 +59,8 @@ def _read(kind: str, folder: str, name: str) -> dict[str, Any]:
             hint=f"did you mean {near[0]}?" if near else "name one of them, or a YAML file of your own",
         )
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = read_yaml(file)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(
             f"the {kind} {file} cannot be read", detail=str(error), hint=f"compare it with configs/{folder}"
         ) from error
