@@ -322,10 +322,11 @@ class _Journal:
         """
         lock = self._folder.file_for(self._request.file).with_suffix(".lock")
         with locked(lock, Deadline(0.0), purpose=f"sending {self._request.file.name}"):
+            candidates = self._candidates() if self._request.resume else []
             key = self._key()
             self._mapping = self._mapping_digest()
             self._key_name = key_name(key) if key else ""
-            known = self._known(key) if self._request.resume else None
+            known = self._known(candidates, key) if self._request.resume else None
             if known is None:
                 run = secrets.token_hex(_RUN_BYTES)
                 self.source = _source(self._request, run, key)
@@ -360,11 +361,17 @@ class _Journal:
             offsets=self._log.ends(),
         )
 
-    def _known(self, key: bytes) -> FileProgress:
-        source = _source(self._request, "", key)
+    def _candidates(self) -> list[FileProgress]:
+        """Return the runs that may be the one to go on with."""
+        source = _source(self._request, "", b"")
         candidates = self._folder.known(self._request.file, source.first_row_digest())
         if not candidates:
             raise never_begun(self._request.file)
+        return candidates
+
+    def _known(self, candidates: list[FileProgress], key: bytes) -> FileProgress:
+        """Return the run to go on with: the one whose rows are those of the file."""
+        source = _source(self._request, "", key)
         check_same_run(candidates[0], self._mapping, self._key_name)
         for progress in candidates:
             if progress.mapping == self._mapping and source.matches(progress):
