@@ -1,0 +1,74 @@
+"""The mapping for a table: the one that was named, or the shipped one that its header fits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fraudctl.config.preset_file import mapping_names, read_mapping_document
+from fraudctl.errors import UsageError
+from fraudctl.simulator.mapping import Mapping, parse_mapping
+from fraudctl.tables.layout import Layout, Told
+from fraudctl.tables.table import Table, open_table
+
+
+@dataclass(frozen=True)
+class MappedTable:
+    """A table that has been opened, with the mapping that fits it."""
+
+    table: Table
+    name: str
+    mapping: Mapping
+
+
+def map_table(file: Path, name: str | None, told: Told) -> MappedTable:
+    """Open a table and find its mapping; without a name, the shipped one whose columns it has.
+
+    Raises:
+        ConfigError: the mapping that was named cannot be read or is not valid.
+        UsageError: the table lacks a column, or no shipped mapping fits, or several do.
+        DataError: the file is no table.
+    """
+    if name is None:
+        table = open_table(file, told.over(Layout()))
+        found = _recognise(file, table)
+        return MappedTable(table, *found)
+    mapping = parse_mapping(read_mapping_document(name))
+    table = open_table(file, told.over(mapping.table))
+    try:
+        table.check(mapping.needed)
+    except UsageError as error:
+        others = [other for other, known in _shipped().items() if other != name and table.fits(known.needed)]
+        if others:
+            error.hint = f"its columns are those of --mapping {others[0]}"
+        raise
+    return MappedTable(table, name, mapping)
+
+
+def _recognise(file: Path, table: Table) -> tuple[str, Mapping]:
+    shipped = _shipped()
+    fitting = {name: mapping for name, mapping in shipped.items() if table.fits(mapping.needed)}
+    # A mapping that asks for more columns than another one fits better.
+    best = [
+        name
+        for name, mapping in fitting.items()
+        if not any(mapping.needed < other.needed for other in fitting.values())
+    ]
+    if len(best) == 1:
+        table.check(fitting[best[0]].needed)
+        return best[0], fitting[best[0]]
+    columns = ", ".join(column or "(no name)" for column in table.columns()[:60])
+    if best:
+        raise UsageError(
+            f"{file.name!r} fits several mappings: {', '.join(best)}",
+            detail=f"its columns: {columns}",
+            hint="say which with --mapping",
+        )
+    raise UsageError(
+        f"no mapping that comes along fits the columns of {file.name!r}",
+        detail=f"its columns: {columns}\nknown: {', '.join(shipped)}",
+        hint="write a YAML file that says which column is what, as configs/mappings/sparkov.yaml does, "
+        "and give it with --mapping; --delimiter, if the columns are not told apart",
+    )
+
+
+def _shipped() -> dict[str, Mapping]:
+    return {name: parse_mapping(read_mapping_document(name)) for name in mapping_names()}
