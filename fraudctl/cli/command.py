@@ -94,6 +94,13 @@ class Session:
         return self.load(flags).settings
 
 
+def _no_home() -> UsageError:
+    return UsageError(
+        "a file is named with ~, and this user has no home folder",
+        hint="write the whole path, beginning with /",
+    )
+
+
 def _given(**options: object) -> tuple[tuple[str, str], ...]:
     """Return the options that the environment does not give: a hint has to repeat them."""
     defaults: dict[str, object] = {"stack": "default"}
@@ -138,6 +145,11 @@ def command(
                 code = function(session, **options)
             except BrokenPipeError:
                 raise  # whoever read our output has left, as `| head` does: typer ends quietly
+            except RuntimeError as caught:
+                if "home directory" not in str(caught):
+                    raise
+                failure.show(_no_home())
+                raise typer.Exit(int(ExitCode.USAGE)) from caught
             except KeyboardInterrupt as caught:
                 console.say(f"interrupted: {caught}" if str(caught) else "interrupted")
                 raise typer.Exit(int(ExitCode.INTERRUPTED)) from caught
