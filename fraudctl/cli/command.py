@@ -67,11 +67,16 @@ class Session:
 
     def fit(self, error: FraudctlError) -> FraudctlError:
         """Return the error with a hint that can be typed as it is."""
-        if not error.hint:
-            return error
+        error.hint = self.hint(error.hint)
+        return error
+
+    def hint(self, text: str) -> str:
+        """Return a hint as it can be typed: for this profile, and with the options that were given."""
+        if not text:
+            return text
         from fraudctl.cli.hints import fit
 
-        return fit(error, external=self._is_external(error.hint), options=self.given)
+        return fit(text, external=self._is_external(text), options=self.given)
 
     def _is_external(self, hint: str) -> bool:
         """Tell whether services run elsewhere; only asked where the answer matters."""

@@ -8,9 +8,8 @@ from fraudctl.runtime.files import tail
 
 # From the most telling to the least: what a JVM, a shell, PostgreSQL and Python say when they give up.
 _SIGNS = (
-    re.compile(
-        r"Unrecognized (VM )?option|Improperly specified VM option|Could not find agent|Error opening zip file|agent library failed"
-    ),
+    re.compile(r"(Unrecognized|Improperly specified) (VM )?option"),
+    re.compile(r"Could not find agent|Error opening zip file|agent library failed"),
     re.compile(r"Could not reserve enough space|Invalid (maximum|initial) heap size|exceeds the maximum"),
     re.compile(r"OutOfMemoryError|Cannot allocate memory|There is insufficient memory"),
     re.compile(r"No space left on device|Disk quota exceeded|Read-only file system"),
