@@ -91,11 +91,16 @@ class Session:
 
     def fit(self, error: FraudctlError) -> FraudctlError:
         """Return the error with a hint that can be typed as it is."""
-        if not error.hint:
-            return error
+        error.hint = self.hint(error.hint)
+        return error
+
+    def hint(self, text: str) -> str:
+        """Return a hint as it can be typed: for this profile, and with the options that were given."""
+        if not text:
+            return text
         from fraudctl.cli.hints import fit
 
-        return fit(error, external=self._is_external(error.hint), options=self.given)
+        return fit(text, external=self._is_external(text), options=self.given)
 
     def _is_external(self, hint: str) -> bool:
         """Tell whether services run elsewhere; only asked where the answer matters."""
@@ -116,6 +121,13 @@ class Session:
     def settings(self, flags: dict[str, object] | None = None) -> "Settings":
         """Settings in force; `flags` maps dotted keys to values given on the command line."""
         return self.load(flags).settings
+
+
+def _no_home() -> UsageError:
+    return UsageError(
+        "a file is named with ~, and this user has no home folder",
+        hint="write the whole path, beginning with /",
+    )
 
 
 def _given(**options: object) -> tuple[tuple[str, str], ...]:
@@ -162,6 +174,11 @@ def command(
                 code = function(session, **options)
             except BrokenPipeError:
                 raise  # whoever read our output has left, as `| head` does: typer ends quietly
+            except RuntimeError as caught:
+                if "home directory" not in str(caught):
+                    raise
+                failure.show(_no_home())
+                raise typer.Exit(int(ExitCode.USAGE)) from caught
             except KeyboardInterrupt as caught:
                 console.say(f"interrupted: {caught}" if str(caught) else "interrupted")
                 raise typer.Exit(int(ExitCode.INTERRUPTED)) from caught

@@ -4,24 +4,22 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from fraudctl.errors import ELSEWHERE, FraudctlError
+from fraudctl.errors import ELSEWHERE
 
 COMMAND = re.compile(r"`fraudctl (?P<line>[^`]+)`")
 
 
-def fit(error: FraudctlError, *, external: bool, options: Sequence[tuple[str, str]]) -> FraudctlError:
-    """Return the error with a hint that is right for this invocation; its other parts stay.
+def fit(hint: str, *, external: bool, options: Sequence[tuple[str, str]]) -> str:
+    """Return a hint that is right for this invocation.
 
     Args:
         external: the services run elsewhere, so `up`, `down` and `logs kafka` are of no use.
         options: name and value of the shared options that were given on the command line.
     """
-    hint = error.hint
     if external:
         for own, elsewhere in ELSEWHERE.items():
             hint = hint.replace(own, elsewhere)
-    error.hint = COMMAND.sub(lambda found: f"`fraudctl {_with_options(found['line'], options)}`", hint)
-    return error
+    return COMMAND.sub(lambda found: f"`fraudctl {_with_options(found['line'], options)}`", hint)
 
 
 def _with_options(line: str, options: Sequence[tuple[str, str]]) -> str:

@@ -213,7 +213,7 @@ def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:
     console.write(to_json.dumps(result) if as_json else text.summary(result))
     if result.acknowledged == result.sent:
         return ExitCode.DONE
-    failure.show(text.not_delivered(result))
+    failure.show(session.fit(text.not_delivered(result)))
     return ExitCode.DATA
 
 
@@ -230,7 +230,7 @@ def _preset(session: Session, request: "PresetRequest", as_json: bool) -> int:
     console.write(to_json.dumps(result) if as_json else text.preset_summary(result))
     if result.acknowledged == result.sent and not result.labels_failed:
         return ExitCode.DONE
-    failure.show(text.preset_not_delivered(result))
+    failure.show(session.fit(text.preset_not_delivered(result)))
     return ExitCode.DATA
 
 

@@ -32,7 +32,7 @@ from fraudctl.operations.settle_checkpoint import settle_checkpoint
 from fraudctl.operations.wait_for_stack import wait_for_stack
 from fraudctl.runtime import processes
 from fraudctl.runtime.files import locked, make_folder, tail
-from fraudctl.runtime.first_cause import first_cause
+from fraudctl.runtime.first_cause import first_cause, lines_since
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.services import detector
 
@@ -45,8 +45,6 @@ _TERM_SECONDS = 10.0
 # How long a fenced detector may take to notice and to end by itself.
 _FENCED_SECONDS = 10.0
 _ARCHIVER_NICE = 10
-# The first cause stands near the beginning of what a run that failed has written.
-_CAUSE_BYTES = 1_000_000
 _ERRORS: dict[int, type[FraudctlError]] = {
     int(kind.exit_code): kind
     for kind in (RefusedError, UnreachableError, NotReadyError, DataError, FencedError)
@@ -339,8 +337,6 @@ def record_file(paths: StackPaths) -> Path:
 
 def _start(plan: DetectorPlan, request: DetectRequest) -> processes.ProcessRecord:
     write_job(plan)
-    log = request.lane.log(request.paths)
-    plan.log_begin = log.stat().st_size if log.exists() else 0
     return processes.spawn(
         request.lane.name,
         plan.place.argv,
@@ -406,7 +402,7 @@ def _raise_outcome(plan: DetectorPlan, record: processes.ProcessRecord) -> None:
         if outcome.get("process") == record.pid:
             break
     else:
-        lines = _lines_since(plan.log_begin, log)
+        lines = lines_since(log, record.log_begin)
         cause = first_cause(lines)
         raise DetectorKilledError(
             f"the detector {processes.ending(record)} before it could say why"
@@ -417,15 +413,6 @@ def _raise_outcome(plan: DetectorPlan, record: processes.ProcessRecord) -> None:
     if outcome["exit_code"] != ExitCode.DONE:
         kind = _ERRORS.get(outcome["exit_code"], FraudctlError)
         raise kind(outcome["message"], detail=outcome["detail"], hint=outcome["hint"] or f"see {log}")
-
-
-def _lines_since(begin: int, log: Path) -> list[str]:
-    """Return what one run has written to a log that others wrote to before; of a long one the two ends."""
-    with log.open("rb") as stream:
-        stream.seek(begin)
-        text = stream.read(_CAUSE_BYTES)
-        rest = "\n".join(tail(log, 5)).encode() if stream.read(1) else b""
-    return (text + b"\n" + rest).decode("utf-8", errors="replace").splitlines()
 
 
 def _outcome(file: Path) -> dict[str, Any]:

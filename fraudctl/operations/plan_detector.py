@@ -25,7 +25,7 @@ from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.progress import Observe, Progress
 
 
-@dataclass
+@dataclass(frozen=True)
 class DetectorPlan:
     """A job that may be run, and the command line that runs it."""
 
@@ -35,7 +35,6 @@ class DetectorPlan:
     place: Place
     bootstrap_servers: str  # as this machine sees them; the job may name them otherwise
     landed_ends: dict[int, int]  # of the newest batch in the ledger: partition to one past the last offset
-    log_begin: int = 0  # how long the log was before this run
 
 
 def plan_detector(

@@ -44,6 +44,7 @@ class ProcessRecord:
     started: str
     argv_sha256: str
     log: str
+    log_begin: int = 0  # how long the log was before this process was started, in bytes
 
     @property
     def log_file(self) -> Path:
@@ -75,6 +76,7 @@ def spawn(
     if user is not None:
         identity = {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
     with log.open("ab") as output:
+        log_begin = output.tell()
         try:
             child = subprocess.Popen(
                 list(argv),
@@ -89,7 +91,7 @@ def spawn(
         except OSError as error:
             raise RefusedError(f"{name} cannot be started", detail=f"{argv[0]}: {error.strerror}") from error
     _children[child.pid] = child
-    written = ProcessRecord(name, child.pid, start_of(child.pid) or "", _digest(argv), str(log))
+    written = ProcessRecord(name, child.pid, start_of(child.pid) or "", _digest(argv), str(log), log_begin)
     remember(written, record)
     return written
 

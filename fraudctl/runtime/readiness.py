@@ -6,8 +6,8 @@ from pathlib import Path
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import FraudctlError, NotReadyError, UnreachableError
 from fraudctl.runtime.files import tail
-from fraudctl.runtime.first_cause import first_cause
-from fraudctl.runtime.processes import ProcessRecord, is_alive
+from fraudctl.runtime.first_cause import first_cause, lines_since
+from fraudctl.runtime.processes import ProcessRecord, ending, is_alive
 
 # Raises UnreachableError while there is no answer; is given the seconds it may take.
 Probe = Callable[[float], None]
@@ -15,7 +15,6 @@ Probe = Callable[[float], None]
 _PROBE_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _LOG_LINES = 8
-_CAUSE_LINES = 100
 
 
 def wait_ready(
@@ -36,9 +35,9 @@ def wait_ready(
         except UnreachableError as error:
             last = error.detail or error.message
         if not is_alive(record):
-            raise _not_ready(f"{record.name} ended while it was starting", "", log)
+            raise _not_ready(f"{record.name} {ending(record)} while it was starting", "", log, record)
         if deadline.expired:
-            raise _not_ready(f"{record.name} was not ready within {deadline.seconds:g} s", last, log)
+            raise _not_ready(f"{record.name} was not ready within {deadline.seconds:g} s", last, log, record)
         if waiting.wait(_POLL_SECONDS):
             raise KeyboardInterrupt
 
@@ -52,8 +51,8 @@ def is_ready(probe: Probe, seconds: float) -> tuple[bool, str]:
     return True, ""
 
 
-def _not_ready(message: str, last_error: str, log: Path) -> NotReadyError:
-    cause = first_cause(tail(log, _CAUSE_LINES))
+def _not_ready(message: str, last_error: str, log: Path, record: ProcessRecord) -> NotReadyError:
+    cause = first_cause(lines_since(log, record.log_begin))
     lines = [f"first cause: {cause}"] if cause else []
     lines += [f"last answer: {last_error}"] if last_error else []
     lines += [f"{log.name}: {line}" for line in tail(log, _LOG_LINES)]

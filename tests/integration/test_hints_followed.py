@@ -70,6 +70,13 @@ def test_elsewhere_up_says_what_to_do_and_that_does_it(elsewhere: Run) -> None:
     assert elsewhere("doctor").returncode == 0
 
 
+def test_elsewhere_the_doctor_gives_the_same_hints(elsewhere: Run) -> None:
+    done = elsewhere("doctor")
+    assert done.returncode == 1
+    assert "create it with `fraudctl migrate`" in done.stdout
+    assert "fraudctl up" not in done.stdout
+
+
 def test_elsewhere_migrate_says_that_it_has_made_the_topic_once(elsewhere: Run) -> None:
     assert "created topic hints-" in elsewhere("migrate").stdout
     assert "created topic" not in elsewhere("migrate").stdout

@@ -16,6 +16,7 @@ from fraudctl.config.paths import StackPaths, stack_paths, user_path
 from fraudctl.errors import ConfigError, FraudctlError, RefusedError, UsageError
 from fraudctl.operations import startup_checks
 from fraudctl.operations.doctor import DoctorRequest, doctor
+from fraudctl.runtime.files import write_whole
 from fraudctl.runtime.first_cause import first_cause
 from fraudctl.runtime.proxy import proxy_flags
 from fraudctl.ui.failure import of_system
@@ -305,3 +306,14 @@ def test_what_the_system_refuses_names_the_file_and_the_act(number: int, words: 
     assert words in error.message
     assert os.strerror(number) in error.message
     assert error.exit_code == 3 and error.hint
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_whole(tmp_path / "state.json", "{}")
+    assert of_system(caught.value).message.startswith(f"{tmp_path / 'state.json'} cannot be written")
+    assert not list(tmp_path.iterdir())
