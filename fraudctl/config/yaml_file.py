@@ -9,7 +9,7 @@ document that is JSON is read as JSON.
 
 import json
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ Way = tuple[str | int, ...]
 # So many values may a document have, its aliases written out; a few lines can stand for billions.
 _MOST_VALUES = 1_000_000
 # Longer files are not written by people, and the parser is slow.
-_MOST_BYTES = 1_000_000
+_MOST_BYTES = 400_000
 _MOST_PROBLEMS = 20
 _MOST_DIGITS = 40
 
@@ -230,10 +230,13 @@ class _Reading:
             if loader is not None:
                 loader.dispose()
 
-    def _value(self, node: yaml.Node, way: Way, above: frozenset[int]) -> Any:
+    def _count(self) -> None:
         self._values += 1
         if self._values > _MOST_VALUES:
             raise yaml.YAMLError(f"it has more than {_MOST_VALUES:,} values, its aliases written out")
+
+    def _value(self, node: yaml.Node, way: Way, above: frozenset[int]) -> Any:
+        self._count()
         if id(node) in above:
             raise yaml.MarkedYAMLError(None, None, "an alias leads back to itself", node.start_mark)
         self.lines.setdefault(way, node.start_mark.line + 1)
@@ -244,8 +247,12 @@ class _Reading:
             return [self._value(item, (*way, number), above) for number, item in enumerate(node.value)]
         return self._mapping(node, way, above)
 
-    def _mapping(self, node: yaml.Node, way: Way, above: frozenset[int]) -> dict[Any, Any]:
-        result: dict[Any, Any] = {}
+    def _mapping(
+        self, node: yaml.Node, way: Way, above: frozenset[int], has: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Return the entries of a mapping without those that the mapping it is merged into has."""
+        self._count()
+        result: dict[str, Any] = {}
         merged: list[yaml.Node] = []
         before: yaml.Node | None = None
         for key, value in node.value:
@@ -254,7 +261,7 @@ class _Reading:
                 continue
             name = self._key(key, value, before, way)
             before = value
-            if name is not None:
+            if name is not None and name not in has:
                 self.lines[(*way, name)] = key.start_mark.line + 1
                 result[name] = self._value(value, (*way, name), above)
         # What stands in the mapping itself goes before what is merged, and the first merged before others.
@@ -263,8 +270,9 @@ class _Reading:
             for one in several:
                 if not isinstance(one, yaml.MappingNode):
                     raise yaml.MarkedYAMLError(None, None, "<< wants a mapping", one.start_mark)
-                for name, inner in self._mapping(one, way, above | {id(one)}).items():
-                    result.setdefault(name, inner)
+                if id(one) in above:
+                    raise yaml.MarkedYAMLError(None, None, "an alias leads back to itself", one.start_mark)
+                result.update(self._mapping(one, way, above | {id(one)}, {*has, *result}))
         return result
 
     def _key(self, key: yaml.Node, value: yaml.Node, before: yaml.Node | None, way: Way) -> str | None:

@@ -317,13 +317,10 @@ def _table_like(first_line: bytes) -> str:
 
 
 def _another(file: Path, holds: str, kind: str) -> DataError:
-    table = "table" in kind or "workbook" in kind
-    return DataError(
-        f"{file} is {kind}, and not a file of {holds}s",
-        hint="`fraudctl produce --from-file FILE --mapping NAME` sends the rows of a CSV or Parquet table"
-        if table
-        else f"name a file with one JSON object a line; {_HINT}",
-    )
+    hint = f"name a file with one JSON object a line; {_HINT}"
+    if holds == "event" and kind.startswith(("a text in which", "a Parquet table")) and "table" in kind:
+        hint = "`fraudctl produce --from-file FILE --mapping NAME` sends the rows of such a table"
+    return DataError(f"{file} is {kind}, and not a file of {holds}s", hint=hint)
 
 
 def _documents(file: Path, holds: str, content: bytes) -> Iterator[tuple[int, bytes]]:
