@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.conftest import NewStack
 
 
-def test_what_the_rules_of_a_new_pipeline_ask_in_vain_is_told(new_stack: NewStack, tmp_path: Path) -> None:
+def test_rules_of_a_new_pipeline_that_can_never_match_are_told(new_stack: NewStack, tmp_path: Path) -> None:
     stack = new_stack()
     stack.up()
     file = tmp_path / "mine.yaml"

@@ -81,6 +81,8 @@ def test_what_can_never_match_is_refused_with_its_line(tmp_path: Path, when: str
         ("{categories: [Food], amount_over: {Food: 5, Retail: 6}}", "the limit for Retail is idle"),
         ("{amount_over: {Food: 50, Retail: 5}, amount_under: 40}", "no amount of Food meets the limits"),
         ("{amount_over: 100, card: {within_minutes: 5, sum_over: 50}}", "each is 101 at least"),
+        ("{card: {within_minutes: 5, count_over: 2, merchants_over: 2}}", "card.count_over: it changes"),
+        ("{card: {within_minutes: 5, count_over: 1, since_previous_under_seconds: 9}}", "asks for more"),
     ],
 )
 def test_what_asks_nothing_is_told_with_its_line(tmp_path: Path, when: str, words: str) -> None:
@@ -121,6 +123,13 @@ def with_forest(tmp_path: Path, features: list[str], score_over: int) -> str:
     return document(tmp_path, f"{{model: {{file: model.json, score_over: {score_over}}}}}")
 
 
+def test_a_rule_that_repeats_another_is_told(tmp_path: Path) -> None:
+    again = "  - {id: b, reason: r, when: {countries: [DE]}}\n"
+    file = document(tmp_path, "{countries: [DE]}", again + again.replace("id: b", "id: c, enabled: false"))
+    (warning,) = checked_rules(SETTINGS, read_rules_document(file)).warnings
+    assert warning == f"{file}:5: rule b: it has the same conditions as rule a"
+
+
 def test_a_score_that_no_weights_reach_is_told(tmp_path: Path) -> None:
     file = document(tmp_path, "{countries: [DE]}", "alert_score: 60\n")
     (warning,) = checked_rules(SETTINGS, read_rules_document(file)).warnings
@@ -145,5 +154,5 @@ def test_of_rules_that_can_match_nothing_is_said(tmp_path: Path, when: str) -> N
     assert not checked_rules(SETTINGS, read_rules_document(document(tmp_path, when))).warnings
 
 
-def test_the_rules_that_come_with_the_program_are_beyond_reproach() -> None:
+def test_of_the_rules_that_come_with_the_program_nothing_is_said() -> None:
     assert not checked_rules(SETTINGS, read_rules_document("rules.yaml")).warnings

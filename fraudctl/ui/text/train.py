@@ -63,7 +63,8 @@ def _data(result: Training | TrainedForest) -> Iterator[str]:
     )
     if (recorded := result.recorded) is not None:
         if recorded.join.unmatched:
-            yield f"          {recorded.join.unmatched:,} labels of transactions that are not among them"
+            labels = "1 label" if recorded.join.unmatched == 1 else f"{recorded.join.unmatched:,} labels"
+            yield f"          {labels} of transactions that are not among them"
         for line in (*join_lines(recorded.join), *contradiction_lines(recorded.contradictions)):
             yield f"          {line}"
         for file in recorded.files:
