@@ -48,9 +48,10 @@ def _read_model(file: Path, named_at: str) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes(), object_pairs_hook=_distinct)
     except (OSError, ValueError, RecursionError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise ConfigError(
             f"the model {file} cannot be read",
-            detail=f"{named_at}: {error}",
+            detail=f"{named_at}: {reason}",
             hint="name a file that `fraudctl train --features stream --out FOLDER` has written",
         ) from error
     if not isinstance(content, dict):

@@ -10,6 +10,7 @@ document that is JSON is read as JSON.
 import json
 import re
 from collections.abc import Collection, Hashable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -255,11 +256,21 @@ class _Reading:
         result: dict[str, Any] = {}
         merged: list[yaml.Node] = []
         before: yaml.Node | None = None
-        for key, value in node.value:
+        for number, (key, value) in enumerate(node.value):
             if isinstance(key, yaml.ScalarNode) and key.tag == _MERGE:
                 merged.append(value)
                 continue
-            name = self._key(key, value, before, way)
+            if isinstance(key, yaml.ScalarNode) and key.value and _is_empty(value) and before is not None:
+                # Several such keys in one line are the rest of one value: told once.
+                if not (_is_empty(before) and before.end_mark.line == key.start_mark.line):
+                    rest = [
+                        one.value
+                        for one, _ in takewhile(lambda entry: _is_empty(entry[1]), node.value[number:])
+                    ]
+                    self.problems.append((key.start_mark.line + 1, _rest_of(before, key, rest)))
+                before = value
+                continue
+            name = self._key(key, way)
             before = value
             if name is not None and name not in has:
                 self.lines[(*way, name)] = key.start_mark.line + 1
@@ -275,21 +286,11 @@ class _Reading:
                 result.update(self._mapping(one, way, above | {id(one)}, {*has, *result}))
         return result
 
-    def _key(self, key: yaml.Node, value: yaml.Node, before: yaml.Node | None, way: Way) -> str | None:
+    def _key(self, key: yaml.Node, way: Way) -> str | None:
         """Return the name of an entry; None after a problem was noted."""
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
             self.problems.append((line, "a list or a mapping stands where a key should be; keys are texts"))
-            return None
-        if _is_rest_of_number(before, key, value):
-            assert isinstance(before, yaml.ScalarNode), "it is the first part of the number"
-            self.problems.append(
-                (
-                    line,
-                    f"{before.value},{key.value} was read as {before.value} and a key {key.value} without a "
-                    f"value; write {before.value}{key.value}",
-                )
-            )
             return None
         if key.tag in (f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value") and not self._ambiguous(key, way):
             return self._checked_text(key, key.value)
@@ -426,17 +427,26 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _is_rest_of_number(before: yaml.Node | None, key: yaml.ScalarNode, value: yaml.Node) -> bool:
-    """Tell whether `{a: 1,000}` was meant as one number: three digits right after a comma, and no value."""
-    return (
-        isinstance(before, yaml.ScalarNode)
-        and before.style is None
-        and re.fullmatch(r"[-+]?[0-9]{1,3}", before.value) is not None
-        and re.fullmatch(r"[0-9]{3}(\.[0-9]+)?", key.value) is not None
-        and isinstance(value, yaml.ScalarNode)
-        and not value.value
-        and before.end_mark.index + 1 == key.start_mark.index
-    )
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is None and not node.value
+
+
+def _rest_of(before: yaml.Node, key: yaml.ScalarNode, rest: Sequence[Any]) -> str:
+    """Return what is wrong with a key without a value that follows a value, as in `{a: 1,000}`.
+
+    Args:
+        rest: this key and those after it that have no value either.
+    """
+    if not isinstance(before, yaml.ScalarNode) or before.end_mark.line != key.start_mark.line:
+        return f"{key.value}: there is no value; give one, or leave the key out"
+    read = f"was read as {before.value} and a key {key.value} without a value"
+    parts = [before.value, *map(str, rest)]
+    number = all(re.fullmatch(r"[-+]?[0-9][0-9.]*", part) for part in parts)
+    if number and before.style is None and before.end_mark.index + 1 == key.start_mark.index:
+        whole = ",".join(parts)
+        clear = f"write {whole.replace(',', '')}" if _THOUSANDS.match(whole) else "write it without a comma"
+        return f"{whole} {read}; {clear}"
+    return f"{', '.join(parts)} {read}; write a list, [{', '.join(parts)}]"
 
 
 def _check_repeated_keys(node: yaml.Node, looked_at: set[int]) -> None:
@@ -455,7 +465,7 @@ def _check_repeated_keys(node: yaml.Node, looked_at: set[int]) -> None:
         seen: dict[Hashable, yaml.Mark] = {}
         for key, value in node.value:
             _check_repeated_keys(value, looked_at)
-            if isinstance(key, yaml.ScalarNode):
+            if isinstance(key, yaml.ScalarNode) and not _is_empty(value):  # without a value: told later
                 if key.value in seen:
                     raise RepeatedKeyError(
                         f"the key {key.value!r} is given", seen[key.value], "and once more", key.start_mark

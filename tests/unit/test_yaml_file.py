@@ -47,6 +47,9 @@ def refused(tmp_path: Path, text: str | bytes) -> ConfigError:
         ("{amount_over: 1e5}", 'amount_over: 1e5 was read as the text "1e5"; write 100000'),
         ("{amount_over: 010000}", "amount_over: 010000 was read as 4096 (in base 8); write 4096, 10000"),
         # Siblings.
+        ("{amount_over: 1.000,50}", "write it without a comma"),
+        ("{amount_over: 1,000,000}", "1,000,000 was read as 1 and a key 000 without a value; write 1000000"),
+        ("{categories: Food, Retail}", "a key Retail without a value; write a list, [Food, Retail]"),
         ("{countries: [Yes]}", 'Yes was read as true; write "Yes"'),
         ("{channels: [on, Off]}", 'on was read as true; write "on"'),
         ("{amount_over: 1E5}", "write 100000"),
