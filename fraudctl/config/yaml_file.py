@@ -69,6 +69,14 @@ class YamlDocument(dict[str, Any]):
         return self._written.get(tuple(way))
 
 
+def named_file(name: str) -> Path:
+    """Return the path of a file, `~` replaced by a home folder where there is one."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # nobody has that name, or no home: the file will not be found, and that is told
+        return Path(name)
+
+
 def read_document(
     file: Path, kind: str, *, holds: str, hint: str, may_be_empty: bool = False
 ) -> YamlDocument:

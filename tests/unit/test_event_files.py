@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -341,6 +342,18 @@ def test_a_report_reads_well() -> None:
         "e.jsonl: 11 lines read, 3 taken as events, 8 left out (72.73 %)",
         f"  8 left out: not JSON (lines 4, 5, 6, 7, 8, …; for example {'x' * 79}…)",
     ]
+
+
+def test_a_file_whose_name_is_no_text_is_read(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES, encoding="utf-8")
+    file = Path(os.fsdecode(bytes(tmp_path) + b"/\xff.jsonl"))
+    file.write_bytes(EVENTS)
+    for more in ((), ("--json",)):
+        result = run("rules", "test", rules, "--events", file, "--home", tmp_path, *more)
+        assert result.exit_code == 0
+        assert "udcff.jsonl" in result.stdout
+    assert run("rules", "check", file, "--home", tmp_path).exit_code == 3
 
 
 def test_data_errors_are_exit_6() -> None:

@@ -117,7 +117,6 @@ def test_no_message_has_the_words_of_the_validator(name: str) -> None:
             kinds |= {one["type"] for one in error.errors()}
             for line in problem_lines(error, model, changed).splitlines():
                 assert not VALIDATOR.search(line), line
-                assert re.match(r"[\w.: -]+: .{3,}", line, re.ASCII) or ": " in line or line[0].islower()
                 assert "is not allowed here" not in line, f"it has no words yet: {line}"
     assert len(kinds) > 5
 
