@@ -154,5 +154,16 @@ def test_of_rules_that_can_match_nothing_is_said(tmp_path: Path, when: str) -> N
     assert not checked_rules(SETTINGS, read_rules_document(document(tmp_path, when))).warnings
 
 
+def test_a_reason_may_be_written_in_any_language(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        'rules:\n  - id: hoch\n    reason: "Betrag über 600 € → prüfen"\n    when: {amount_over: 60000}\n',
+        encoding="utf-8",
+    )
+    checked = checked_rules(SETTINGS, read_rules_document(str(file)))
+    assert checked.rules.rules[0].reason == "Betrag über 600 € → prüfen"
+    assert not checked.warnings
+
+
 def test_of_the_rules_that_come_with_the_program_nothing_is_said() -> None:
     assert not checked_rules(SETTINGS, read_rules_document("rules.yaml")).warnings
