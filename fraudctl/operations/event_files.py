@@ -204,7 +204,8 @@ def lines_of(file: Path, holds: str) -> Iterator[tuple[int, bytes]]:
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         if isinstance(error, gzip.BadGzipFile):
             raise
-        raise UsageError(f"{file} cannot be read", detail=str(error), hint=_HINT) from error
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise UsageError(f"{file} cannot be read", detail=reason, hint=_HINT) from error
 
 
 def _lines(file: Path, holds: str, raw: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -324,6 +325,8 @@ def _table_like(begun: bytes) -> str:
 
 def _another(file: Path, holds: str, kind: str) -> DataError:
     hint = f"name a file with one JSON object a line; {_HINT}"
+    if kind.startswith(("a Zstandard", "a ZIP", "a 7z")):
+        hint = f"unpack it first, and name the file with one JSON object a line that is in it; {_HINT}"
     if holds == "event" and kind.startswith(("a text in which", "a Parquet table")) and "table" in kind:
         hint = "`fraudctl produce --from-file FILE --mapping NAME` sends the rows of such a table"
     return DataError(f"{file} is {kind}, and not a file of {holds}s", hint=hint)

@@ -272,6 +272,9 @@ def test_a_file_of_events_may_have_copies(tmp_path: Path) -> None:
     found = json.loads(tried(tmp_path, EVENTS + EVENTS[: len(EVENTS) // 2], "--json").stdout)
     assert found["read"] == found["judged"] + found["duplicates"] + found["refused"]
     assert found["judged"] == TAKEN
+    text = evaluated(tmp_path, EVENTS + EVENTS[: len(EVENTS) // 2], LABELS + LABELS).stdout
+    assert f"{found['duplicates']:,} copies of events, counted once" in text
+    assert "30 more labels of a transaction that has one" in text
 
 
 LABEL_DEFECTS = [

@@ -35,6 +35,12 @@ def _basis(result: Evaluation) -> Iterator[str]:
         yield f"           {labels} of transactions that were not judged"
         if not result.join.matched:
             yield "           no label holds for any of these transactions: do they belong together?"
+    if result.files:
+        events, labels_read = result.files
+        if copies := events.taken - result.judged:
+            yield f"           {copies:,} copies of events, counted once"
+        if copies := labels_read.taken - result.labels:
+            yield f"           {copies:,} more labels of a transaction that has one; the first report counts"
     for line in (*join_lines(result.join), *contradiction_lines(result.contradictions)):
         yield f"           {line}"
     for file in result.files:
