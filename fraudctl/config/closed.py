@@ -18,7 +18,7 @@ class Closed(BaseModel):
         # Python takes True for 1, and pydantic with it; nobody means that in a file.
         annotation = cls.model_fields[info.field_name or ""].annotation
         for one in _values(value):
-            if isinstance(one, bool) and not _holds_bool(annotation):
+            if isinstance(one, bool) and not _may_be_bool(annotation):
                 raise PydanticCustomError("number_from_bool", "true or false is no number")
             if isinstance(one, float) and not math.isfinite(one):
                 raise PydanticCustomError("finite_number", "it is not finite")
@@ -31,5 +31,5 @@ def _values(value: object) -> list[object]:
     return list(value.values()) if isinstance(value, dict) else [value]
 
 
-def _holds_bool(annotation: Any) -> bool:
-    return annotation is bool or any(map(_holds_bool, get_args(annotation)))
+def _may_be_bool(annotation: Any) -> bool:
+    return annotation in (bool, object, Any) or any(map(_may_be_bool, get_args(annotation)))

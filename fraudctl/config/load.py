@@ -53,7 +53,8 @@ def load(
     mine: Tree = _read_yaml(config_file) if config_file else {}
     environment = _from_environment()
     chosen = profile or environment.get("profile") or mine.get("profile") or defaults["profile"]
-    layers += _profile_layer(str(chosen))
+    if isinstance(chosen, str):  # anything else is refused below, with its line
+        layers += _profile_layer(chosen)
     if config_file:
         layers.append((str(config_file), mine))
     layers.append(("environment", environment))

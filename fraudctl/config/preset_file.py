@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 
 from fraudctl import assets
-from fraudctl.config.yaml_file import YamlDocument, read_document
+from fraudctl.config.yaml_file import YamlDocument, named_file, read_document
 from fraudctl.errors import ConfigError
 
 
@@ -45,7 +45,7 @@ def _names(folder: str) -> tuple[str, ...]:
 def _read(kind: str, folder: str, name: str) -> YamlDocument:
     known = _names(folder)
     if Path(name).suffix.lower() in (".yaml", ".yml", ".json"):
-        file = Path(name).expanduser()
+        file = named_file(name)
     elif name in known:
         file = assets.configs() / folder / f"{name}.yaml"
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudctl import assets
-from fraudctl.config.yaml_file import YamlDocument, read_document
+from fraudctl.config.yaml_file import YamlDocument, named_file, read_document
 from fraudctl.errors import ConfigError
 
 
@@ -18,7 +18,7 @@ def read_rules_document(name: str) -> YamlDocument:
     Raises:
         ConfigError: the file, or one that it names, is missing, unreadable, ambiguous or not a mapping.
     """
-    file = Path(name).expanduser()
+    file = named_file(name)
     own = assets.configs() / name
     if not file.is_file() and own.is_file():  # rules.file may name one that comes with the program
         file = own
@@ -40,7 +40,7 @@ def read_rules_document(name: str) -> YamlDocument:
                     detail=f"{place}: rules.{number}.when.model: give its `file`, and no forest beside it",
                     hint="name a file that `fraudctl train --features stream --out FOLDER` has written",
                 )
-            model["forest"] = _read_model(file.parent / Path(model.pop("file")).expanduser(), place)
+            model["forest"] = _read_model(file.parent / named_file(model.pop("file")), place)
     return read
 
 
@@ -48,9 +48,10 @@ def _read_model(file: Path, named_at: str) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes(), object_pairs_hook=_distinct)
     except (OSError, ValueError, RecursionError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise ConfigError(
             f"the model {file} cannot be read",
-            detail=f"{named_at}: {error}",
+            detail=f"{named_at}: {reason}",
             hint="name a file that `fraudctl train --features stream --out FOLDER` has written",
         ) from error
     if not isinstance(content, dict):

@@ -197,7 +197,12 @@ def _step(value: object, part: str | int) -> object:
 
 
 def _is_other_branch(one: _Found, found: Sequence[_Found]) -> bool:
-    """Tell whether the value was meant for another branch, whose own errors say more."""
+    """Tell whether the value was meant for another branch, whose own errors say more.
+
+    A list whose entries are all wrong is told as too short as well; that is no error of its own.
+    """
+    if one.error["type"] == "too_short" and isinstance(one.error["input"], (list, tuple, dict)):
+        return len(one.error["input"]) >= int(one.error.get("ctx", {}).get("min_length", 0))
     return (
         one.tagged
         and one.error["type"] in _WANTED
@@ -256,14 +261,14 @@ def _mismatch(wanted: list[str], given: object, written: str | None) -> str:
     if wanted == ["true or false"] and plain.lower() in _TRUE | _FALSE:
         return f"{text}; write {'true' if plain.lower() in _TRUE else 'false'}"
     if wanted == [_WANTED["list_type"]] and isinstance(given, (str, int, float)):
-        raw = written or (given if isinstance(given, str) else described(given).removeprefix("the number "))
+        raw = given if isinstance(given, str) else written or described(given).removeprefix("the number ")
         return f"must be a list, not {described(given)}; write [{raw[:_EXAMPLE]}]"
     return text
 
 
 def _unknown_key(name: str, known: list[str], renamed: Mapping[str, str]) -> str:
     names = [renamed.get(one, one) for one in known]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = _nearest(name, names)
     shown = json.dumps(name, ensure_ascii=False)
     if near:
         return f"there is no key {shown}; did you mean {near[0]}?"
@@ -279,13 +284,21 @@ def _missing(way: Way, renamed: Mapping[str, str]) -> str:
 
 def not_among(given: object, allowed: list[str], *, of_key: bool = False) -> str:
     """Return the words for a value, or a key, that is none of those that are allowed."""
-    near = difflib.get_close_matches(str(given), allowed, n=1, cutoff=0.6)
+    near = _nearest(str(given), allowed)
     hint = f"; did you mean {near[0]}?" if near else ""
     if of_key:
         known = "" if near else f"; the keys are {', '.join(allowed)}"
         return f"there is no key {json.dumps(str(given), ensure_ascii=False)}{hint}{known}"
     several = " or ".join([", ".join(allowed[:-1]), allowed[-1]] if len(allowed) > 1 else allowed)
     return f"must be {several}, not {described(given)}{hint}"
+
+
+def _nearest(given: str, allowed: Sequence[str]) -> list[str]:
+    """Return the name that was meant, in a list; an empty list where none is near."""
+    plain = given.strip().casefold()
+    same = [one for one in allowed if one.casefold() == plain]
+    begun = [one for one in allowed if len(one) > 2 and plain.startswith(one.casefold())]
+    return (same or difflib.get_close_matches(given, allowed, n=1, cutoff=0.6) or begun)[:1]
 
 
 def _listed(expected: str) -> list[str]:

@@ -9,7 +9,8 @@ document that is JSON is read as JSON.
 
 import json
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ Way = tuple[str | int, ...]
 # So many values may a document have, its aliases written out; a few lines can stand for billions.
 _MOST_VALUES = 1_000_000
 # Longer files are not written by people, and the parser is slow.
-_MOST_BYTES = 1_000_000
+_MOST_BYTES = 400_000
 _MOST_PROBLEMS = 20
 _MOST_DIGITS = 40
 
@@ -66,6 +67,14 @@ class YamlDocument(dict[str, Any]):
     def written(self, way: Sequence[str | int]) -> str | None:
         """Return a value as it stands in the file, with its quotation marks; None for what is no scalar."""
         return self._written.get(tuple(way))
+
+
+def named_file(name: str) -> Path:
+    """Return the path of a file, `~` replaced by a home folder where there is one."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # nobody has that name, or no home: the file will not be found, and that is told
+        return Path(name)
 
 
 def read_document(
@@ -230,10 +239,13 @@ class _Reading:
             if loader is not None:
                 loader.dispose()
 
-    def _value(self, node: yaml.Node, way: Way, above: frozenset[int]) -> Any:
+    def _count(self) -> None:
         self._values += 1
         if self._values > _MOST_VALUES:
             raise yaml.YAMLError(f"it has more than {_MOST_VALUES:,} values, its aliases written out")
+
+    def _value(self, node: yaml.Node, way: Way, above: frozenset[int]) -> Any:
+        self._count()
         if id(node) in above:
             raise yaml.MarkedYAMLError(None, None, "an alias leads back to itself", node.start_mark)
         self.lines.setdefault(way, node.start_mark.line + 1)
@@ -244,17 +256,31 @@ class _Reading:
             return [self._value(item, (*way, number), above) for number, item in enumerate(node.value)]
         return self._mapping(node, way, above)
 
-    def _mapping(self, node: yaml.Node, way: Way, above: frozenset[int]) -> dict[Any, Any]:
-        result: dict[Any, Any] = {}
+    def _mapping(
+        self, node: yaml.Node, way: Way, above: frozenset[int], has: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Return the entries of a mapping without those that the mapping it is merged into has."""
+        self._count()
+        result: dict[str, Any] = {}
         merged: list[yaml.Node] = []
         before: yaml.Node | None = None
-        for key, value in node.value:
+        for number, (key, value) in enumerate(node.value):
             if isinstance(key, yaml.ScalarNode) and key.tag == _MERGE:
                 merged.append(value)
                 continue
-            name = self._key(key, value, before, way)
+            if isinstance(key, yaml.ScalarNode) and key.value and _is_empty(value) and before is not None:
+                # Several such keys in one line are the rest of one value: told once.
+                if not (_is_empty(before) and before.end_mark.line == key.start_mark.line):
+                    rest = [
+                        one.value
+                        for one, _ in takewhile(lambda entry: _is_empty(entry[1]), node.value[number:])
+                    ]
+                    self.problems.append((key.start_mark.line + 1, _rest_of(before, key, rest)))
+                before = value
+                continue
+            name = self._key(key, way)
             before = value
-            if name is not None:
+            if name is not None and name not in has:
                 self.lines[(*way, name)] = key.start_mark.line + 1
                 result[name] = self._value(value, (*way, name), above)
         # What stands in the mapping itself goes before what is merged, and the first merged before others.
@@ -263,25 +289,16 @@ class _Reading:
             for one in several:
                 if not isinstance(one, yaml.MappingNode):
                     raise yaml.MarkedYAMLError(None, None, "<< wants a mapping", one.start_mark)
-                for name, inner in self._mapping(one, way, above | {id(one)}).items():
-                    result.setdefault(name, inner)
+                if id(one) in above:
+                    raise yaml.MarkedYAMLError(None, None, "an alias leads back to itself", one.start_mark)
+                result.update(self._mapping(one, way, above | {id(one)}, {*has, *result}))
         return result
 
-    def _key(self, key: yaml.Node, value: yaml.Node, before: yaml.Node | None, way: Way) -> str | None:
+    def _key(self, key: yaml.Node, way: Way) -> str | None:
         """Return the name of an entry; None after a problem was noted."""
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
             self.problems.append((line, "a list or a mapping stands where a key should be; keys are texts"))
-            return None
-        if _is_rest_of_number(before, key, value):
-            assert isinstance(before, yaml.ScalarNode), "it is the first part of the number"
-            self.problems.append(
-                (
-                    line,
-                    f"{before.value},{key.value} was read as {before.value} and a key {key.value} without a "
-                    f"value; write {before.value}{key.value}",
-                )
-            )
             return None
         if key.tag in (f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value") and not self._ambiguous(key, way):
             return self._checked_text(key, key.value)
@@ -418,17 +435,26 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _is_rest_of_number(before: yaml.Node | None, key: yaml.ScalarNode, value: yaml.Node) -> bool:
-    """Tell whether `{a: 1,000}` was meant as one number: three digits right after a comma, and no value."""
-    return (
-        isinstance(before, yaml.ScalarNode)
-        and before.style is None
-        and re.fullmatch(r"[-+]?[0-9]{1,3}", before.value) is not None
-        and re.fullmatch(r"[0-9]{3}(\.[0-9]+)?", key.value) is not None
-        and isinstance(value, yaml.ScalarNode)
-        and not value.value
-        and before.end_mark.index + 1 == key.start_mark.index
-    )
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is None and not node.value
+
+
+def _rest_of(before: yaml.Node, key: yaml.ScalarNode, rest: Sequence[Any]) -> str:
+    """Return what is wrong with a key without a value that follows a value, as in `{a: 1,000}`.
+
+    Args:
+        rest: this key and those after it that have no value either.
+    """
+    if not isinstance(before, yaml.ScalarNode) or before.end_mark.line != key.start_mark.line:
+        return f"{key.value}: there is no value; give one, or leave the key out"
+    read = f"was read as {before.value} and a key {key.value} without a value"
+    parts = [before.value, *map(str, rest)]
+    number = all(re.fullmatch(r"[-+]?[0-9][0-9.]*", part) for part in parts)
+    if number and before.style is None and before.end_mark.index + 1 == key.start_mark.index:
+        whole = ",".join(parts)
+        clear = f"write {whole.replace(',', '')}" if _THOUSANDS.match(whole) else "write it without a comma"
+        return f"{whole} {read}; {clear}"
+    return f"{', '.join(parts)} {read}; write a list, [{', '.join(parts)}]"
 
 
 def _check_repeated_keys(node: yaml.Node, looked_at: set[int]) -> None:
@@ -447,7 +473,7 @@ def _check_repeated_keys(node: yaml.Node, looked_at: set[int]) -> None:
         seen: dict[Hashable, yaml.Mark] = {}
         for key, value in node.value:
             _check_repeated_keys(value, looked_at)
-            if isinstance(key, yaml.ScalarNode):
+            if isinstance(key, yaml.ScalarNode) and not _is_empty(value):  # without a value: told later
                 if key.value in seen:
                     raise RepeatedKeyError(
                         f"the key {key.value!r} is given", seen[key.value], "and once more", key.start_mark

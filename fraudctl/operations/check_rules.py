@@ -38,7 +38,7 @@ def checked_rules(settings: Settings, document: Mapping[str, Any]) -> CheckedRul
 
 
 def rules_warnings(settings: Settings, rules: RuleSet, document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return everything that valid rules say in vain, one line each."""
+    """Return what can never match in valid rules and what changes nothing, one line each."""
     return tuple(_line(document, finding) for finding in findings(rules, settings.events))
 
 

@@ -110,9 +110,13 @@ class ReportBuilder:
 
 def shown(text: str) -> str:
     """Return a text for a message: on one line, cut, with card numbers masked."""
-    plain = "".join(one if one.isprintable() else "?" for one in text[: _EXAMPLE * 2])
-    masked = mask(plain)
-    return masked if len(masked) <= _EXAMPLE else f"{masked[: _EXAMPLE - 1]}…"
+    return one_line(mask(text[: _EXAMPLE * 2]))
+
+
+def one_line(text: str) -> str:
+    """Return a text for a message: on one line, and cut."""
+    plain = "".join(one if one.isprintable() else "?" for one in text)
+    return plain if len(plain) <= _EXAMPLE else f"{plain[: _EXAMPLE - 1]}…"
 
 
 def report_lines(report: FileReport) -> list[str]:
@@ -200,7 +204,8 @@ def lines_of(file: Path, holds: str) -> Iterator[tuple[int, bytes]]:
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         if isinstance(error, gzip.BadGzipFile):
             raise
-        raise UsageError(f"{file} cannot be read", detail=str(error), hint=_HINT) from error
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise UsageError(f"{file} cannot be read", detail=reason, hint=_HINT) from error
 
 
 def _lines(file: Path, holds: str, raw: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -297,7 +302,7 @@ def _text_lines(file: Path, holds: str, stream: IO[bytes], head: bytes) -> Itera
         yield from _documents(file, holds, content)
         return
     if begun and not any(line.lstrip()[:1] == b"{" for line in begun.splitlines()):
-        raise _another(file, holds, "a text in which no line is a JSON object" + _table_like(first_line))
+        raise _another(file, holds, "a text in which no line is a JSON object" + _table_like(begun))
     number = 0
     while line := stream.readline(_LONGEST_LINE):
         number += 1
@@ -309,21 +314,22 @@ def _text_lines(file: Path, holds: str, stream: IO[bytes], head: bytes) -> Itera
             yield number, line
 
 
-def _table_like(first_line: bytes) -> str:
+def _table_like(begun: bytes) -> str:
+    """Return the remark that the text looks like a table: its first two lines have as many separators."""
+    first, second = (*begun.splitlines()[:2], b"", b"")[:2]
     for separator, name in ((b",", "commas"), (b";", "semicolons"), (b"\t", "tabs"), (b"|", "bars")):
-        if first_line.count(separator) >= 2:
-            return f" (a table with {name}, as its first line looks)"
+        if first.count(separator) and first.count(separator) == second.count(separator):
+            return f" (it looks like a table with {name})"
     return ""
 
 
 def _another(file: Path, holds: str, kind: str) -> DataError:
-    table = "table" in kind or "workbook" in kind
-    return DataError(
-        f"{file} is {kind}, and not a file of {holds}s",
-        hint="`fraudctl produce --from-file FILE --mapping NAME` sends the rows of a CSV or Parquet table"
-        if table
-        else f"name a file with one JSON object a line; {_HINT}",
-    )
+    hint = f"name a file with one JSON object a line; {_HINT}"
+    if kind.startswith(("a Zstandard", "a ZIP", "a 7z")):
+        hint = f"unpack it first, and name the file with one JSON object a line that is in it; {_HINT}"
+    if holds == "event" and kind.startswith(("a text in which", "a Parquet table")) and "table" in kind:
+        hint = "`fraudctl produce --from-file FILE --mapping NAME` sends the rows of such a table"
+    return DataError(f"{file} is {kind}, and not a file of {holds}s", hint=hint)
 
 
 def _documents(file: Path, holds: str, content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -18,6 +18,7 @@ from fraudctl.operations.event_files import (
     check_some_taken,
     lines_of,
     not_but,
+    one_line,
     shown,
 )
 from fraudctl.recount.instants import parse_instant
@@ -56,7 +57,7 @@ class LabelFile:
 
 
 class NoLabelError(ValueError):
-    """Says why a line is no label: a kind of reason, and an example."""
+    """A line that is no label: `reason` is a kind, `example` what was found."""
 
     def __init__(self, reason: str, example: str = "") -> None:
         super().__init__(reason)
@@ -90,7 +91,7 @@ def labels_from_file(file: Path) -> LabelFile:
         _keep(labels, label)
         line_before, before = first.setdefault(label.transaction_id, (number, label))
         if before != label and label.transaction_id not in contradictions:
-            name, differ = shown(label.transaction_id), _differ(before, label)
+            name, differ = one_line(label.transaction_id), _differ(before, label)
             contradictions[label.transaction_id] = f"{name} in lines {line_before:,} and {number:,}: {differ}"
     report = builder.report()
     check_some_taken(report)

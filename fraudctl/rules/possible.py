@@ -24,7 +24,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a rule set says in vain.
+    """One part of a rule set that can never hold, or that changes nothing.
 
     `kind`: "impossible" can never hold and is a mistake; "idle" holds for every event, or changes nothing.
     `way`: where it stands in the rules document.
@@ -39,6 +39,12 @@ class Finding:
 def findings(rules: RuleSet, events: EventsSettings) -> list[Finding]:
     """Return what can never match and what always does, rule by rule."""
     found = [finding for number, rule in enumerate(rules.rules) for finding in _of_rule(number, rule, events)]
+    first: dict[str, str] = {}
+    for number, rule in enumerate(rules.rules):
+        same = first.setdefault(rule.when.model_dump_json(), rule.id) if rule.enabled else rule.id
+        if same != rule.id:
+            text = f"it has the same conditions as rule {same}"
+            found.append(Finding("idle", rule.id, ("rules", number, "when"), text))
     most = min(SCORE_MAX, sum(rule.weight for rule in rules.enabled))
     if rules.alert_score is not None and rules.enabled and rules.alert_score > most:
         text = (
@@ -62,7 +68,7 @@ def _of_rule(number: int, rule: Rule, events: EventsSettings) -> Iterator[Findin
     if strange or contradictions or not rule.enabled:
         return
     idle = list(_idle(when, events))
-    # A condition that is named here by its first word only asks nothing.
+    # Every finding begins with the name of its condition; a rule with no other condition asks nothing.
     asking = {name for name, value in when if value is not None} - {names[0] for names, _text in idle}
     if not asking:
         yield finding("idle", (), "it matches every event: " + "; ".join(text for _names, text in idle))
@@ -208,6 +214,11 @@ def _superfluous(when: When, events: EventsSettings) -> Iterator[_Said]:
             if not _some_amount(when, category):
                 yield (name, category), f"no amount of {category} meets the limits"
                 break
+    if when.card is not None and when.card.count_over is not None:
+        different = max(when.card.merchants_over or 0, when.card.countries_over or 0)
+        before = 1 if when.card.since_previous_under_seconds is not None else 0
+        if max(different, before) >= when.card.count_over:
+            yield ("card", "count_over"), "it changes nothing: another condition on the card asks for more"
     if when.card is not None and when.card.sum_over is not None:
         least = _lowest_amount(when, allowed)
         if least > when.card.sum_over:

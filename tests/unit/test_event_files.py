@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -132,12 +133,16 @@ def zipped(tmp_path: Path) -> bytes:
 OTHER_FILES: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda _: b"", "it is empty"),
     "blank": (lambda _: b"\n \n\n", "it is empty"),
-    "table": (lambda _: b"id,time,amount\n1,2026-03-01,5\n", "a table with commas"),
-    "european table": (lambda _: b"id;time;amount\n1;2026-03-01;5\n", "a table with semicolons"),
+    "narrow table": (lambda _: b"id,amount\n1,2\n", "it looks like a table with commas"),
+    "table": (lambda _: b"id,time,amount\n1,2026-03-01,5\n", "it looks like a table with commas"),
+    "european table": (
+        lambda _: b"id;time;amount\n1;2026-03-01;5\n",
+        "it looks like a table with semicolons",
+    ),
     "words": (lambda _: b"hello\nworld\n", "no line is a JSON object"),
     "rules": (lambda _: RULES.encode(), "no line is a JSON object"),
     "parquet": (parquet, "is a Parquet table"),
-    "gzip of a table": (lambda _: gzip.compress(b"a,b,c\n1,2,3\n"), "a table with commas"),
+    "gzip of a table": (lambda _: gzip.compress(b"a,b,c\n1,2,3\n"), "it looks like a table with commas"),
     "zip": (zipped, "is a ZIP archive"),
     "zstd": (lambda _: b"\x28\xb5\x2f\xfdrest of it", "is a Zstandard file"),
     "cut gzip": (lambda _: gzip.compress(EVENTS * 9)[:-40], "damaged compressed file"),
@@ -267,6 +272,9 @@ def test_a_file_of_events_may_have_copies(tmp_path: Path) -> None:
     found = json.loads(tried(tmp_path, EVENTS + EVENTS[: len(EVENTS) // 2], "--json").stdout)
     assert found["read"] == found["judged"] + found["duplicates"] + found["refused"]
     assert found["judged"] == TAKEN
+    text = evaluated(tmp_path, EVENTS + EVENTS[: len(EVENTS) // 2], LABELS + LABELS).stdout
+    assert f"{found['duplicates']:,} copies of events, counted once" in text
+    assert "30 more labels of a transaction that has one" in text
 
 
 LABEL_DEFECTS = [
@@ -337,6 +345,18 @@ def test_a_report_reads_well() -> None:
         "e.jsonl: 11 lines read, 3 taken as events, 8 left out (72.73 %)",
         f"  8 left out: not JSON (lines 4, 5, 6, 7, 8, …; for example {'x' * 79}…)",
     ]
+
+
+def test_a_file_whose_name_is_no_text_is_read(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES, encoding="utf-8")
+    file = Path(os.fsdecode(bytes(tmp_path) + b"/\xff.jsonl"))
+    file.write_bytes(EVENTS)
+    for more in ((), ("--json",)):
+        result = run("rules", "test", rules, "--events", file, "--home", tmp_path, *more)
+        assert result.exit_code == 0
+        assert "udcff.jsonl" in result.stdout
+    assert run("rules", "check", file, "--home", tmp_path).exit_code == 3
 
 
 def test_data_errors_are_exit_6() -> None:

@@ -36,7 +36,7 @@ def told(tmp_path: Path, events: list[dict[str, Any]], labels: list[dict[str, An
         ({"event_time": "2026-03-20T00:00:00Z", "card_id": "c-1"}, 2, 0, "1 label holds for 2 transactions"),
         ({"event_time": "2026-03-20T00:00:00Z", "card_id": None}, 10, 0, "1 label holds for 10 transactions"),
         ({"event_time": "2026-03-20T00:00:00Z"}, 2, 0, "1 label names another time than the transaction"),
-        ({"transaction_id": "nobody's"}, 0, 1, "1 labels of transactions that were not judged"),
+        ({"transaction_id": "nobody's"}, 0, 1, "1 label of transactions that were not judged"),
         ({"event_time": "2026-03-02T11:00:00.001+01:00"}, 1, 0, ""),
     ],
 )

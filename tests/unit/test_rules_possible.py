@@ -1,5 +1,6 @@
 """Rules that ask for what no event can have are refused, and conditions that ask nothing are told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
 from fraudctl.errors import ConfigError
 from fraudctl.operations.check_rules import checked_rules
+from tests import forests
 
 SETTINGS = load().settings
 CATEGORIES = ", ".join(SETTINGS.events.categories)
@@ -79,6 +81,8 @@ def test_what_can_never_match_is_refused_with_its_line(tmp_path: Path, when: str
         ("{categories: [Food], amount_over: {Food: 5, Retail: 6}}", "the limit for Retail is idle"),
         ("{amount_over: {Food: 50, Retail: 5}, amount_under: 40}", "no amount of Food meets the limits"),
         ("{amount_over: 100, card: {within_minutes: 5, sum_over: 50}}", "each is 101 at least"),
+        ("{card: {within_minutes: 5, count_over: 2, merchants_over: 2}}", "card.count_over: it changes"),
+        ("{card: {within_minutes: 5, count_over: 1, since_previous_under_seconds: 9}}", "asks for more"),
     ],
 )
 def test_what_asks_nothing_is_told_with_its_line(tmp_path: Path, when: str, words: str) -> None:
@@ -86,6 +90,44 @@ def test_what_asks_nothing_is_told_with_its_line(tmp_path: Path, when: str, word
     (warning,) = checked_rules(SETTINGS, read_rules_document(file)).warnings
     assert words in warning
     assert warning.startswith(f"{file}:4: rule a: ")
+
+
+@pytest.mark.parametrize(
+    ("score_over", "features", "words"),
+    [
+        (70, ["amount_minor"], "the highest score of this forest is 70.00 hundredths"),
+        (20, ["amount_minor", "category=Fod"], "Fod in model: no event has this category"),
+    ],
+)
+def test_a_forest_that_never_scores_so_high_is_refused(
+    tmp_path: Path, score_over: int, features: list[str], words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        checked_rules(SETTINGS, read_rules_document(with_forest(tmp_path, features, score_over)))
+    assert words in caught.value.detail
+
+
+def test_a_forest_that_always_scores_higher_is_told(tmp_path: Path) -> None:
+    rules = read_rules_document(with_forest(tmp_path, ["amount_minor"], 29))
+    assert not checked_rules(
+        SETTINGS, read_rules_document(with_forest(tmp_path, ["amount_minor"], 30))
+    ).warnings
+    (warning,) = checked_rules(SETTINGS, rules).warnings
+    assert "it matches every event: the lowest score of this forest is 30.00 hundredths" in warning
+
+
+def with_forest(tmp_path: Path, features: list[str], score_over: int) -> str:
+    """Write a rule with a forest whose scores are 0.3 and 0.7."""
+    forest = forests.forest(features, [("amount_minor", 500, 300_000, 700_000)])
+    (tmp_path / "model.json").write_text(json.dumps(forest), encoding="utf-8")
+    return document(tmp_path, f"{{model: {{file: model.json, score_over: {score_over}}}}}")
+
+
+def test_a_rule_that_repeats_another_is_told(tmp_path: Path) -> None:
+    again = "  - {id: b, reason: r, when: {countries: [DE]}}\n"
+    file = document(tmp_path, "{countries: [DE]}", again + again.replace("id: b", "id: c, enabled: false"))
+    (warning,) = checked_rules(SETTINGS, read_rules_document(file)).warnings
+    assert warning == f"{file}:5: rule b: it has the same conditions as rule a"
 
 
 def test_a_score_that_no_weights_reach_is_told(tmp_path: Path) -> None:
@@ -112,5 +154,16 @@ def test_of_rules_that_can_match_nothing_is_said(tmp_path: Path, when: str) -> N
     assert not checked_rules(SETTINGS, read_rules_document(document(tmp_path, when))).warnings
 
 
-def test_the_rules_that_come_with_the_program_are_beyond_reproach() -> None:
+def test_a_reason_may_be_written_in_any_language(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        'rules:\n  - id: hoch\n    reason: "Betrag über 600 € → prüfen"\n    when: {amount_over: 60000}\n',
+        encoding="utf-8",
+    )
+    checked = checked_rules(SETTINGS, read_rules_document(str(file)))
+    assert checked.rules.rules[0].reason == "Betrag über 600 € → prüfen"
+    assert not checked.warnings
+
+
+def test_of_the_rules_that_come_with_the_program_nothing_is_said() -> None:
     assert not checked_rules(SETTINGS, read_rules_document("rules.yaml")).warnings

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ def refused(tmp_path: Path, text: str | bytes) -> ConfigError:
         ("{amount_over: 1e5}", 'amount_over: 1e5 was read as the text "1e5"; write 100000'),
         ("{amount_over: 010000}", "amount_over: 010000 was read as 4096 (in base 8); write 4096, 10000"),
         # Siblings.
+        ("{amount_over: 1.000,50}", "write it without a comma"),
+        ("{amount_over: 1,000,000}", "1,000,000 was read as 1 and a key 000 without a value; write 1000000"),
+        ("{categories: Food, Retail}", "a key Retail without a value; write a list, [Food, Retail]"),
         ("{countries: [Yes]}", 'Yes was read as true; write "Yes"'),
         ("{channels: [on, Off]}", 'on was read as true; write "on"'),
         ("{amount_over: 1E5}", "write 100000"),
@@ -149,6 +153,8 @@ def test_what_editors_make_of_a_file_is_read(tmp_path: Path, encode: Callable[[s
         (b"a: &a [*a]", "an alias leads back to itself"),
         (b"a: *b", "found undefined alias"),
         (b"a: {<<: 5}", "<< wants a mapping"),
+        (b"a: &a {<<: *a}", "an alias leads back to itself"),
+        (b"{a: " * 4000, "nested too deeply"),
         (b'a: "\\ud800"', "half of a surrogate pair"),
         (b'a: "\\0"', "the character NUL"),
         (b"a: b\xe4r\n", "line 1 is not UTF-8: byte 0xe4; save the file as UTF-8"),
@@ -158,13 +164,29 @@ def test_what_editors_make_of_a_file_is_read(tmp_path: Path, encode: Callable[[s
         (b"\x80\x04\x95pickled", "is not UTF-8"),
         (b"\x00" * 64, "special characters are not allowed"),
         (b"\xff\xfe\x00\x00a", "UTF-32"),
-        (b"a: " + b"x" * 1_100_000, "longer than 1,000,000 bytes"),
+        (b"a: " + b"x" * 500_000, "longer than 400,000 bytes"),
         (b"'unclosed", "unexpected end of stream"),
     ],
 )
 def test_what_is_no_settings_file_is_named_as_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
     error = refused(tmp_path, content)
     assert words in error.message + error.detail
+
+
+def test_what_merges_is_overridden_by_what_stands_there_itself(tmp_path: Path) -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, x: 5}\nc:\n  x: 6\n  <<: [{x: 7, z: 8}, *a]\n"
+    found = read(tmp_path, text)
+    assert (found["b"], found["c"]) == ({"x": 5, "y": 2}, {"x": 6, "z": 8, "y": 2})
+    assert found.place(("c", "x")).endswith(":4")
+    assert found.place(("c", "y")).endswith(":1")
+
+
+def test_aliases_of_nothing_take_no_time(tmp_path: Path) -> None:
+    names = "abcdefgh"
+    lines = [
+        f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 20)}]}}" for before, name in pairwise(names)
+    ]
+    assert "its aliases written out" in refused(tmp_path, "\n".join(["a: &a {}", *lines])).detail
 
 
 def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:

@@ -31,9 +31,16 @@ def _basis(result: Evaluation) -> Iterator[str]:
     else:
         yield f"labels     {result.labels:,}, all of them taken as known"
     if result.labels_unmatched:
-        yield f"           {result.labels_unmatched:,} labels of transactions that were not judged"
+        labels = "1 label" if result.labels_unmatched == 1 else f"{result.labels_unmatched:,} labels"
+        yield f"           {labels} of transactions that were not judged"
         if not result.join.matched:
             yield "           no label holds for any of these transactions: do they belong together?"
+    if result.files:
+        events, labels_read = result.files
+        if copies := events.taken - result.judged:
+            yield f"           {copies:,} copies of events, counted once"
+        if copies := labels_read.taken - result.labels:
+            yield f"           {copies:,} more labels of a transaction that has one; the first report counts"
     for line in (*join_lines(result.join), *contradiction_lines(result.contradictions)):
         yield f"           {line}"
     for file in result.files:

@@ -63,7 +63,10 @@ def _data(result: Training | TrainedForest) -> Iterator[str]:
     )
     if (recorded := result.recorded) is not None:
         if recorded.join.unmatched:
-            yield f"          {recorded.join.unmatched:,} labels of transactions that are not among them"
+            labels = "1 label" if recorded.join.unmatched == 1 else f"{recorded.join.unmatched:,} labels"
+            yield f"          {labels} of transactions that are not among them"
+        if copies := recorded.files[0].taken - result.transactions:
+            yield f"          {copies:,} copies of events, counted once"
         for line in (*join_lines(recorded.join), *contradiction_lines(recorded.contradictions)):
             yield f"          {line}"
         for file in recorded.files:
