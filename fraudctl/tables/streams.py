@@ -49,7 +49,7 @@ _DAMAGE = (
     NotImplementedError,
     ValueError,
 )
-_LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r(?!\Z))")
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)")
 
 
 class ByteStream(Protocol):
@@ -124,6 +124,13 @@ def _the_one_file(file: Path) -> Iterator[ByteStream]:
             yield stream
 
 
+def _whole_lines(text: str, *, ended: bool) -> tuple[str, str]:
+    """Split text behind its last whole line; more text may make one line end of a carriage return."""
+    certain = len(text) - (text.endswith("\r") and not ended)
+    end = max(text.rfind("\n", 0, certain), text.rfind("\r", 0, certain)) + 1
+    return text[:end], text[end:]
+
+
 class Lines:
     """The lines of an opened file with their ends, numbered from 1; `taken` counts them.
 
@@ -191,11 +198,10 @@ class Lines:
                 text, damage = self._before(error), error
             rest += text
             ended = not chunk or damage is not None
-            end = 0
-            for found in _LINES.finditer(rest):
-                end = found.end()
+            # Only what ends with a line is searched: a search without a match takes quadratic time.
+            whole, rest = _whole_lines(rest, ended=damage is not None)
+            for found in _LINES.finditer(whole):
                 yield found[0]
-            rest = rest[end:]
             if len(rest) > LONGEST_LINE:
                 raise DataError(
                     f"{self._file}: line {self.taken + 1:,} has more than {LONGEST_LINE:,} characters",

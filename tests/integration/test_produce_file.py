@@ -14,11 +14,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from confluent_kafka.admin import AdminClient
+from fraudctl.operations.table_rows import fingerprint, rows
 
 from fraudctl.broker.topics import end_offsets
 from fraudctl.clock import Deadline
 from fraudctl.errors import DataError, UsageError
-from fraudctl.operations.table_rows import fingerprint, rows
 from tests.integration.test_produce import SECONDS, Cli, cli
 
 __all__ = ["cli"]
