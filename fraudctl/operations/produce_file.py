@@ -10,6 +10,7 @@ A fraud's label goes with its event: `reported_at` says from when it counts as k
 import hashlib
 import json
 import math
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -237,6 +238,11 @@ def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> F
         )
 
 
+def printable(file: Path) -> Path:
+    """Return a file's name without bytes that are no text, which no JSON can hold."""
+    return Path(os.fsencode(file).decode("utf-8", "replace"))
+
+
 def rows_error(rows: RowsReport, ended_by: Ending) -> DataError | None:
     """Return the error of a run that lost input; None if it lost none, or no more than was allowed."""
     if rows.error is not None:
@@ -283,7 +289,7 @@ def _report(
 ) -> RowsReport:
     account, unclear = source.account, source.unclear_labels
     return RowsReport(
-        file=request.file,
+        file=printable(request.file),
         mapping=request.source.name,
         first_row=first_row,
         next_row=source.next_row,
@@ -297,7 +303,7 @@ def _report(
         labels_unclear=unclear.left_out,
         unclear_labels=unclear.reasons,
         allow_rejected=request.allow_rejected,
-        notes=notes,
+        notes=(request.source.note, *notes) if request.source.note else notes,
         error=FileError(error.message, error.detail, error.hint) if error else None,
     )
 
@@ -352,7 +358,7 @@ class _Journal:
     def _progress(self, run: str, first: str) -> FileProgress:
         return FileProgress(
             run=run,
-            file=str(self._request.file.absolute()),
+            file=str(printable(self._request.file.absolute())),
             first=first,
             mapping=self._mapping,
             key=self._key_name,

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import zipfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,7 +14,13 @@ from typing import Any
 
 import pyarrow
 import pytest
+import yaml
 
+from fraudctl.config.load import load
+from fraudctl.simulator.mapping import AmountSource, TimeSource, check_mapping, parse_mapping
+from fraudctl.tables.amounts import amount_minor
+from fraudctl.tables.rejection import RejectedRowError
+from fraudctl.tables.times import moment_ms
 from tests.foreign_tables import (
     HEADER,
     Checked,
@@ -563,9 +570,6 @@ def test_a_workbook_and_a_zip_of_several_files_are_named(tmp_path: Path, mapping
 def test_amounts_are_read_as_the_mapping_says(
     tmp_path: Path, amount: str, options: dict[str, Any], minor: int | None
 ) -> None:
-    from fraudctl.simulator.mapping import AmountSource
-    from fraudctl.tables.amounts import amount_minor
-    from fraudctl.tables.rejection import RejectedRowError
 
     form = AmountSource.model_validate({"column": "amount", "times": 100} | options).form
     if minor is None:
@@ -656,6 +660,36 @@ def test_public_data_sets_are_recognised_by_their_header(
     assert (report["rows_left_out"], report["rows_rejected"]) == (left_out, 0)
 
 
+@pytest.mark.parametrize("arguments", [[], ["--mapping", "ieee"]])
+def test_a_public_data_set_without_its_labels_is_recognised_and_told(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "test_transaction.csv").write_text(IEEE.replace(",isFraud", "").replace("0,1,8", "0,8"))
+    done = check(tmp_path / "test_transaction.csv", None, arguments)
+    assert (done.code, done.report["mapping"], done.report["rows_taken"]) == (0, "ieee", 1)
+    assert "no column 'isFraud'" in done.report["notes"][0]
+
+
+def test_a_mapping_of_one_s_own_says_itself_that_there_are_no_labels(tmp_path: Path, mapping: str) -> None:
+    table = [{key: value for key, value in row.items() if key != "fraud"} for row in rows(3)]
+    done = check(write_csv(tmp_path / "t.csv", table), mapping)
+    assert done.code == 2
+    assert "leave `label` out" in done.err
+
+
+def test_a_file_whose_name_is_no_text_is_read(tmp_path: Path, mapping: str) -> None:
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv"))
+    write_csv(file, rows(3))
+    assert check(file, mapping).report["rows_taken"] == 3
+    assert "3 fit to be sent" in check(file, mapping, text=True).out
+
+
+def test_the_mapping_of_the_documents_is_valid() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "foreign-tables.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    check_mapping(parse_mapping(yaml.safe_load(block)), load(profile="local").settings.events)
+
+
 def test_a_table_that_no_mapping_fits_is_told_with_its_columns(tmp_path: Path, mapping: str) -> None:
     done = check(write_csv(tmp_path / "t.csv", rows(3)))
     assert done.code == 2
@@ -699,9 +733,6 @@ def test_options_without_a_meaning_are_refused(tmp_path: Path, mapping: str, arg
     ],
 )
 def test_times_are_read_in_every_unit(source: dict[str, Any], texts: str, ms: int | None) -> None:
-    from fraudctl.simulator.mapping import TimeSource
-    from fraudctl.tables.rejection import RejectedRowError
-    from fraudctl.tables.times import moment_ms
 
     time = TimeSource.model_validate({"column": "ts"} | source)
     if ms is None:
@@ -712,7 +743,6 @@ def test_times_are_read_in_every_unit(source: dict[str, Any], texts: str, ms: in
 
 
 def test_the_origin_is_when_a_count_of_hours_begins() -> None:
-    from fraudctl.tables.times import moment_ms
 
     origin = datetime.fromisoformat("2024-01-01T00:00:00Z")
     first, second = (moment_ms(step, None, "h", origin) for step in ("1", "2"))
