@@ -261,7 +261,8 @@ def _file_request(
 
 
 def _check_file(request: "FileRequest", as_json: bool) -> int:
-    from fraudctl.operations.produce_file import check_file, rows_error
+    from fraudctl.operations.produce_file import check_file
+    from fraudctl.operations.rows_report import rows_error
     from fraudctl.ui.text import produce_file as text
 
     with graceful() as stop:
@@ -275,7 +276,8 @@ def _check_file(request: "FileRequest", as_json: bool) -> int:
 
 
 def _file(session: Session, request: "FileRequest", as_json: bool) -> int:
-    from fraudctl.operations.produce_file import produce_file, rows_error
+    from fraudctl.operations.produce_file import produce_file
+    from fraudctl.operations.rows_report import rows_error
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import produce_file as text
     from fraudctl.ui.text.produce import ProduceView, preset_not_delivered

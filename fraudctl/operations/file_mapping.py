@@ -12,7 +12,7 @@ from fraudctl.tables.table import Table, open_table
 
 @dataclass(frozen=True)
 class MappedTable:
-    """A table that has been opened, with the mapping that fits it; `note` is for whoever reads the account."""
+    """A table that has been opened, with the mapping that fits it; `note` goes into the account."""
 
     table: Table
     name: str

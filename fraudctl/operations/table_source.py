@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fraudctl.errors import RefusedError
 from fraudctl.operations.file_progress import FileProgress, SentRow, changed
-from fraudctl.simulator.mapping import MappedRow, Mapper
+from fraudctl.simulator.mapper import MappedRow, Mapper
 from fraudctl.tables.account import RowAccount
 from fraudctl.tables.cells import TableRow, is_empty, text_of
 from fraudctl.tables.rejection import RejectedRowError

@@ -12,7 +12,8 @@ from fraudctl.config.preset_file import mapping_names, read_mapping_document
 from fraudctl.errors import ConfigError
 from fraudctl.events.codec import encode, rfc3339
 from fraudctl.recount.parse import Transaction, parser
-from fraudctl.simulator.mapping import MappedRow, Mapper, parse_mapping
+from fraudctl.simulator.mapper import MappedRow, Mapper
+from fraudctl.simulator.mapping import parse_mapping
 from fraudctl.tables.cells import Moment
 from fraudctl.tables.rejection import RejectedRowError
 

@@ -16,7 +16,8 @@ from fraudctl.config.load import load
 from fraudctl.errors import DataError, RefusedError
 from fraudctl.operations.file_progress import FileProgress, SentRow
 from fraudctl.operations.table_source import TableSource
-from fraudctl.simulator.mapping import Mapper, parse_mapping
+from fraudctl.simulator.mapper import Mapper
+from fraudctl.simulator.mapping import parse_mapping
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.table import open_table
 from tests.foreign_tables import generic, rows, text_of, write_csv, write_parquet

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fraudctl.config.load import load
 from fraudctl.errors import DataError
 from fraudctl.operations.table_source import TableSource
-from fraudctl.simulator.mapping import Mapper, parse_mapping
+from fraudctl.simulator.mapper import Mapper
+from fraudctl.simulator.mapping import parse_mapping
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.table import open_table
 from tests.foreign_tables import HEADER, generic, rows, text_of

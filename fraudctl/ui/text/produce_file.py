@@ -1,6 +1,7 @@
 """The account of a file's rows as text: how many were read, sent and left out, and why."""
 
-from fraudctl.operations.produce_file import FileChecked, FileProduced, RowsReport
+from fraudctl.operations.produce_file import FileChecked, FileProduced
+from fraudctl.operations.rows_report import RowsReport
 from fraudctl.tables.account import LeftOut
 from fraudctl.ui.text.produce import skipped
 
