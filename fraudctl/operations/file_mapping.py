@@ -6,6 +6,7 @@ from pathlib import Path
 from fraudctl.config.preset_file import mapping_names, read_mapping_document
 from fraudctl.errors import UsageError
 from fraudctl.simulator.mapping import Mapping, parse_mapping
+from fraudctl.tables.delimited import column_list
 from fraudctl.tables.layout import Layout, Told
 from fraudctl.tables.table import Table, open_table
 
@@ -79,7 +80,7 @@ def _recognise(file: Path, table: Table) -> MappedTable:
             return _without_labels(table, name, fitting[name])
         table.check(fitting[name].needed)
         return MappedTable(table, name, fitting[name])
-    columns = ", ".join(column or "(no name)" for column in table.columns()[:60])
+    columns = column_list(table.columns())
     if best:
         raise UsageError(
             f"{file.name!r} fits several mappings: {', '.join(best)}",

@@ -231,16 +231,27 @@ class _Journal:
             self._key_name = key_name(key) if key else ""
             known = self._known(candidates, key) if self._request.resume else None
             if known is None:
+                self._note_earlier_run()
                 run = secrets.token_hex(_RUN_BYTES)
                 self.source = _source(self._request, run, key)
                 first = self.source.first_row_digest()
                 self.begin = self._progress(run, first)
             else:
                 self.begin = known
-                self.source = _source(self._request, known.run, key)
-                self.source.resume(known, self._log.sent_rows(known))
+                self._go_on(known, key)
             self._folder.save(self._request.file, self.begin)
             yield self
+
+    def _go_on(self, known: FileProgress, key: bytes) -> None:
+        """Go on behind the rows that the log holds; what a dead run's connection still held may arrive late."""
+        sent, ends = self._log.sent_rows(known.run, known.offsets)
+        while True:
+            self.source = _source(self._request, known.run, key)
+            self.source.resume(known, sent)
+            late, ends = self._log.sent_rows(known.run, ends)
+            if not late:
+                return
+            sent |= late
 
     def save(self) -> None:
         """Save that all rows before the next one have been acknowledged."""
@@ -263,6 +274,14 @@ class _Journal:
             digest=self.source.digest,
             offsets=self._log.ends(),
         )
+
+    def _note_earlier_run(self) -> None:
+        earlier = self._folder.own(self._request.file)
+        if earlier and earlier.row:
+            self.notes.append(
+                f"an earlier run of this file on this topic came to row {earlier.row:,}; the rows that both "
+                "sent count twice (--resume would have gone on)"
+            )
 
     def _candidates(self) -> list[FileProgress]:
         """Return the runs that may be the one to go on with."""

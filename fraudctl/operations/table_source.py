@@ -130,7 +130,11 @@ class TableSource:
 
     def _mapped(self, row: TableRow) -> MappedRow:
         if row.defect:
-            raise RejectedRowError(f"the row has {row.defect}", row.cells[row.defect])
+            raise RejectedRowError(
+                f"the row has {row.defect}",
+                row.cells[row.defect],
+                hint="a delimiter or a line end that belongs to a text must stand in quotation marks",
+            )
         return self._mapper.row(row.number, row.cells)
 
     def _check_same(self, row: TableRow, sent: SentRow) -> None:

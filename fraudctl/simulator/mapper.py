@@ -15,7 +15,6 @@ from fraudctl.simulator.mapping import (
     TextSource,
     TimeSource,
     TransactionIdSource,
-    ValueSource,
     check_mapping,
 )
 from fraudctl.tables.amounts import amount_minor
@@ -53,7 +52,7 @@ class Mapper:
         self._maps = {
             field: {value_of(text): target for text, target in source.map.items()}
             for field, source in mapping.columns.sources.items()
-            if isinstance(source, ValueSource)
+            if isinstance(source, TextSource)
         }
         label = mapping.label
         self._fraud = label.fraud_values if label else frozenset()
@@ -120,7 +119,7 @@ class Mapper:
             return source.default
         return text
 
-    def _replaced(self, field: str, source: ValueSource, text: str) -> str | None:
+    def _replaced(self, field: str, source: TextSource, text: str) -> str | None:
         """Return what the mapping replaces a text with; None if it names no such text."""
         target = source.map.get(text)
         return self._maps[field].get(value_of(text)) if target is None and source.map else target
@@ -130,7 +129,7 @@ class Mapper:
             return text in self._categories
         return re.fullmatch(PATTERNS[field], text) is not None
 
-    def _default(self, field: str, source: ValueSource) -> str:
+    def _default(self, field: str, source: TextSource | IdentifierSource) -> str:
         if source.default is None:
             raise RejectedRowError(f"{field} is empty")
         return source.default
@@ -146,7 +145,8 @@ class Mapper:
                 raise RejectedRowError(f"{field} is empty")
             parts = [self._default(field, source)]
         elif isinstance(source, IdentifierSource):
-            replaced = self._replaced(field, source, " ".join(parts))
+            # By the very text: as identifiers, 0012 and 12 are two.
+            replaced = source.map.get(" ".join(parts))
             parts = parts if replaced is None else [replaced]
         if source.hash:
             return keyed_digest(field.removesuffix("_id"), parts, self._key)

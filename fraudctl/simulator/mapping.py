@@ -110,6 +110,17 @@ class ValueSource(Source):
             raise ValueError(
                 "`map` and `default` have no effect beside `value`, which is the same for all rows"
             )
+
+
+class TextSource(ValueSource):
+    """A category, a country or a channel.
+
+    `default` is also for texts that `map` does not name, or, without `map`, that no event may hold. Keys of
+    `map` are compared by value.
+    """
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> "TextSource":
         seen: dict[str, str] = {}
         for key in self.map:
             other = seen.setdefault(value_of(key), key)
@@ -117,13 +128,7 @@ class ValueSource(Source):
                 raise ValueError(
                     f"map: {other!r} and {key!r} are one value, and are mapped to different ones"
                 )
-
-
-class TextSource(ValueSource):
-    """A category, a country or a channel.
-
-    `default` is also for texts that `map` does not name, or, without `map`, that no event may hold.
-    """
+        return self
 
 
 class IdentifierSource(ValueSource):

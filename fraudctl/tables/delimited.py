@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudctl.errors import DataError, UsageError
-from fraudctl.tables.cells import TableRow
+from fraudctl.tables.cells import TableRow, shown
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.streams import Lines, unpacked
 
@@ -204,13 +204,17 @@ def _open_quotation(text: str, dialect: dict[str, Any]) -> int | None:
 def missing_columns(file: Path, needed: Collection[str], present: Collection[str]) -> UsageError:
     """Return the error that names the columns that a table lacks."""
     missing = sorted(set(needed) - set(present))
-    named = [name or "(no name)" for name in present]
     return UsageError(
         f"{file.name!r} lacks {', '.join(missing)}",
-        detail=f"its columns: {', '.join(named[:60]) or 'none'}",
+        detail=f"its columns: {column_list(present)}",
         hint="name the mapping that fits it with --mapping, and its delimiter with --delimiter "
         "if the columns are not told apart",
     )
+
+
+def column_list(names: Collection[str]) -> str:
+    """Return the names of columns for a message; where there is no header they may be values of a card."""
+    return ", ".join(shown(name) or "(no name)" for name in list(names)[:60]) or "none"
 
 
 def check_unique(file: Path, needed: Collection[str], present: Collection[str]) -> None:

@@ -216,6 +216,7 @@ def test_a_file_that_grew_is_gone_on_with_and_a_changed_one_is_refused(sent: Cli
     assert "have changed since" in err
     assert "begin anew without --resume" in err
     assert held(sent) == 120
+    assert "came to row 120" in sent.result(*common)["notes"][0]
 
 
 @pytest.mark.services

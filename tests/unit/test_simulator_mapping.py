@@ -178,6 +178,24 @@ def test_columns_that_are_put_together_stay_apart(hashed: bool) -> None:
         assert ids[0] == "1-12"
 
 
+@pytest.mark.parametrize("text", ["3.57E+15", "3,57e+15", "3.57E15", "4E+15", "-1.2e+18"])
+def test_a_rounded_number_identifies_nothing(text: str) -> None:
+    with pytest.raises(RejectedRowError, match="was rounded"):
+        mapped(MINE, ROW | {"card": text})
+
+
+@pytest.mark.parametrize("text", ["12e5", "7e12", "3.57", "1E", "E+15"])
+def test_what_only_looks_a_little_like_a_rounded_number_stays(text: str) -> None:
+    assert mapped(MINE, ROW | {"card": text}).event.card_id.startswith(text[:1])
+
+
+def test_texts_of_identifiers_are_replaced_by_the_very_text() -> None:
+    source = {"column": "card", "map": {"12": "twelve"}}
+    document = MINE | {"columns": MINE["columns"] | {"card_id": source}}
+    ids = [mapped(document, ROW | {"card": card}).event.card_id for card in ("12", "0012", 12)]
+    assert ids == ["twelve", "0012", "twelve"]
+
+
 def test_equal_numbers_are_one_identity_whatever_their_type() -> None:
     ids = {mapped(MINE, ROW | {"card": card}).event.card_id for card in (13926, 13926.0, "13926")}
     assert ids == {"13926"}

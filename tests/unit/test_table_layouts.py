@@ -297,6 +297,13 @@ def test_a_mapping_of_one_s_own_says_itself_that_there_are_no_labels(tmp_path: P
     assert "leave `label` out" in done.err
 
 
+def test_a_table_without_a_header_shows_no_card_number(tmp_path: Path, mapping: str) -> None:
+    (tmp_path / "t.csv").write_text(SPARKOV.partition("\n")[2])
+    for done in (check(tmp_path / "t.csv"), check(tmp_path / "t.csv", mapping)):
+        assert done.code == 2
+        assert "2703186189652095" not in done.err
+
+
 def test_a_file_whose_name_is_no_text_is_read(tmp_path: Path, mapping: str) -> None:
     file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv"))
     write_csv(file, rows(3))
