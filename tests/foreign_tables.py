@@ -104,7 +104,7 @@ class Checked:
 
     @property
     def report(self) -> dict[str, Any]:
-        """Return the account of the rows."""
+        """Return the report of the rows."""
         parsed: dict[str, Any] = json.loads(self.out)
         return parsed
 

@@ -13,7 +13,7 @@ from fraudctl.tables.table import Table, open_table
 
 @dataclass(frozen=True)
 class MappedTable:
-    """A table that has been opened, with the mapping that fits it; `note` goes into the account."""
+    """A table that has been opened, with the mapping that fits it; `note` goes into the report."""
 
     table: Table
     name: str

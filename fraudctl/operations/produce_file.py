@@ -79,7 +79,7 @@ class FileRequest:
 
 @dataclass(frozen=True)
 class FileProduced(Produced, RowsReport):
-    """The account of any run, with that of the rows and of the labels."""
+    """The report of a run: deliveries, rows and labels."""
 
     labels_topic: str
     labels_sent: int
@@ -88,7 +88,7 @@ class FileProduced(Produced, RowsReport):
 
 @dataclass(frozen=True)
 class FileChecked(RowsReport):
-    """The account of a run without sending."""
+    """The report of a run without sending."""
 
     ended_by: Ending
 
@@ -126,7 +126,7 @@ def check_file(request: FileRequest, *, stop: StopFlag) -> FileChecked:
             if stop.is_set:
                 ended_by = "stop"
                 break
-            if source.account.taken >= (request.plain.count or math.inf):
+            if source.counts.taken >= (request.plain.count or math.inf):
                 ended_by = "count"
                 break
             source.done(row, mapped)
@@ -138,7 +138,7 @@ def check_file(request: FileRequest, *, stop: StopFlag) -> FileChecked:
 
 
 def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> FileProduced:
-    """Send rows until the file, the count or the time is over, or `stop` is set; then settle the account.
+    """Send rows until the file, the count or the time is over, or `stop` is set; then report.
 
     A file that cannot be read on ends the run as well: `error` says why, and progress is saved.
 
@@ -243,7 +243,7 @@ class _Journal:
             yield self
 
     def _go_on(self, known: FileProgress, key: bytes) -> None:
-        """Go on behind the rows that the log holds; what a dead run's connection still held may arrive late."""
+        """Go on behind the rows that the log holds; records of a dead run may still arrive meanwhile."""
         sent, ends = self._log.sent_rows(known.run, known.offsets)
         while True:
             self.source = _source(self._request, known.run, key)
@@ -430,7 +430,7 @@ class _Sending:
         self._labels.send(label.card_id.encode(), encode_label(label))
 
     def report(self) -> RowsReport:
-        """Return the account of the rows."""
+        """Return the report of the rows."""
         first_row, notes = self._journal.begin.row, tuple(self._journal.notes)
         request = self._request
         return report_rows(

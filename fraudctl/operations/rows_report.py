@@ -1,4 +1,4 @@
-"""The account of a file's rows, and the error of a run that lost some."""
+"""The report of a file's rows, and the error of a run that lost some."""
 
 import os
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from fraudctl.errors import DataError
 from fraudctl.operations.file_mapping import MappedTable
 from fraudctl.operations.produce import Ending
 from fraudctl.operations.table_source import TableSource
-from fraudctl.tables.account import LeftOut
+from fraudctl.tables.row_counts import LeftOut
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,19 @@ def report_rows(
     notes: tuple[str, ...],
     allow_rejected: float,
 ) -> RowsReport:
-    """Return the account of the rows that a source has gone through."""
-    account, unclear = source.account, source.unclear_labels
+    """Return the report of the rows that a source has gone through."""
+    counts, unclear = source.counts, source.unclear_labels
     return RowsReport(
         file=printable(mapped.table.file),
         mapping=mapped.name,
         first_row=first_row,
         next_row=source.next_row,
-        rows_read=account.read + len(source.already_sent),
-        rows_taken=account.taken,
+        rows_read=counts.read + len(source.already_sent),
+        rows_taken=counts.taken,
         already_in_log=len(source.already_sent),
-        rows_left_out=account.left_out,
-        rows_rejected=account.rejected,
-        left_out=account.reasons,
+        rows_left_out=counts.left_out,
+        rows_rejected=counts.rejected,
+        left_out=counts.reasons,
         fraud=fraud,
         labels_unclear=unclear.left_out,
         unclear_labels=unclear.reasons,
@@ -101,7 +101,7 @@ def rows_error(rows: RowsReport, ended_by: Ending) -> DataError | None:
         return DataError(
             f"{left_out}, {rows.rows_rejected:,} of them ({share:.3g} %) though they should not be",
             detail=f"--allow-rejected is {rows.allow_rejected:g} %; the other rows were taken",
-            hint=hint or "mend the mapping or the file, or allow more with --allow-rejected",
+            hint=hint or "correct the mapping or the file, or allow more with --allow-rejected",
         )
     if rows.labels_unclear and rows.labels_unclear == rows.rows_taken:
         return DataError(

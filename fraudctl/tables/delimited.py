@@ -170,7 +170,7 @@ class _Records:
         return UnreadableRowError(
             f"{self._file}: the quotation that begins in line {line:,} does not end where a field ends",
             detail=f"looked for its end up to line {self._lines.taken:,}: {reason}",
-            hint=f"mend line {line:,} (double a quotation mark that belongs to the text), or, if marks do "
+            hint=f"correct line {line:,} (double a quotation mark that belongs to the text), or, if marks do "
             'not quote in this table, say `table: {quote: ""}` in the mapping; then go on with --resume',
         )
 

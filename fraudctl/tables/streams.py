@@ -228,6 +228,6 @@ class Lines:
         return DataError(
             f"{self._file}: line {self.taken + 1:,} is not text in {self.encoding}{bad}",
             detail=f"the {self.taken:,} lines before it can be read",
-            hint="say what it is with --encoding (latin-1, cp1252), or mend the line, "
+            hint="say what it is with --encoding (latin-1, cp1252), or correct the line, "
             "and go on with --resume",
         )

@@ -111,14 +111,14 @@ def test_every_row_is_taken_or_left_out_for_its_own_reason(
         taken.append((row.number, mapped.fraud))
         source.done(row, mapped)
 
-    account = source.account
+    counts = source.counts
     fit = [number for number, (defect, _, _) in enumerate(drawn) if defect == "none"]
     assert [number for number, _ in taken] == fit
-    assert account.read == len(drawn) == account.taken + account.left_out
-    assert {reason.reason: reason.count for reason in account.reasons} == Counter(
+    assert counts.read == len(drawn) == counts.taken + counts.left_out
+    assert {reason.reason: reason.count for reason in counts.reasons} == Counter(
         DEFECTS[defect][1] for defect, _, _ in drawn if defect != "none"
     )
-    for reason in account.reasons:
+    for reason in counts.reasons:
         assert all(DEFECTS[drawn[number - 1][0]][1] == reason.reason for number in reason.first_rows)
     means = {"1": True, "0": False, "?": None}
     assert [fraud for _, fraud in taken] == [means[drawn[number][2]] for number in fit]
@@ -126,23 +126,23 @@ def test_every_row_is_taken_or_left_out_for_its_own_reason(
 
 
 @settings(max_examples=60, deadline=None)
-@given(drawn=ROWS, layout=LAYOUTS, place=st.integers(0, 29), damage=st.sampled_from(["byte", "quote"]))
+@given(drawn=ROWS, layout=LAYOUTS, index=st.integers(0, 29), damage=st.sampled_from(["byte", "quote"]))
 def test_damage_ends_the_table_behind_the_rows_before_it(
     tmp_path_factory: pytest.TempPathFactory,
     drawn: list[tuple[str, list[int], str]],
     layout: dict[str, Any],
-    place: int,
+    index: int,
     damage: str,
 ) -> None:
-    place %= len(drawn)
+    index %= len(drawn)
     sound = [("none", [], label) for _, _, label in drawn]
     lines = text_of(drawn_table(sound, "a"), **layout).encode().split(layout["end"].encode())
-    lines[place + 1] = b"\xff" + lines[place + 1] if damage == "byte" else b'"x"y' + lines[place + 1]
+    lines[index + 1] = b"\xff" + lines[index + 1] if damage == "byte" else b'"x"y' + lines[index + 1]
     file = tmp_path_factory.mktemp("damaged") / "t.csv"
     file.write_bytes(layout["end"].encode().join(lines))
 
     source = source_of(file, None)
-    with pytest.raises(DataError, match=rf"line {place + 2}\b"):
+    with pytest.raises(DataError, match=rf"line {index + 2}\b"):
         for row, mapped in source:
             source.done(row, mapped)
-    assert source.next_row == source.account.taken == place
+    assert source.next_row == source.counts.taken == index
