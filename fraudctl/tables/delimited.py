@@ -15,6 +15,8 @@ from fraudctl.tables.streams import Lines, unpacked
 DELIMITERS = (",", ";", "\t", "|")
 # Excel writes and reads such a first line, which names the delimiter.
 _SEP_LINE = re.compile(r'"?sep=(.)"?;*\s*', re.IGNORECASE)
+# What JSON, JSON lines, HTML and XML begin with, and no header does.
+_NO_TABLE = ("{", "[{", "<")
 _WIDTH = "another number of fields than the header"
 
 
@@ -25,8 +27,13 @@ class DelimitedTable:
         self.file = file
         self._layout = layout
         with self._opened() as lines:
-            first = next(iter(lines), None)
-            told = _SEP_LINE.fullmatch(first or "")
+            first = next(iter(lines), "")
+        if first.lstrip().startswith(_NO_TABLE):
+            raise DataError(
+                f"{file} is JSON or markup, not a table of text or Parquet",
+                hint="write its records as CSV with a header, or as Parquet, and give that file",
+            )
+        told = _SEP_LINE.fullmatch(first)
         self._skip = 1 if told else 0
         self._unreadable: UnreadableRowError | None = None
         delimiters = self._delimiters(told[1] if told else None)

@@ -136,6 +136,9 @@ def test_layouts_are_told(tmp_path: Path, encoding: str, delimiter: str) -> None
         (bytes(range(256)), "neither a table of text nor Parquet"),
         (b"", "is empty"),
         (b"\n\n", "has no header"),
+        (b'{"id": 1}\n', "JSON"),
+        (b'[{"id": 1}]', "JSON"),
+        (b"<!DOCTYPE html>", "markup"),
         (gzip.compress(b"PAR1" + b"x" * 90), "packed Parquet"),
     ],
 )
