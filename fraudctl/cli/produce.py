@@ -159,7 +159,8 @@ def produce(
         )
     if (from_file and (preset or seed is not None)) or (resume and not from_file):
         raise UsageError("a file has no preset and no seed, and only a file is resumed", hint="see --help")
-    if not from_file and (mapping or delimiter or encoding or dry_run or allow_rejected is not None):
+    given = (mapping, delimiter, encoding, allow_rejected)
+    if not from_file and (dry_run or any(option is not None for option in given)):
         raise UsageError(
             "--mapping, --delimiter, --encoding, --allow-rejected and --dry-run are for a file",
             hint="add --from-file FILE",
@@ -248,7 +249,10 @@ def _file_request(
 
     delimiter, encoding = layout
     try:
-        told = Told(delimiter and check_delimiter(delimiter), encoding and check_encoding(encoding))
+        told = Told(
+            None if delimiter is None else check_delimiter(delimiter),
+            None if encoding is None else check_encoding(encoding),
+        )
     except ValueError as error:
         raise UsageError(str(error), hint="see `fraudctl produce --help`") from error
     request = FileRequest(plain, map_table(file, mapping, told), session.paths, **changes)
@@ -257,7 +261,8 @@ def _file_request(
 
 
 def _check_file(request: "FileRequest", as_json: bool) -> int:
-    from fraudctl.operations.produce_file import check_file, rows_error
+    from fraudctl.operations.produce_file import check_file
+    from fraudctl.operations.rows_report import rows_error
     from fraudctl.ui.text import produce_file as text
 
     with graceful() as stop:
@@ -271,7 +276,8 @@ def _check_file(request: "FileRequest", as_json: bool) -> int:
 
 
 def _file(session: Session, request: "FileRequest", as_json: bool) -> int:
-    from fraudctl.operations.produce_file import produce_file, rows_error
+    from fraudctl.operations.produce_file import produce_file
+    from fraudctl.operations.rows_report import rows_error
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import produce_file as text
     from fraudctl.ui.text.produce import ProduceView, preset_not_delivered

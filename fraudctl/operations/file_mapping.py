@@ -6,17 +6,19 @@ from pathlib import Path
 from fraudctl.config.preset_file import mapping_names, read_mapping_document
 from fraudctl.errors import UsageError
 from fraudctl.simulator.mapping import Mapping, parse_mapping
+from fraudctl.tables.delimited import column_list
 from fraudctl.tables.layout import Layout, Told
 from fraudctl.tables.table import Table, open_table
 
 
 @dataclass(frozen=True)
 class MappedTable:
-    """A table that has been opened, with the mapping that fits it."""
+    """A table that has been opened, with the mapping that fits it; `note` goes into the report."""
 
     table: Table
     name: str
     mapping: Mapping
+    note: str = ""
 
 
 def map_table(file: Path, name: str | None, told: Told) -> MappedTable:
@@ -28,24 +30,44 @@ def map_table(file: Path, name: str | None, told: Told) -> MappedTable:
         DataError: the file is no table.
     """
     if name is None:
-        table = open_table(file, told.over(Layout()))
-        found = _recognise(file, table)
-        return MappedTable(table, *found)
+        return _recognise(file, open_table(file, told.over(Layout())))
     mapping = parse_mapping(read_mapping_document(name))
     table = open_table(file, told.over(mapping.table))
+    if name in mapping_names() and not table.fits(mapping.needed) and table.fits(_unlabelled(mapping).needed):
+        return _without_labels(table, name, mapping)
     try:
         table.check(mapping.needed)
     except UsageError as error:
-        others = [other for other, known in _shipped().items() if other != name and table.fits(known.needed)]
-        if others:
-            error.hint = f"its columns are those of --mapping {others[0]}"
+        error.hint = _other_hint(table, name, mapping) or error.hint
         raise
     return MappedTable(table, name, mapping)
 
 
-def _recognise(file: Path, table: Table) -> tuple[str, Mapping]:
+def _other_hint(table: Table, name: str, mapping: Mapping) -> str:
+    """Return what to do about a mapping whose columns a table lacks, where that is known."""
+    if table.fits(_unlabelled(mapping).needed):
+        return "leave `label` out of the mapping if the table has no labels"
+    others = [other for other, known in _shipped().items() if other != name and table.fits(known.needed)]
+    return f"its columns are those of --mapping {others[0]}" if others else ""
+
+
+def _unlabelled(mapping: Mapping) -> Mapping:
+    return mapping.model_copy(update={"label": None})
+
+
+def _without_labels(table: Table, name: str, mapping: Mapping) -> MappedTable:
+    unlabelled = _unlabelled(mapping)
+    table.check(unlabelled.needed)
+    column = mapping.label.column if mapping.label else ""
+    return MappedTable(table, name, unlabelled, f"the table has no column {column!r}, so no row has a label")
+
+
+def _recognise(file: Path, table: Table) -> MappedTable:
+    """Find the shipped mapping whose columns a table has; only its labels may be missing."""
     shipped = _shipped()
     fitting = {name: mapping for name, mapping in shipped.items() if table.fits(mapping.needed)}
+    if not fitting:
+        fitting = {name: own for name, own in shipped.items() if table.fits(_unlabelled(own).needed)}
     # A mapping that asks for more columns than another one fits better.
     best = [
         name
@@ -53,9 +75,12 @@ def _recognise(file: Path, table: Table) -> tuple[str, Mapping]:
         if not any(mapping.needed < other.needed for other in fitting.values())
     ]
     if len(best) == 1:
-        table.check(fitting[best[0]].needed)
-        return best[0], fitting[best[0]]
-    columns = ", ".join(column or "(no name)" for column in table.columns()[:60])
+        (name,) = best
+        if not table.fits(fitting[name].needed):
+            return _without_labels(table, name, fitting[name])
+        table.check(fitting[name].needed)
+        return MappedTable(table, name, fitting[name])
+    columns = column_list(table.columns())
     if best:
         raise UsageError(
             f"{file.name!r} fits several mappings: {', '.join(best)}",

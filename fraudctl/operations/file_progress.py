@@ -60,6 +60,15 @@ class ProgressFolder:
         name = hashlib.sha256(str(table.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         return self._folder / f"{name}-{self._topic_id}.rows.json"
 
+    def own(self, table: Path) -> FileProgress | None:
+        """Return the progress of this table, if it was ever begun.
+
+        Raises:
+            RefusedError: the file that holds it is damaged.
+        """
+        file = self.file_for(table)
+        return self._read(file) if file.is_file() else None
+
     def known(self, table: Path, first: str) -> list[FileProgress]:
         """Return the progress of this table, then that of others that have the same first row (moved ones).
 
@@ -67,7 +76,8 @@ class ProgressFolder:
             RefusedError: the file that holds it is damaged.
         """
         own = self.file_for(table)
-        found = [self._read(own)] if own.is_file() else []
+        mine = self.own(table)
+        found = [mine] if mine else []
         for other in sorted(self._folder.glob(f"*-{self._topic_id}.rows.json")) if first else ():
             if other != own and (progress := self._read(other)).first == first:
                 found.append(progress)
@@ -112,27 +122,27 @@ class TopicLog:
         held = topics.end_offsets(self._servers, self._topic, timeout_seconds=self._timeout_seconds)
         return {partition: end for partition, (_, end) in held.items()}
 
-    def sent_rows(self, progress: FileProgress) -> dict[int, SentRow]:
-        """Return the rows that the run sent beyond its last save, by their numbers.
+    def sent_rows(self, run: str, begin: dict[int, int]) -> tuple[dict[int, SentRow], dict[int, int]]:
+        """Return the rows that a run sent beyond some offsets, by their numbers, and how far was looked.
 
         Raises:
-            RefusedError: the log no longer holds everything beyond the last save.
+            RefusedError: the log no longer holds everything beyond these offsets.
             DataError: a record that says it is a row is none.
         """
-        ranges = {
-            partition: (progress.offsets.get(partition, 0), end) for partition, end in self.ends().items()
-        }
+        ends = self.ends()
+        ranges = {partition: (begin.get(partition, 0), end) for partition, end in ends.items()}
         seconds = self._timeout_seconds
         wanted = held_ranges(self._servers, self._topic, ranges, timeout_seconds=seconds)
+        found: dict[int, SentRow] = {}
         if not wanted:
-            return {}
-        found = {}
+            return found, ends
         for record in read_whole(self._servers, self._topic, wanted, timeout_seconds=seconds):
-            run, _, number = (record.headers.get(ROW_HEADER) or b"").decode("ascii", "replace").partition("/")
-            if run == progress.run and number.isdigit():
+            header = (record.headers.get(ROW_HEADER) or b"").decode("ascii", "replace")
+            sender, _, number = header.partition("/")
+            if sender == run and number.isdigit():
                 where = f"{self._topic} {record.partition}/{record.offset}"
                 found[int(number)] = _sent_row(record.value or b"", where)
-        return found
+        return found, ends
 
 
 def _sent_row(value: bytes, where: str) -> SentRow:

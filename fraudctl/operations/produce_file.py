@@ -37,13 +37,14 @@ from fraudctl.operations.file_progress import (
 )
 from fraudctl.operations.produce import LAG_LIMIT_SECONDS, Ending, Observe, Produced, ProduceRequest, Watch
 from fraudctl.operations.produce_preset import labels_settings
+from fraudctl.operations.rows_report import RowsReport, printable, report_rows
 from fraudctl.operations.table_source import TableSource, check_same_run
 from fraudctl.runtime.digest_key import digest_key_file, key_name, read_or_make_digest_key
 from fraudctl.runtime.files import locked
 from fraudctl.simulator.labels import Label, encode_label
-from fraudctl.simulator.mapping import MappedRow, Mapper, check_mapping
+from fraudctl.simulator.mapper import MappedRow, Mapper
+from fraudctl.simulator.mapping import check_mapping
 from fraudctl.simulator.pacing import LONGEST_PAUSE_SECONDS, TICK_SECONDS
-from fraudctl.tables.account import LeftOut
 
 HIGHEST_SPEED = 10_000_000.0
 SAVE_SECONDS = 1.0
@@ -77,44 +78,8 @@ class FileRequest:
 
 
 @dataclass(frozen=True)
-class FileError:
-    """What ended the reading of a file before its end."""
-
-    message: str
-    detail: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class RowsReport:
-    """The rows of one run: rows_read = rows_taken + already_in_log + rows_left_out.
-
-    `first_row` rows lay before this run, `next_row` lie before the next one. `rows_rejected` are those of
-    `rows_left_out` that the mapping does not choose to leave out. `labels_unclear` rows were sent, and have a
-    label that says neither fraud nor genuine.
-    """
-
-    file: Path
-    mapping: str
-    first_row: int
-    next_row: int
-    rows_read: int
-    rows_taken: int
-    already_in_log: int
-    rows_left_out: int
-    rows_rejected: int
-    left_out: tuple[LeftOut, ...]
-    fraud: int
-    labels_unclear: int
-    unclear_labels: tuple[LeftOut, ...]
-    allow_rejected: float
-    notes: tuple[str, ...]
-    error: FileError | None
-
-
-@dataclass(frozen=True)
 class FileProduced(Produced, RowsReport):
-    """The account of any run, with that of the rows and of the labels."""
+    """The report of a run: deliveries, rows and labels."""
 
     labels_topic: str
     labels_sent: int
@@ -123,7 +88,7 @@ class FileProduced(Produced, RowsReport):
 
 @dataclass(frozen=True)
 class FileChecked(RowsReport):
-    """The account of a run without sending."""
+    """The report of a run without sending."""
 
     ended_by: Ending
 
@@ -161,19 +126,19 @@ def check_file(request: FileRequest, *, stop: StopFlag) -> FileChecked:
             if stop.is_set:
                 ended_by = "stop"
                 break
-            if source.account.taken >= (request.plain.count or math.inf):
+            if source.counts.taken >= (request.plain.count or math.inf):
                 ended_by = "count"
                 break
             source.done(row, mapped)
             fraud += bool(mapped.fraud)
     except DataError as caught:
         error, ended_by = caught, "failure"
-    report = _report(request, source, 0, fraud, error, ())
+    report = report_rows(request.source, source, 0, fraud, error, (), request.allow_rejected)
     return FileChecked(**vars(report), ended_by=ended_by)
 
 
 def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> FileProduced:
-    """Send rows until the file, the count or the time is over, or `stop` is set; then settle the account.
+    """Send rows until the file, the count or the time is over, or `stop` is set; then report.
 
     A file that cannot be read on ends the run as well: `error` says why, and progress is saved.
 
@@ -226,44 +191,11 @@ def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> F
             skipped_seconds=round(sending.skipped_seconds, 3),
             digest=sending.digest,
             ended_by=ended_by,
-            **vars(
-                _report(
-                    request, source, journal.begin.row, sending.fraud, sending.error, tuple(journal.notes)
-                )
-            ),
+            **vars(sending.report()),
             labels_topic=labels_kafka.topic if request.labels else "",
             labels_sent=labelled.sent,
             labels_failed=labelled.sent - labelled.acknowledged,
         )
-
-
-def rows_error(rows: RowsReport, ended_by: Ending) -> DataError | None:
-    """Return the error of a run that lost input; None if it lost none, or no more than was allowed."""
-    if rows.error is not None:
-        return DataError(rows.error.message, detail=rows.error.detail, hint=rows.error.hint)
-    begun_now = rows.first_row == 0
-    if rows.rows_read == 0:
-        if ended_by == "end" and begun_now:
-            return DataError(f"{rows.file} has no rows", hint="a header alone is no table")
-        return None
-    hint = next((reason.hint for reason in rows.left_out if not reason.chosen and reason.hint), "")
-    left_out = f"{rows.rows_left_out:,} of {rows.rows_read:,} rows were left out"
-    if rows.rows_left_out == rows.rows_read:
-        return DataError(f"no row could be taken: {left_out}", hint=hint or "look at the reasons above")
-    if rows.rows_rejected * 100 > rows.allow_rejected * rows.rows_read:
-        share = 100 * rows.rows_rejected / rows.rows_read
-        return DataError(
-            f"{left_out}, {rows.rows_rejected:,} of them ({share:.3g} %) though they should not be",
-            detail=f"--allow-rejected is {rows.allow_rejected:g} %; the other rows were taken",
-            hint=hint or "mend the mapping or the file, or allow more with --allow-rejected",
-        )
-    if rows.labels_unclear and rows.labels_unclear == rows.rows_taken:
-        return DataError(
-            f"no label could be read: all {rows.labels_unclear:,} are unclear",
-            hint=next((reason.hint for reason in rows.unclear_labels if reason.hint), "")
-            or "name the right column in the mapping, under `label`",
-        )
-    return None
 
 
 def _source(request: FileRequest, run: str, key: bytes) -> TableSource:
@@ -271,35 +203,6 @@ def _source(request: FileRequest, run: str, key: bytes) -> TableSource:
     mapper = Mapper(mapping, request.plain.settings.events, run, key)
     column = mapping.label.column if mapping.label else None
     return TableSource(request.source.table, mapping.needed, mapper, label_column=column)
-
-
-def _report(
-    request: FileRequest,
-    source: TableSource,
-    first_row: int,
-    fraud: int,
-    error: DataError | None,
-    notes: tuple[str, ...],
-) -> RowsReport:
-    account, unclear = source.account, source.unclear_labels
-    return RowsReport(
-        file=request.file,
-        mapping=request.source.name,
-        first_row=first_row,
-        next_row=source.next_row,
-        rows_read=account.read + len(source.already_sent),
-        rows_taken=account.taken,
-        already_in_log=len(source.already_sent),
-        rows_left_out=account.left_out,
-        rows_rejected=account.rejected,
-        left_out=account.reasons,
-        fraud=fraud,
-        labels_unclear=unclear.left_out,
-        unclear_labels=unclear.reasons,
-        allow_rejected=request.allow_rejected,
-        notes=notes,
-        error=FileError(error.message, error.detail, error.hint) if error else None,
-    )
 
 
 class _Journal:
@@ -328,16 +231,27 @@ class _Journal:
             self._key_name = key_name(key) if key else ""
             known = self._known(candidates, key) if self._request.resume else None
             if known is None:
+                self._note_earlier_run()
                 run = secrets.token_hex(_RUN_BYTES)
                 self.source = _source(self._request, run, key)
                 first = self.source.first_row_digest()
                 self.begin = self._progress(run, first)
             else:
                 self.begin = known
-                self.source = _source(self._request, known.run, key)
-                self.source.resume(known, self._log.sent_rows(known))
+                self._go_on(known, key)
             self._folder.save(self._request.file, self.begin)
             yield self
+
+    def _go_on(self, known: FileProgress, key: bytes) -> None:
+        """Go on behind the rows that the log holds; records of a dead run may still arrive meanwhile."""
+        sent, ends = self._log.sent_rows(known.run, known.offsets)
+        while True:
+            self.source = _source(self._request, known.run, key)
+            self.source.resume(known, sent)
+            late, ends = self._log.sent_rows(known.run, ends)
+            if not late:
+                return
+            sent |= late
 
     def save(self) -> None:
         """Save that all rows before the next one have been acknowledged."""
@@ -352,7 +266,7 @@ class _Journal:
     def _progress(self, run: str, first: str) -> FileProgress:
         return FileProgress(
             run=run,
-            file=str(self._request.file.absolute()),
+            file=str(printable(self._request.file.absolute())),
             first=first,
             mapping=self._mapping,
             key=self._key_name,
@@ -360,6 +274,14 @@ class _Journal:
             digest=self.source.digest,
             offsets=self._log.ends(),
         )
+
+    def _note_earlier_run(self) -> None:
+        earlier = self._folder.own(self._request.file)
+        if earlier and earlier.row:
+            self.notes.append(
+                f"an earlier run of this file on this topic came to row {earlier.row:,}; the rows that both "
+                "sent count twice (--resume would have gone on)"
+            )
 
     def _candidates(self) -> list[FileProgress]:
         """Return the runs that may be the one to go on with."""
@@ -508,9 +430,12 @@ class _Sending:
         self._labels.send(label.card_id.encode(), encode_label(label))
 
     def report(self) -> RowsReport:
-        """Return the account of the rows."""
+        """Return the report of the rows."""
         first_row, notes = self._journal.begin.row, tuple(self._journal.notes)
-        return _report(self._request, self._source, first_row, self.fraud, self.error, notes)
+        request = self._request
+        return report_rows(
+            request.source, self._source, first_row, self.fraud, self.error, notes, request.allow_rejected
+        )
 
     def _look(self) -> None:
         self._events.poll()

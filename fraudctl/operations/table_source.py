@@ -1,4 +1,4 @@
-"""The rows of a table that are still to be sent, mapped, with the account of those that are not.
+"""The rows of a table that are still to be sent, mapped, with the report of those that are not.
 
 Nothing here knows of a broker: what the log holds already is given as data.
 """
@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from fraudctl.errors import RefusedError
 from fraudctl.operations.file_progress import FileProgress, SentRow, changed
-from fraudctl.simulator.mapping import MappedRow, Mapper
-from fraudctl.tables.account import RowAccount
+from fraudctl.simulator.mapper import MappedRow, Mapper
 from fraudctl.tables.cells import TableRow, is_empty, text_of
 from fraudctl.tables.rejection import RejectedRowError
+from fraudctl.tables.row_counts import RowCounts
 from fraudctl.tables.table import Table
 
 
@@ -40,8 +40,8 @@ class TableSource:
         self._hash = hashlib.sha256(repr(sorted(needed)).encode())
         self._known: Mapped[int, SentRow] = {}
         self.next_row = 0
-        self.account = RowAccount()
-        self.unclear_labels = RowAccount()
+        self.counts = RowCounts()
+        self.unclear_labels = RowCounts()
         self.already_sent: list[AlreadySent] = []
 
     @property
@@ -107,7 +107,7 @@ class TableSource:
             try:
                 mapped = self._mapped(row)
             except RejectedRowError as error:
-                self.account.leave_out(row, error)
+                self.counts.leave_out(row, error)
                 self._passed(row)
                 continue
             known = self._known.get(row.number)
@@ -119,7 +119,7 @@ class TableSource:
 
     def done(self, row: TableRow, mapped: MappedRow) -> None:
         """Count a row that has been sent."""
-        self.account.taken += 1
+        self.counts.taken += 1
         if mapped.fraud is None and self._label_column is not None:
             self.unclear_labels.leave_out(row, self._unclear(row, self._label_column))
         self._passed(row)
@@ -130,7 +130,11 @@ class TableSource:
 
     def _mapped(self, row: TableRow) -> MappedRow:
         if row.defect:
-            raise RejectedRowError(f"the row has {row.defect}", row.cells[row.defect])
+            raise RejectedRowError(
+                f"the row has {row.defect}",
+                row.cells[row.defect],
+                hint="a delimiter or a line end that belongs to a text must stand in quotation marks",
+            )
         return self._mapper.row(row.number, row.cells)
 
     def _check_same(self, row: TableRow, sent: SentRow) -> None:

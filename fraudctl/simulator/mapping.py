@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from collections.abc import Mapping as Mapped
 from datetime import UTC, datetime
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -23,15 +23,12 @@ from pydantic import (
 from fraudctl.config.model import EventsSettings
 from fraudctl.config.wording import problem_lines
 from fraudctl.errors import ConfigError
-from fraudctl.events.codec import Transaction
 from fraudctl.events.schema import IDENTIFIER, PATTERNS
 from fraudctl.tables.amounts import THOUSANDS, AmountFormat, amount_minor
-from fraudctl.tables.cells import Cell, is_empty, text_of
 from fraudctl.tables.equality import opposites, value_of, values_of
-from fraudctl.tables.identity import check_identifying, identifier, keyed_digest
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.rejection import RejectedRowError
-from fraudctl.tables.times import check_format, moment_ms
+from fraudctl.tables.times import check_format
 
 
 def _scalar(value: object) -> object:
@@ -53,7 +50,7 @@ class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Source(_Closed):
+class Source(_Closed):
     """The column of a field, or several that belong together."""
 
     column: str | None = None
@@ -77,7 +74,7 @@ class _Source(_Closed):
             )
 
     @model_validator(mode="after")
-    def _check(self) -> "_Source":
+    def _check(self) -> "Source":
         self._check_one_of("column", "columns")
         self._check_no_repetition()
         return self
@@ -87,7 +84,7 @@ class _Source(_Closed):
             raise ValueError("columns: a column is named twice")
 
 
-class _ValueSource(_Source):
+class ValueSource(Source):
     """A field of text: columns or one value for all, with texts to replace; `default` is for empty cells."""
 
     value: Text | None = None
@@ -103,7 +100,7 @@ class _ValueSource(_Source):
             yield f"map.{key}", target
 
     @model_validator(mode="after")
-    def _check(self) -> "_ValueSource":
+    def _check(self) -> "ValueSource":
         self._check_one_of("column", "columns", "value")
         self._check_no_repetition()
         self._check_map()
@@ -114,6 +111,17 @@ class _ValueSource(_Source):
             raise ValueError(
                 "`map` and `default` have no effect beside `value`, which is the same for all rows"
             )
+
+
+class TextSource(ValueSource):
+    """A category, a country or a channel.
+
+    `default` is also for texts that `map` does not name, or, without `map`, that no event may hold. Keys of
+    `map` are compared by value.
+    """
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> "TextSource":
         seen: dict[str, str] = {}
         for key in self.map:
             other = seen.setdefault(value_of(key), key)
@@ -121,16 +129,10 @@ class _ValueSource(_Source):
                 raise ValueError(
                     f"map: {other!r} and {key!r} are one value, and are mapped to different ones"
                 )
+        return self
 
 
-class TextSource(_ValueSource):
-    """A category, a country or a channel.
-
-    `default` is also for texts that `map` does not name, or, without `map`, that no event may hold.
-    """
-
-
-class IdentifierSource(_ValueSource):
+class IdentifierSource(ValueSource):
     """A merchant or a card. `hash`: a digest with the stack's key instead of the text."""
 
     hash: bool = False
@@ -157,13 +159,13 @@ class CardSource(IdentifierSource):
         return self
 
 
-class TransactionIdSource(_Source):
+class TransactionIdSource(Source):
     """A transaction's id; it differs from row to row, so it has neither `value` nor `default` nor `map`."""
 
     hash: bool = False
 
 
-class TimeSource(_Source):
+class TimeSource(Source):
     """A time: a pattern for strptime, numbers of a unit since an origin, or what is written as RFC 3339."""
 
     format: str | None = None
@@ -183,7 +185,7 @@ class TimeSource(_Source):
         return self
 
 
-class AmountSource(_Source):
+class AmountSource(Source):
     """An amount. `times` leads from the table's unit to minor units (100 from dollars to cents)."""
 
     value: Text | None = None
@@ -240,7 +242,7 @@ class Columns(_Closed):
     channel: Annotated[TextSource, Short]
 
     @property
-    def sources(self) -> dict[str, _Source]:
+    def sources(self) -> dict[str, Source]:
         """Return the sources by the names of their fields."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: source for name, source in given.items() if source is not None}
@@ -296,17 +298,6 @@ class Mapping(_Closed):
         return any(getattr(source, "hash", False) for source in self.columns.sources.values())
 
 
-class MappedRow(NamedTuple):
-    """One row as a transaction; its event_time is that of the table.
-
-    `fraud` is None where the label says neither that it was fraud nor that it was none.
-    """
-
-    event_ms: int
-    event: Transaction
-    fraud: bool | None
-
-
 def parse_mapping(document: Mapped[str, object]) -> Mapping:
     """Give a mapping's document its meaning.
 
@@ -343,7 +334,7 @@ def check_mapping(mapping: Mapping, events: EventsSettings) -> None:
         )
 
 
-def _complaint(field: str, source: _Source, text: str, events: EventsSettings) -> str:
+def _complaint(field: str, source: Source, text: str, events: EventsSettings) -> str:
     """Return what is wrong with a text that the mapping puts into a field; nothing if it may stand there."""
     if field == "category":
         if text not in events.categories:
@@ -359,147 +350,3 @@ def _complaint(field: str, source: _Source, text: str, events: EventsSettings) -
     elif not re.fullmatch(PATTERNS[field], text):
         return f"{text!r} is not of the form {PATTERNS[field]}"
     return ""
-
-
-class Mapper:
-    """Maps rows one by one; the same row always gives the same transaction.
-
-    `prefix` goes before the numbers of rows, `key` into the digests of cards.
-    """
-
-    def __init__(self, mapping: Mapping, events: EventsSettings, prefix: str, key: bytes) -> None:
-        check_mapping(mapping, events)
-        self._mapping = mapping
-        self._categories = frozenset(events.categories)
-        self._currency = events.currency
-        self._prefix = prefix
-        self._key = key
-        self._maps = {
-            field: {value_of(text): target for text, target in source.map.items()}
-            for field, source in mapping.columns.sources.items()
-            if isinstance(source, _ValueSource)
-        }
-        label = mapping.label
-        self._fraud = label.fraud_values if label else frozenset()
-        self._genuine = label.genuine_values if label else frozenset()
-
-    def row(self, number: int, cells: Mapped[str, Cell]) -> MappedRow:
-        """Return the transaction of one row; `number` is its index in the table, from 0.
-
-        Raises:
-            RejectedRowError: a field is missing, or is not what it must be.
-        """
-        columns = self._mapping.columns
-        numbered = f"{self._prefix}-{number:010d}"
-        known = columns.transaction_id
-        event = Transaction(
-            transaction_id=self._identifier("transaction_id", known, cells) if known else numbered,
-            event_time="",
-            card_id=numbered if columns.card_id.row else self._identifier("card_id", columns.card_id, cells),
-            merchant_id=self._identifier("merchant_id", columns.merchant_id, cells),
-            category=self._text("category", columns.category, cells),
-            amount_minor=self._amount(columns.amount_minor, cells),
-            currency=self._currency,
-            country=self._matching("country", columns.country, cells),
-            channel=self._matching("channel", columns.channel, cells),
-        )
-        if event.category not in self._categories:
-            raise RejectedRowError(
-                "category is none of events.categories",
-                event.category,
-                hint="translate it with `map` in the mapping, or give a `default`",
-            )
-        return MappedRow(self._moment_ms(columns.event_time, cells), event, self._label(cells))
-
-    def _label(self, cells: Mapped[str, Cell]) -> bool | None:
-        label = self._mapping.label
-        if label is None:
-            return False
-        value = value_of(cells[label.column])
-        if value in self._fraud:
-            return True
-        return False if value in self._genuine else None
-
-    def _parts(self, field: str, source: _Source, cells: Mapped[str, Cell]) -> list[str]:
-        """Return the texts of a source's columns; none of them if the field is empty."""
-        parts = []
-        for name in source.names:
-            cell = cells[name]
-            if isinstance(cell, bytes):
-                raise RejectedRowError(f"{field} holds bytes that are not UTF-8", cell)
-            parts.append("" if is_empty(cell) else text_of(cell))
-        return parts if any(parts) else []
-
-    def _text(self, field: str, source: TextSource, cells: Mapped[str, Cell]) -> str:
-        if source.value is not None:
-            return source.value
-        parts = self._parts(field, source, cells)
-        if not parts:
-            return self._default(field, source)
-        text = " ".join(parts)
-        replaced = self._replaced(field, source, text)
-        if replaced is not None:
-            return replaced
-        if source.default is not None and (source.map or not self._allowed(field, text)):
-            return source.default
-        return text
-
-    def _replaced(self, field: str, source: _ValueSource, text: str) -> str | None:
-        """Return what the mapping replaces a text with; None if it names no such text."""
-        target = source.map.get(text)
-        return self._maps[field].get(value_of(text)) if target is None and source.map else target
-
-    def _allowed(self, field: str, text: str) -> bool:
-        if field == "category":
-            return text in self._categories
-        return re.fullmatch(PATTERNS[field], text) is not None
-
-    def _default(self, field: str, source: _ValueSource) -> str:
-        if source.default is None:
-            raise RejectedRowError(f"{field} is empty")
-        return source.default
-
-    def _identifier(
-        self, field: str, source: TransactionIdSource | IdentifierSource, cells: Mapped[str, Cell]
-    ) -> str:
-        if isinstance(source, IdentifierSource) and source.value is not None:
-            return source.value
-        parts = [check_identifying(field, cells[name]) for name in source.names]
-        if not any(parts):
-            if not isinstance(source, IdentifierSource):
-                raise RejectedRowError(f"{field} is empty")
-            parts = [self._default(field, source)]
-        elif isinstance(source, IdentifierSource):
-            replaced = self._replaced(field, source, " ".join(parts))
-            parts = parts if replaced is None else [replaced]
-        if source.hash:
-            return keyed_digest(field.removesuffix("_id"), parts, self._key)
-        return identifier("-".join(parts), parts)
-
-    def _matching(self, field: str, source: TextSource, cells: Mapped[str, Cell]) -> str:
-        text = self._text(field, source, cells)
-        if not self._allowed(field, text):
-            raise RejectedRowError(
-                f"{field} is not of the form {PATTERNS[field]}",
-                text,
-                hint=f"translate {field} with `map` in the mapping, or give a `default`",
-            )
-        return text
-
-    def _amount(self, source: AmountSource, cells: Mapped[str, Cell]) -> int:
-        cell: Cell = source.value if source.column is None else cells[source.column]
-        if is_empty(cell):
-            if source.default is None:
-                raise RejectedRowError("amount_minor is empty")
-            cell = source.default
-        return amount_minor(cell, source.form)
-
-    def _moment_ms(self, source: TimeSource, cells: Mapped[str, Cell]) -> int:
-        cell: Cell
-        if source.column is not None:
-            cell = cells[source.column]
-        else:
-            cell = " ".join(self._parts("event_time", source, cells))
-        if is_empty(cell):
-            raise RejectedRowError("event_time is empty")
-        return moment_ms(cell, source.format, source.unit, source.origin)

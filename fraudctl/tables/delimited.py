@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from fraudctl.errors import DataError, UsageError
-from fraudctl.tables.cells import TableRow
+from fraudctl.tables.cells import TableRow, shown
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.streams import Lines, unpacked
 
 DELIMITERS = (",", ";", "\t", "|")
 # Excel writes and reads such a first line, which names the delimiter.
 _SEP_LINE = re.compile(r'"?sep=(.)"?;*\s*', re.IGNORECASE)
+# What JSON, JSON lines, HTML and XML begin with, and no header does.
+_NO_TABLE = ("{", "[{", "<")
 _WIDTH = "another number of fields than the header"
 
 
@@ -25,8 +27,13 @@ class DelimitedTable:
         self.file = file
         self._layout = layout
         with self._opened() as lines:
-            first = next(iter(lines), None)
-            told = _SEP_LINE.fullmatch(first or "")
+            first = next(iter(lines), "")
+        if first.lstrip().startswith(_NO_TABLE):
+            raise DataError(
+                f"{file} is JSON or markup, not a table of text or Parquet",
+                hint="write its records as CSV with a header, or as Parquet, and give that file",
+            )
+        told = _SEP_LINE.fullmatch(first)
         self._skip = 1 if told else 0
         self._unreadable: UnreadableRowError | None = None
         delimiters = self._delimiters(told[1] if told else None)
@@ -170,7 +177,7 @@ class _Records:
         return UnreadableRowError(
             f"{self._file}: the quotation that begins in line {line:,} does not end where a field ends",
             detail=f"looked for its end up to line {self._lines.taken:,}: {reason}",
-            hint=f"mend line {line:,} (double a quotation mark that belongs to the text), or, if marks do "
+            hint=f"correct line {line:,} (double a quotation mark that belongs to the text), or, if marks do "
             'not quote in this table, say `table: {quote: ""}` in the mapping; then go on with --resume',
         )
 
@@ -204,13 +211,17 @@ def _open_quotation(text: str, dialect: dict[str, Any]) -> int | None:
 def missing_columns(file: Path, needed: Collection[str], present: Collection[str]) -> UsageError:
     """Return the error that names the columns that a table lacks."""
     missing = sorted(set(needed) - set(present))
-    named = [name or "(no name)" for name in present]
     return UsageError(
         f"{file.name!r} lacks {', '.join(missing)}",
-        detail=f"its columns: {', '.join(named[:60]) or 'none'}",
+        detail=f"its columns: {column_list(present)}",
         hint="name the mapping that fits it with --mapping, and its delimiter with --delimiter "
         "if the columns are not told apart",
     )
+
+
+def column_list(names: Collection[str]) -> str:
+    """Return the names of columns for a message; where there is no header they may be values of a card."""
+    return ", ".join(shown(name) or "(no name)" for name in list(names)[:60]) or "none"
 
 
 def check_unique(file: Path, needed: Collection[str], present: Collection[str]) -> None:

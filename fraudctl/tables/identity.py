@@ -15,8 +15,9 @@ _LONGEST = 64
 _DIGEST_DIGITS = 20
 # The end of every text that was changed; an unchanged text that looks like one gets a digest as well.
 _CHANGED = re.compile(rf".*\.[0-9a-f]{{{_DIGEST_DIGITS}}}", re.DOTALL)
-# A spreadsheet's form of a number that was too long for it: its last digits are lost.
-_ROUNDED = re.compile(r"[+-]?[0-9]([.,][0-9]+)?[eE]\+[0-9]{1,3}")
+# A number that was too long for a spreadsheet or a float: its last digits are lost. An exponent without a
+# plus sign counts only behind a fraction, as a digest may well read 12e5.
+_ROUNDED = re.compile(r"[+-]?[0-9]+([.,][0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}")
 # Texts by which exports say that there is no value.
 _MISSING = {"nan", "null", "none", "\\n", "n/a", "#n/a", "<na>", "<null>"}
 

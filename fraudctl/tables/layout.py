@@ -4,7 +4,7 @@ import codecs
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 _WORDS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 # Codecs that need no byte order of text, or run something else than a decoding of characters.
@@ -52,12 +52,6 @@ def check_mark(text: str) -> str:
     return text
 
 
-def _none_is_given(value: object) -> object:
-    if value is None:
-        raise ValueError("it is empty; leave the key out, or give a value")
-    return value
-
-
 class Layout(BaseModel):
     """The separators and the encoding of a table of text; what is not given is recognised.
 
@@ -66,18 +60,10 @@ class Layout(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    delimiter: Annotated[
-        str | None,
-        BeforeValidator(_none_is_given),
-        AfterValidator(lambda text: text and check_delimiter(text)),
-    ] = None
+    delimiter: Annotated[str, AfterValidator(check_delimiter)] | None = None
     quote: Annotated[str, AfterValidator(check_mark)] = '"'
     escape: Annotated[str, AfterValidator(check_mark)] = ""
-    encoding: Annotated[
-        str | None,
-        BeforeValidator(_none_is_given),
-        AfterValidator(lambda text: text and check_encoding(text)),
-    ] = None
+    encoding: Annotated[str, AfterValidator(check_encoding)] | None = None
 
 
 @dataclass(frozen=True)

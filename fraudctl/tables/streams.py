@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from fraudctl.errors import DataError
 
@@ -38,6 +38,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MARK_BYTES = 4
 # Errors of the libraries that unpack: damage, a wrong sum, an end that comes too early, a password.
 _DAMAGE = (
     OSError,
@@ -49,14 +50,14 @@ _DAMAGE = (
     NotImplementedError,
     ValueError,
 )
-_LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r(?!\Z))")
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)")
 
 
 class ByteStream(Protocol):
     """What bytes are read from, packed or not."""
 
-    def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes; none at the end."""
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, as soon as there are some; none at the end."""
 
 
 def first_bytes(file: Path, count: int = 16) -> bytes:
@@ -121,7 +122,14 @@ def _the_one_file(file: Path) -> Iterator[ByteStream]:
                 f"{file} cannot be unpacked", detail=str(error), hint="unpack it first: `unzip FILE`"
             ) from error
         with stream:
-            yield stream
+            yield cast(ByteStream, stream)
+
+
+def _whole_lines(text: str, *, ended: bool) -> tuple[str, str]:
+    """Split text behind its last whole line; more text may make one line end of a carriage return."""
+    certain = len(text) - (text.endswith("\r") and not ended)
+    end = max(text.rfind("\n", 0, certain), text.rfind("\r", 0, certain)) + 1
+    return text[:end], text[end:]
 
 
 class Lines:
@@ -135,7 +143,7 @@ class Lines:
         self._file = file
         self._stream = stream
         self.taken = 0
-        self._begin = self._read()
+        self._begin = self._read_first()
         self.encoding, skip = self._encoding(encoding)
         self._begin = self._begin[skip:]
 
@@ -146,13 +154,21 @@ class Lines:
 
     def _read(self) -> bytes:
         try:
-            return self._stream.read(_CHUNK_BYTES)
+            # Not `read`: it would lose what comes before the damage.
+            return self._stream.read1(_CHUNK_BYTES)
         except _DAMAGE as error:
             raise DataError(
                 f"{self._file} is damaged: it cannot be read beyond line {self.taken:,}",
                 detail=f"{type(error).__name__}: {error}",
                 hint="get the file again, and go on with --resume",
             ) from error
+
+    def _read_first(self) -> bytes:
+        """Return bytes that are enough to tell an encoding by its mark."""
+        begin = b""
+        while len(begin) < _MARK_BYTES and (more := self._read()):
+            begin += more
+        return begin
 
     def _encoding(self, told: str | None) -> tuple[str, int]:
         """Return the encoding to decode with, and the length of the mark that says so."""
@@ -191,11 +207,10 @@ class Lines:
                 text, damage = self._before(error), error
             rest += text
             ended = not chunk or damage is not None
-            end = 0
-            for found in _LINES.finditer(rest):
-                end = found.end()
+            # Only what ends with a line is searched: a search without a match takes quadratic time.
+            whole, rest = _whole_lines(rest, ended=damage is not None)
+            for found in _LINES.finditer(whole):
                 yield found[0]
-            rest = rest[end:]
             if len(rest) > LONGEST_LINE:
                 raise DataError(
                     f"{self._file}: line {self.taken + 1:,} has more than {LONGEST_LINE:,} characters",
@@ -221,7 +236,7 @@ class Lines:
             bad = ": byte " + " ".join(f"0x{byte:02x}" for byte in error.object[error.start : error.end][:4])
         return DataError(
             f"{self._file}: line {self.taken + 1:,} is not text in {self.encoding}{bad}",
-            detail=f"the {self.taken:,} lines before it can be read",
-            hint="say what it is with --encoding (latin-1, cp1252), or mend the line, "
+            detail=f"lines before it that can be read: {self.taken:,}",
+            hint="say what it is with --encoding (latin-1, cp1252), or correct the line, "
             "and go on with --resume",
         )

@@ -1,6 +1,5 @@
 """Open a table, whatever its kind: by what the file begins with, not by its name."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from fraudctl.errors import DataError, UsageError
@@ -24,8 +23,13 @@ def open_table(file: Path, layout: Layout) -> Table:
         raise UsageError(
             f"{file} is a folder, and one table is read at a time", hint="give one of the files in it"
         )
-    if not file.is_file():
+    if not file.exists():
         raise UsageError(f"there is no file {file}")
+    if not file.is_file():
+        raise UsageError(
+            f"{file} is no regular file, and a table is read more than once",
+            hint="write the table to a file, and give that one",
+        )
     begin = first_bytes(file)
     if not begin:
         raise DataError(f"{file} is empty", hint="give a table with a header and rows")
@@ -42,8 +46,3 @@ def open_table(file: Path, layout: Layout) -> Table:
     if not table.columns():
         raise DataError(f"{file} has no header", hint="its first line must name the columns")
     return table
-
-
-def fitting(table: Table, needed: Mapping[str, set[str]]) -> list[str]:
-    """Return the names under which all the columns that are needed are there."""
-    return [name for name, columns in needed.items() if table.fits(columns)]

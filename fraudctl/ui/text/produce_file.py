@@ -1,14 +1,15 @@
-"""The account of a file's rows as text: how many were read, sent and left out, and why."""
+"""The report of a file's rows as text: how many were read, sent and left out, and why."""
 
-from fraudctl.operations.produce_file import FileChecked, FileProduced, RowsReport
-from fraudctl.tables.account import LeftOut
+from fraudctl.operations.produce_file import FileChecked, FileProduced
+from fraudctl.operations.rows_report import RowsReport
+from fraudctl.tables.row_counts import LeftOut
 from fraudctl.ui.text.produce import skipped
 
 MOST_REASONS = 10
 
 
 def file_summary(result: FileProduced) -> str:
-    """Return the account of one run of a file."""
+    """Return the report of one run of a file."""
     lines = [
         f"sent {result.sent:,} to {result.topic!r}: "
         f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
@@ -24,7 +25,7 @@ def file_summary(result: FileProduced) -> str:
 
 
 def check_summary(result: FileChecked) -> str:
-    """Return the account of a run without sending."""
+    """Return the report of a run without sending."""
     return "\n".join(["nothing was sent (--dry-run)", *_rows(result, "fit to be sent")])
 
 

@@ -1,4 +1,4 @@
-"""The account of a table's rows: how many were read, taken and left out, and why."""
+"""Counts of a table's rows: how many were read, taken and left out, and why."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class LeftOut:
     hint: str
 
 
-class RowAccount:
+class RowCounts:
     """Counts rows; every row that was read is either taken or left out with a reason."""
 
     def __init__(self) -> None:
