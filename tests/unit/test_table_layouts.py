@@ -139,7 +139,7 @@ def test_layouts_are_told(tmp_path: Path, encoding: str, delimiter: str) -> None
         (b'{"id": 1}\n', "JSON"),
         (b'[{"id": 1}]', "JSON"),
         (b"<!DOCTYPE html>", "markup"),
-        (gzip.compress(b"PAR1" + b"x" * 90), "packed Parquet"),
+        (gzip.compress(b"PAR1" + b"x" * 90, mtime=0), "packed Parquet"),
     ],
 )
 def test_what_is_no_table_is_named_with_a_remedy(
