@@ -194,7 +194,13 @@ def test_a_condition_is_said_with_its_line(tmp_path: Path, conditions: str, word
         ("preset", PRESET, "card_testing: 1", "card_testin: 1", "did you mean card_testing?"),
         ("mapping", TABLE, "country: {value", "country: {values", "did you mean value?"),
         ("mapping", TABLE, "country: {value: US}", "country: 5", "must be a mapping"),
-        ("mapping", TABLE, 'fraud: ["1"]', "fraud: [1]", 'but 1 was read as the number 1; write "1"'),
+        (
+            "mapping",
+            TABLE,
+            "simulated card transactions in the United States",
+            "5",
+            "but 5 was read as the number 5",
+        ),
     ],
 )
 def test_a_mistake_is_said_with_its_line(
