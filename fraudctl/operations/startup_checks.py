@@ -47,7 +47,8 @@ def for_detector(
     """Return the checks before a detector starts, those first that need nothing else."""
     here = settings.spark.submit == "local"
     named = [StartupCheck("user", lambda: check_user("Hadoop, which Spark runs on,"))] if here else []
-    return (*named, *_shared(settings, paths, environ, DETECTOR_FREE_BYTES, free_bytes))
+    cache = StartupCheck("cache", lambda: check_cache(paths.cache))
+    return (*named, *_shared(settings, paths, environ, DETECTOR_FREE_BYTES, free_bytes), cache)
 
 
 def for_stack(
@@ -115,7 +116,7 @@ def check_folder(folder: Path, needed: int, room: FreeBytes, option: str) -> str
     Raises:
         RefusedError: it cannot, or there is too little room.
     """
-    present = next(path for path in (folder, *folder.parents) if path.exists())
+    present = _nearest(folder)
     if not present.is_dir():
         raise RefusedError(
             f"the folder {folder} cannot be created",
@@ -145,6 +146,34 @@ def check_folder(folder: Path, needed: int, room: FreeBytes, option: str) -> str
     return f"{free / 1e6:.0f} MB free"
 
 
+def check_cache(folder: Path) -> str:
+    """Make sure that downloads can be read, or that their folder can be made; one to read only will do.
+
+    Raises:
+        RefusedError: neither.
+    """
+    present = _nearest(folder)
+    needed = os.R_OK if present == folder else os.W_OK
+    if not os.access(present, needed | os.X_OK):
+        raise RefusedError(
+            f"the cache {folder} cannot be {'read' if present == folder else 'created'}",
+            detail=f"user {os.geteuid()} may not {'read' if present == folder else 'write to'} {present}",
+            hint="set FRAUDCTL_CACHE_DIR to another folder",
+        )
+    return str(folder)
+
+
+def _nearest(folder: Path) -> Path:
+    """Return `folder`, or the nearest one above it that this user can see."""
+    for path in (folder, *folder.parents):
+        try:
+            if path.exists():
+                return path
+        except PermissionError:
+            continue  # what lies above it is closed, and will be named
+    return Path("/")
+
+
 def check_passwords(settings: Settings, paths: StackPaths) -> str:
     """Make sure that each password file that is there, or is named, holds a password.
 
@@ -172,7 +201,6 @@ def _shared(
     return (
         StartupCheck("open files", check_open_files),
         StartupCheck("home", lambda: check_folder(paths.root, needed, room, "--home")),
-        StartupCheck("cache", lambda: check_folder(paths.cache, 0, room, "FRAUDCTL_CACHE_DIR")),
         StartupCheck("proxy", lambda: _proxies(environ)),
         StartupCheck("passwords", lambda: check_passwords(settings, paths)),
         StartupCheck("environment", lambda: _left_out(settings, environ)),

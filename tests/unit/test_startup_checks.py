@@ -134,6 +134,16 @@ def test_a_home_that_is_a_file_or_has_no_room_is_refused(tmp_path: Path) -> None
         )
 
 
+def test_a_cache_to_read_only_will_do_and_one_that_is_closed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir(mode=0o555)
+    assert startup_checks.check_cache(tmp_path / "cache") == str(tmp_path / "cache")
+    if os.geteuid() != 0:
+        (tmp_path / "cache").chmod(0)
+        with pytest.raises(RefusedError, match="cannot be read") as caught:
+            startup_checks.check_cache(tmp_path / "cache")
+        assert "FRAUDCTL_CACHE_DIR" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
