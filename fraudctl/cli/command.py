@@ -73,7 +73,7 @@ class _Command(TyperCommand):
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Parse the arguments as typer does, once no option stands twice among them."""
         _values, _rest, given = self.make_parser(ctx).parse_args(args=list(args))
-        for parameter in given:
+        for parameter in given if not ctx.resilient_parsing else ():
             repeated = given.count(parameter) > 1 and getattr(parameter, "multiple", False) is False
             if repeated and not getattr(parameter, "is_flag", True) and parameter.nargs == 1:
                 ctx.fail(f"{parameter.opts[0]} is given twice")

@@ -77,13 +77,16 @@ def evaluate(
     settings = session.settings()
     files = (events, labels) if events and labels else None
     places = endpoints(settings, session.paths) if store or not files else None
+    checked = rules_to_try(settings, session.paths, rules) if files else None
+    for warning in checked.warnings if checked else ():
+        console.say(f"warning: {warning}")
     everything = all_labels or (files is not None and as_of is None)
     result = operation.evaluate(
         operation.EvaluateRequest(
             settings,
             places,
             files,
-            rules_to_try(settings, session.paths, rules) if files else None,
+            checked.rules if checked else None,
             None if everything else as_of or utc_now(),
             label_delay,
         )

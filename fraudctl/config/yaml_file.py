@@ -2,9 +2,9 @@
 
 YAML 1.1 (which PyYAML reads) and YAML 1.2 disagree on plain values, and people mean a third thing: 010 is 8
 or 10, NO is false or a country, 22:00 is 1320 or a time, 1e5 is a text or a number. A plain value that the
-two versions read differently is refused with both readings, and so are a key without a value, a key that is
-given twice and a key that is no text. Days and times are read as the text that they are, as in YAML 1.2. A
-document that is JSON is read as JSON.
+two versions read differently is refused with both readings, and so are a key without a value and a key that
+is given twice. Keys are texts: the key 1 is the text "1". Days and times are read as the texts that they are,
+as in YAML 1.2. A document that is JSON is read as JSON.
 """
 
 import json
@@ -300,21 +300,16 @@ class _Reading:
         if not isinstance(key, yaml.ScalarNode):
             self.problems.append((line, "a list or a mapping stands where a key should be; keys are texts"))
             return None
-        if key.tag in (f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value") and not self._ambiguous(key, way):
-            return self._checked_text(key, key.value)
-        if not key.value:
+        if not key.value and key.style is None:
             self.problems.append((line, "a key is empty; give it a name"))
             return None
         problem = self._ambiguous(key, way)
-        self.problems.append(
-            (
-                line,
-                problem
-                or f"{key.value} was read as {_named(_old_reading(key))} and not as a text; "
-                f"write {_quoted(key.value)}",
-            )
-        )
-        return None
+        if problem:
+            self.problems.append((line, problem))
+            return None
+        # Keys are texts everywhere: a number or a flag that can be read in one way only is the text it is.
+        is_flag = key.style is None and isinstance(_core_reading(key.value), bool)
+        return self._checked_text(key, key.value.lower() if is_flag else key.value)
 
     def _scalar(self, node: yaml.ScalarNode, way: Way) -> Any:
         if node.style is not None:

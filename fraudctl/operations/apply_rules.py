@@ -14,7 +14,7 @@ from fraudctl.config.yaml_file import YamlDocument
 from fraudctl.database import rule_sets
 from fraudctl.errors import UnreachableError
 from fraudctl.operations.card_horizon import refuse_to_apply
-from fraudctl.operations.check_rules import checked_rules
+from fraudctl.operations.check_rules import CheckedRules, checked_rules
 from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime.stack import endpoints
 
@@ -98,12 +98,12 @@ def rules_to_list(settings: Settings, paths: StackPaths) -> InForce:
         return InForce(parse_rules(document), str(document.file), None)
 
 
-def rules_to_try(settings: Settings, paths: StackPaths, file: Path | None) -> RuleSet:
-    """The rules of the file, or else those that `rules_to_list` gives.
+def rules_to_try(settings: Settings, paths: StackPaths, file: Path | None) -> CheckedRules:
+    """Return the rules of the file, checked, or else those that `rules_to_list` gives.
 
     Raises:
         ConfigError: they are not valid.
     """
     if file is None:
-        return rules_to_list(settings, paths).rules
-    return checked_rules(settings, read_rules_document(str(file))).rules
+        return CheckedRules(rules_to_list(settings, paths).rules, ())
+    return checked_rules(settings, read_rules_document(str(file)))
