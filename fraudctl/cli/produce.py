@@ -268,7 +268,7 @@ def _check_file(request: "FileRequest", as_json: bool) -> int:
     with graceful() as stop:
         result = check_file(request, stop=stop)
     console.write(to_json.dumps(result) if as_json else text.check_summary(result))
-    error = rows_error(result, result.ended_by)
+    error = rows_error(result)
     if error is None:
         return ExitCode.DONE
     failure.show(error)
@@ -287,7 +287,7 @@ def _file(session: Session, request: "FileRequest", as_json: bool) -> int:
     with graceful() as stop, ProduceView() as view:
         result = produce_file(request, stop=stop, observe=view.show)
     console.write(to_json.dumps(result) if as_json else text.file_summary(result))
-    errors = [error] if (error := rows_error(result, result.ended_by)) else []
+    errors = [error] if (error := rows_error(result)) else []
     if result.acknowledged < result.sent or result.labels_failed:
         errors.append(preset_not_delivered(result))
     for each in errors:

@@ -133,7 +133,7 @@ def check_file(request: FileRequest, *, stop: StopFlag) -> FileChecked:
             fraud += bool(mapped.fraud)
     except DataError as caught:
         error, ended_by = caught, "failure"
-    report = report_rows(request.source, source, 0, fraud, error, (), request.allow_rejected)
+    report = report_rows(request.source, source, 0, fraud, error, (), request.allow_rejected, ended_by)
     return FileChecked(**vars(report), ended_by=ended_by)
 
 
@@ -191,7 +191,7 @@ def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> F
             skipped_seconds=round(sending.skipped_seconds, 3),
             digest=sending.digest,
             ended_by=ended_by,
-            **vars(sending.report()),
+            **vars(sending.report(ended_by)),
             labels_topic=labels_kafka.topic if request.labels else "",
             labels_sent=labelled.sent,
             labels_failed=labelled.sent - labelled.acknowledged,
@@ -429,12 +429,19 @@ class _Sending:
         )
         self._labels.send(label.card_id.encode(), encode_label(label))
 
-    def report(self) -> RowsReport:
+    def report(self, ended_by: Ending) -> RowsReport:
         """Return the report of the rows."""
         first_row, notes = self._journal.begin.row, tuple(self._journal.notes)
         request = self._request
         return report_rows(
-            request.source, self._source, first_row, self.fraud, self.error, notes, request.allow_rejected
+            request.source,
+            self._source,
+            first_row,
+            self.fraud,
+            self.error,
+            notes,
+            request.allow_rejected,
+            ended_by,
         )
 
     def _look(self) -> None:

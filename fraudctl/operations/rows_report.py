@@ -1,7 +1,7 @@
 """The report of a file's rows, and the error of a run that lost some."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fraudctl.errors import DataError
@@ -13,7 +13,7 @@ from fraudctl.tables.row_counts import LeftOut
 
 @dataclass(frozen=True)
 class FileError:
-    """What ended the reading of a file before its end."""
+    """The reason why a run's input is not complete: damage, or more rows left out than allowed."""
 
     message: str
     detail: str
@@ -55,10 +55,11 @@ def report_rows(
     error: DataError | None,
     notes: tuple[str, ...],
     allow_rejected: float,
+    ended_by: Ending,
 ) -> RowsReport:
-    """Return the report of the rows that a source has gone through."""
+    """Return the report of the rows that a source has gone through; `error` is what ended its reading."""
     counts, unclear = source.counts, source.unclear_labels
-    return RowsReport(
+    report = RowsReport(
         file=printable(mapped.table.file),
         mapping=mapped.name,
         first_row=first_row,
@@ -74,8 +75,10 @@ def report_rows(
         unclear_labels=unclear.reasons,
         allow_rejected=allow_rejected,
         notes=(mapped.note, *notes) if mapped.note else notes,
-        error=FileError(error.message, error.detail, error.hint) if error else None,
+        error=None,
     )
+    lost = error or _loss(report, ended_by)
+    return replace(report, error=FileError(lost.message, lost.detail, lost.hint)) if lost else report
 
 
 def printable(file: Path) -> Path:
@@ -83,10 +86,14 @@ def printable(file: Path) -> Path:
     return Path(os.fsencode(file).decode("utf-8", "replace"))
 
 
-def rows_error(rows: RowsReport, ended_by: Ending) -> DataError | None:
+def rows_error(rows: RowsReport) -> DataError | None:
     """Return the error of a run that lost input; None if it lost none, or no more than was allowed."""
-    if rows.error is not None:
-        return DataError(rows.error.message, detail=rows.error.detail, hint=rows.error.hint)
+    if rows.error is None:
+        return None
+    return DataError(rows.error.message, detail=rows.error.detail, hint=rows.error.hint)
+
+
+def _loss(rows: RowsReport, ended_by: Ending) -> DataError | None:
     begun_now = rows.first_row == 0
     if rows.rows_read == 0:
         if ended_by == "end" and begun_now:
@@ -94,7 +101,7 @@ def rows_error(rows: RowsReport, ended_by: Ending) -> DataError | None:
         return None
     hint = next((reason.hint for reason in rows.left_out if not reason.chosen and reason.hint), "")
     left_out = f"{rows.rows_left_out:,} of {rows.rows_read:,} rows were left out"
-    if rows.rows_left_out == rows.rows_read:
+    if rows.rows_left_out == rows.rows_read and (begun_now or rows.rows_rejected):
         return DataError(f"no row could be taken: {left_out}", hint=hint or "look at the reasons above")
     if rows.rows_rejected * 100 > rows.allow_rejected * rows.rows_read:
         share = 100 * rows.rows_rejected / rows.rows_read

@@ -1,15 +1,16 @@
 """The stack's key for digests of card numbers: made once, in a file that only its owner may read."""
 
 import hashlib
-import os
 import re
 import secrets
 from pathlib import Path
 
+from fraudctl.clock import Deadline
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
-from fraudctl.runtime.files import make_folder
+from fraudctl.runtime.files import locked, make_folder, write_whole
 
+_LOCK_SECONDS = 10.0
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -23,11 +24,16 @@ def read_or_make_digest_key(paths: StackPaths) -> bytes:
 
     Raises:
         RefusedError: the file does not hold a key, or others may read it.
+        NotReadyError: another process has been making one for too long.
     """
     file = digest_key_file(paths)
     make_folder(file.parent, mode=0o700)
     if not file.exists():
-        _make(file)
+        # Two first runs at once must not make two keys.
+        purpose = "making the key for digests of cards"
+        with locked(file.with_suffix(".lock"), Deadline(_LOCK_SECONDS), purpose=purpose):
+            if not file.exists():
+                write_whole(file, secrets.token_hex(32) + "\n")
     if file.stat().st_mode & 0o077:
         raise RefusedError(
             f"the key for digests of cards in {file} may be read by others",
@@ -47,20 +53,3 @@ def read_or_make_digest_key(paths: StackPaths) -> bytes:
 def key_name(key: bytes) -> str:
     """Return a name that tells keys apart and gives none of them away."""
     return hashlib.sha256(b"fraudctl card digest key\x00" + key).hexdigest()[:16]
-
-
-def _make(file: Path) -> None:
-    """Write a new key in one step; if another process was quicker, its key stays."""
-    fresh = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(secrets.token_hex(32) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        if not file.exists():
-            os.link(fresh, file)
-    except FileExistsError:
-        return
-    finally:
-        fresh.unlink()

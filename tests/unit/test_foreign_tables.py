@@ -65,6 +65,7 @@ def test_rows_that_are_refused_are_counted_by_kind_with_an_example(
     assert done.code == 6
     report = done.report
     assert (report["rows_read"], report["rows_taken"], report["rows_left_out"]) == (10, 1, 9)
+    assert "9 of 10 rows were left out" in report["error"]["message"]
     (kind,) = report["left_out"]
     assert kind["reason"].startswith(reason)
     assert (kind["count"], kind["first_rows"], kind["first_lines"]) == (9, [2, 3, 4], [3, 4, 5])
