@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.command import AllowRejected, Json, Session, command
 from fraudctl.cli.durations import parse_duration
 from fraudctl.cli.signals import graceful
 from fraudctl.errors import ExitCode, UsageError
@@ -50,21 +50,6 @@ def parse_speed(text: str) -> float:
         return float(text.strip().removesuffix("x"))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a speed such as 60x") from None
-
-
-def parse_percentage(text: str) -> float:
-    """Return a percentage; 5 and 5% are the same.
-
-    Raises:
-        typer.BadParameter: it is no number.
-    """
-    try:
-        share = float(text.strip().removesuffix("%"))
-    except ValueError:
-        share = math.nan
-    if not math.isfinite(share):
-        raise typer.BadParameter(f"{text!r} is not a percentage such as 5%")
-    return share
 
 
 @command("produce", example="fraudctl produce --rate 500 --duration 60s")
@@ -125,15 +110,7 @@ def produce(
         str | None,
         typer.Option("--encoding", metavar="NAME", help="Of a file of text: latin-1, cp1252, utf-16, …"),
     ] = None,
-    allow_rejected: Annotated[
-        float | None,
-        typer.Option(
-            parser=parse_percentage,
-            metavar="PERCENT",
-            help="End with exit code 6 if more of a file's rows are rejected.  [default: 1%]",
-            show_default=False,
-        ),
-    ] = None,
+    allow_rejected: AllowRejected = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and check a file's rows, and send nothing.")
     ] = False,
@@ -184,7 +161,7 @@ def produce(
         if label_delay is not None:
             changes["label_delay_seconds"] = label_delay
         if allow_rejected is not None:
-            changes["allow_rejected"] = allow_rejected
+            changes["allow_rejected"] = 100 * allow_rejected
         asked = _file_request(session, request, from_file, mapping, (delimiter, encoding), changes)
         return _check_file(asked, as_json) if dry_run else _file(session, asked, as_json)
     if not preset:
@@ -291,5 +268,5 @@ def _file(session: Session, request: "FileRequest", as_json: bool) -> int:
     if result.acknowledged < result.sent or result.labels_failed:
         errors.append(preset_not_delivered(result))
     for each in errors:
-        failure.show(each)
+        failure.show(session.fit(each))
     return errors[0].exit_code if errors else ExitCode.DONE

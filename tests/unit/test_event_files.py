@@ -251,13 +251,14 @@ def test_more_left_out_than_is_allowed_is_no_success(tmp_path: Path) -> None:
     assert "more than 1 % of the lines were left out" in result.stderr
     assert "`--allow-rejected 2%`" in result.stderr
     assert tried(tmp_path, content, "--allow-rejected", "2%").exit_code == 0
+    assert tried(tmp_path, content, "--allow-rejected", "2").exit_code == 0
     assert tried(tmp_path, content, "--allow-rejected", "1.5 %").exit_code == 0
     assert tried(tmp_path, EVENTS + b"broken\n", "--allow-rejected", "0%").exit_code == 6
     assert evaluated(tmp_path, EVENTS, LABELS + b"broken\n").exit_code == 6
     assert evaluated(tmp_path, EVENTS, LABELS + b"broken\n", "--allow-rejected", "5 %").exit_code == 0
 
 
-@pytest.mark.parametrize("share", ["5", "1", "0.02", "101%", "-1%", "a", "", "nan"])
+@pytest.mark.parametrize("share", ["0.5", "0.02", "101%", "101", "-1%", "a", "", "nan"])
 def test_a_share_is_a_share(tmp_path: Path, share: str) -> None:
     assert tried(tmp_path, EVENTS, "--allow-rejected", share).exit_code == 2
 
