@@ -17,6 +17,8 @@ class Closed(BaseModel):
     def _check_numbers(cls, value: object, info: ValidationInfo) -> object:
         # Python takes True for 1, and pydantic with it; nobody means that in a file.
         annotation = cls.model_fields[info.field_name or ""].annotation
+        if _holds_model(annotation):  # which checks the values of its own
+            return value
         for one in _values(value):
             if isinstance(one, bool) and not _may_be_bool(annotation):
                 raise PydanticCustomError("number_from_bool", "true or false is no number")
@@ -29,6 +31,11 @@ def _values(value: object) -> list[object]:
     if isinstance(value, (list, tuple)):
         return list(value)
     return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def _holds_model(annotation: Any) -> bool:
+    own = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return own or any(map(_holds_model, get_args(annotation)))
 
 
 def _may_be_bool(annotation: Any) -> bool:
