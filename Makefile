@@ -5,6 +5,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Set-up does not depend on where a user's pip installs to, nor on which packages lie on PYTHONPATH: of pip's
+# variables only those stay that say where packages come from (fraudctl/environment.py has the same list).
+PIP_KEPT := CACHE_DIR CERT CLIENT_CERT CONFIG_FILE DEFAULT_TIMEOUT EXTRA_INDEX_URL FIND_LINKS INDEX_URL \
+  KEYRING_PROVIDER NO_CACHE_DIR NO_INDEX PROXY RETRIES TIMEOUT TRUSTED_HOST USE_FEATURE
+PIP_DROPPED := $(filter-out $(PIP_KEPT:%=PIP_%),$(shell env | sed -n 's/^\(PIP_[A-Za-z0-9_]*\)=.*/\1/p'))
+SETUP := env $(PIP_DROPPED:%=-u %) -u PYTHONPATH -u PYTHONHOME -u PYTHONSTARTUP
+PIP := $(SETUP) $(BIN)/python -m pip install --no-user --quiet --disable-pip-version-check
 # Two at a time: what one test waits for, another can use. Tests of one file stay together and share its stack;
 # files begin in the order of tests/conftest.py, the long ones first.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -22,9 +29,11 @@ $(READY): requirements.lock pyproject.toml
 	  || { echo "error: fraudctl needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	  || { echo "error: this Python cannot make virtual environments; install its venv package (Debian: python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(SETUP) $(PYTHON) -m venv --clear $(VENV)
+	$(PIP) --require-hashes -r requirements.lock
+	PIP_REQUIRE_HASHES=0 $(PIP) --no-deps --no-build-isolation --editable .
+	@test -x $(BIN)/fraudctl \
+	  || { echo "error: pip has not put fraudctl into $(VENV); its configuration sends packages elsewhere: $(BIN)/python -m pip config list" >&2; exit 1; }
 	@touch $(READY)
 
 demo: $(READY)  ## up, produce, detect, verify: with a picture, in about two minutes

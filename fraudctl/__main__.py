@@ -1,14 +1,25 @@
 """Where the program begins: `fraudctl`, or `python -m fraudctl`."""
 
+import os
 import sys
 
 
 def run() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     try:
         from fraudctl.cli.main import run as run_command
     except KeyboardInterrupt:  # still loading: nothing has been done that would have to be told
         sys.exit(130)
+    except (ImportError, AttributeError) as error:
+        # Packages of another program come first there, and are not those that this one was installed with.
+        if not os.environ.get("PYTHONPATH"):
+            raise
+        sys.stderr.write(
+            f"error: fraudctl cannot be loaded: {error}\n"
+            f"  PYTHONPATH={os.environ['PYTHONPATH']}\n"
+            "hint: unset PYTHONPATH, or leave away the folder with other versions of these packages\n"
+        )
+        sys.exit(3)
     run_command()
 
 

@@ -7,6 +7,25 @@ from enum import IntEnum
 
 # The way on when a checkpoint is lost for good but the log still holds everything; part of many hints.
 REBUILD = "recompute every window from the log with `fraudctl replay --rebuild --apply`"
+# What to do about a service of the stack's own, and about one that runs elsewhere. Who finds the trouble
+# often knows only an address; the command line replaces the first by the second under the profile external.
+START_STACK = "start it with `fraudctl up`, or look at `fraudctl status`"
+CREATE_TOPIC = "create it with `fraudctl up`"
+BROKER_LOG = "look at the broker's log with `fraudctl logs kafka`"
+NOT_DELIVERED = "look at `fraudctl status` and `fraudctl logs kafka`"
+TOPIC_ANEW = "what was not read of the old one is lost; begin anew: `fraudctl down --volumes`"
+PASSWORD_ANEW = "remove the file, and `fraudctl up` makes a new password"
+CHECK_POSTGRES = "it is not fraudctl that runs it: check postgres.host and postgres.port, and that server"
+CHECK_KAFKA = "it is not fraudctl that runs it: check kafka.bootstrap_servers, and those servers"
+ELSEWHERE = {
+    START_STACK: CHECK_KAFKA,
+    CREATE_TOPIC: "create it with `fraudctl migrate`",
+    BROKER_LOG: "look at the broker's own log",
+    NOT_DELIVERED: "look at `fraudctl status`, and at the brokers' own logs",
+    TOPIC_ANEW: "what was not read of the old one is lost; go on with the new one: "
+    "`fraudctl detect --new-generation`",
+    PASSWORD_ANEW: "remove the file, and `fraudctl migrate --passwords` makes a new password",
+}
 
 
 class ExitCode(IntEnum):

@@ -1,5 +1,6 @@
 """Fixtures for every test folder: a running stack that is shared, and stacks of one's own."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,14 @@ from tests.bars import (  # noqa: F401 - the fixture `bar`, and the hooks that w
 from tests.stacks import Stack
 
 NewStack = Callable[..., Stack]
+
+# A user's shell exports settings of fraudctl and of the programs beside it; no test may depend on them. This
+# is done before any test is collected, as some read the environment then. The cache is kept: it is large.
+_FOREIGN = ("FRAUDCTL_", "PG", "KAFKA_", "SPARK_", "PYSPARK_", "HADOOP_", "NSS_WRAPPER_")
+_FOREIGN_NAMES = frozenset({"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"})
+for _name in list(os.environ):
+    if (_name.startswith(_FOREIGN) or _name in _FOREIGN_NAMES) and _name != "FRAUDCTL_CACHE_DIR":
+        del os.environ[_name]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

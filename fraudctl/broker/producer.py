@@ -21,6 +21,9 @@ ANY_PARTITION = -1
 REPORT_SECONDS = 5.0
 
 
+Headers = dict[str, str | bytes | None]
+
+
 @dataclass(frozen=True)
 class Deliveries:
     """The account; `errors` counts failures by their reason. sent = acknowledged + failed + queued."""
@@ -91,13 +94,13 @@ class RecordProducer:
         errors = dict(self._errors)
         return Deliveries(self._sent, self._acknowledged, sum(errors.values()), errors)
 
-    def send(self, key: bytes, value: bytes, timestamp_ms: int = 0) -> None:
+    def send(self, key: bytes, value: bytes, timestamp_ms: int = 0, headers: Headers | None = None) -> None:
         """Hand over one record; timestamp zero lets Kafka say the time.
 
         Waits for room while the local queue is full. A record that cannot be handed over at all counts as
         failed.
         """
-        self.send_batch([key], [value], [timestamp_ms])
+        self.send_batch([key], [value], [timestamp_ms], headers=headers)
 
     def send_batch(
         self,
@@ -105,10 +108,11 @@ class RecordProducer:
         values: Sequence[bytes],
         timestamps_ms: Sequence[int] | None = None,
         meanwhile: Callable[[], None] = lambda: None,
+        headers: Headers | None = None,
     ) -> None:
         """Hand over records in their order, each as `send` does; what belongs together has the same index.
 
-        `meanwhile` is called now and then while there is no room.
+        All of them get the same headers. `meanwhile` is called now and then while there is no room.
         """
         client, topic = self._client, self._topic
         self._sent += len(values)
@@ -116,7 +120,7 @@ class RecordProducer:
             while True:
                 try:
                     # By position, and with the one callback of the settings: anything else takes longer.
-                    client.produce(topic, value, key, ANY_PARTITION, None, None, timestamp)
+                    client.produce(topic, value, key, ANY_PARTITION, None, None, timestamp, headers)
                 except BufferError:
                     client.poll(ROOM_SECONDS)
                     meanwhile()

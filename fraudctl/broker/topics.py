@@ -13,7 +13,15 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 from fraudctl.broker import options
 from fraudctl.clock import Deadline
 from fraudctl.config.model import TopicSettings
-from fraudctl.errors import ConfigError, RefusedError, UnreachableError
+from fraudctl.errors import (
+    BROKER_LOG,
+    CREATE_TOPIC,
+    START_STACK,
+    TOPIC_ANEW,
+    ConfigError,
+    RefusedError,
+    UnreachableError,
+)
 
 # How long one request may take before it is asked again, within the deadline of the whole question.
 REQUEST_SECONDS = 5.0
@@ -39,6 +47,10 @@ class TopicIdentity:
     cluster_id: str
     topic_id: str
     partitions: int
+
+
+class MissingTopicError(RefusedError):
+    """The cluster has no topic of this name."""
 
 
 class _Admin:
@@ -93,7 +105,7 @@ class _Admin:
         return UnreachableError(
             f"Kafka does not answer at {self.bootstrap_servers}",
             detail=self._last_error or _text(cause),
-            hint="start it with `fraudctl up`, or look at `fraudctl status`",
+            hint=START_STACK,
         )
 
     def _request_seconds(self) -> float:
@@ -145,6 +157,33 @@ def ensure_topic(bootstrap_servers: str, kafka: TopicSettings, *, timeout_second
     return TopicReport(kafka.topic, "unchanged", partitions, actual, differences)
 
 
+def ensure_exists(
+    bootstrap_servers: str, kafka: TopicSettings, *, timeout_seconds: float
+) -> Literal["created", "unchanged"]:
+    """Create the topic of an external cluster if it is missing; one that is there stays as its owner made it.
+
+    Raises:
+        RefusedError: the cluster does not let this client create it; the hint is the line for who may.
+        UnreachableError: no broker answered in time.
+    """
+    admin = _Admin(bootstrap_servers, timeout_seconds)
+    admin.metadata()
+    if _is_there(admin, kafka.topic):
+        return "unchanged"
+    return ensure_topic(bootstrap_servers, kafka, timeout_seconds=timeout_seconds).change
+
+
+def creation_line(bootstrap_servers: str, kafka: TopicSettings) -> str:
+    """Return the command of Kafka's own that creates the topic as `ensure_topic` would."""
+    configs = [f"--config {key}={value}" for key, value in topic_settings(kafka).items()]
+    parts = [
+        f"kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {kafka.topic}",
+        f"--partitions {kafka.partitions}",
+        *configs,
+    ]
+    return " ".join(parts)
+
+
 def identity(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> TopicIdentity:
     """Which cluster and which incarnation of the topic this is.
 
@@ -184,7 +223,7 @@ class TopicGuard:
             raise RefusedError(
                 f"the topic {self._topic!r} was created again while it was being read",
                 detail=f"its id was {self._topic_id}, now it is {present}; nothing of the new one has landed",
-                hint="what was not read of the old one is lost; begin anew: `fraudctl down --volumes`",
+                hint=TOPIC_ANEW,
             )
 
 
@@ -225,7 +264,8 @@ def offsets_at(
 
 def _create(admin: _Admin, kafka: TopicSettings, wanted: dict[str, str]) -> bool:
     """True if this call created the topic, False if it was there."""
-    new = NewTopic(kafka.topic, num_partitions=kafka.partitions, replication_factor=1, config=wanted)
+    # The cluster decides how many copies there are: one broker keeps one, others what they are set to.
+    new = NewTopic(kafka.topic, num_partitions=kafka.partitions, replication_factor=-1, config=wanted)
     try:
         admin.ask(
             lambda seconds: admin.client.create_topics(
@@ -238,8 +278,17 @@ def _create(admin: _Admin, kafka: TopicSettings, wanted: dict[str, str]) -> bool
         raise RefusedError(
             f"Kafka refuses to create the topic {kafka.topic!r}",
             detail=_text(error),
-            hint="look at the kafka section of `fraudctl config show`",
+            hint="correct the kafka section of the settings, or let somebody create it who may: "
+            + creation_line(admin.bootstrap_servers, kafka),
         ) from error
+    return True
+
+
+def _is_there(admin: _Admin, topic: str) -> bool:
+    try:
+        _described(admin, topic)
+    except MissingTopicError:
+        return False
     return True
 
 
@@ -251,9 +300,9 @@ def _described(admin: _Admin, topic: str) -> TopicDescription:
     except KafkaException as error:
         if _code(error) not in _MISSING:
             raise _refused(topic, error) from error
-        raise RefusedError(
+        raise MissingTopicError(
             f"the topic {topic!r} does not exist at {admin.bootstrap_servers}",
-            hint="create it with `fraudctl up`",
+            hint=CREATE_TOPIC,
         ) from error
     described: TopicDescription = answer[topic]
     return described
@@ -272,7 +321,7 @@ def _await_leaders(admin: _Admin, topic: str) -> TopicDescription:
         if admin.deadline.expired:
             raise UnreachableError(
                 f"the topic {topic!r} has partitions without a leader at {admin.bootstrap_servers}",
-                hint="look at the broker's log with `fraudctl logs kafka`",
+                hint=BROKER_LOG,
             )
         admin.client.poll(0.1)
 

@@ -1,6 +1,7 @@
 """What every command shares: the options that choose a stack and its settings, errors, exit codes."""
 
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from fraudctl.cli.shares import parse_share
 from fraudctl.config.paths import StackPaths, stack_paths
-from fraudctl.errors import ExitCode, FraudctlError, UsageError
+from fraudctl.errors import ELSEWHERE, ExitCode, FraudctlError, UsageError
 from fraudctl.ui import console, failure
 
 if TYPE_CHECKING:  # loaded by the commands that need it: `--help` is to be quick
@@ -53,6 +56,28 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+AllowRejected = Annotated[
+    float | None,
+    typer.Option(
+        "--allow-rejected",
+        parser=parse_share,
+        metavar="SHARE",
+        help="Share of a file's lines that may be left out; 1% if not told.",
+    ),
+]
+
+
+class _Command(TyperCommand):
+    """A command that takes no option twice: nobody can tell which of the two values was meant."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse the arguments as typer does, once no option stands twice among them."""
+        _values, _rest, given = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in given if not ctx.resilient_parsing else ():
+            repeated = given.count(parameter) > 1 and getattr(parameter, "multiple", False) is False
+            if repeated and not getattr(parameter, "is_flag", True) and parameter.nargs == 1:
+                ctx.fail(f"{parameter.opts[0]} is given twice")
+        return super().parse_args(ctx, args)
 
 
 @dataclass(frozen=True)
@@ -62,6 +87,31 @@ class Session:
     paths: StackPaths
     profile: str | None
     config_file: Path | None
+    given: tuple[tuple[str, str], ...] = ()  # shared options of the command line, by name
+
+    def fit(self, error: FraudctlError) -> FraudctlError:
+        """Return the error with a hint that can be typed as it is."""
+        error.hint = self.hint(error.hint)
+        return error
+
+    def hint(self, text: str) -> str:
+        """Return a hint as it can be typed: for this profile, and with the options that were given."""
+        if not text:
+            return text
+        from fraudctl.cli.hints import fit
+
+        return fit(text, external=self._is_external(text), options=self.given)
+
+    def _is_external(self, hint: str) -> bool:
+        """Tell whether services run elsewhere; only asked where the answer matters."""
+        if not any(own in hint for own in ELSEWHERE):
+            return False
+        from fraudctl.runtime.stack import choose_profile
+
+        try:
+            return choose_profile(self.settings(), self.paths)[0] == "external"
+        except FraudctlError:
+            return False  # the settings cannot be read, and that is what the error says
 
     def load(self, flags: dict[str, object] | None = None, *, profile: str | None = None) -> "Loaded":
         from fraudctl.config.load import load
@@ -71,6 +121,24 @@ class Session:
     def settings(self, flags: dict[str, object] | None = None) -> "Settings":
         """Settings in force; `flags` maps dotted keys to values given on the command line."""
         return self.load(flags).settings
+
+
+def _no_home() -> UsageError:
+    return UsageError(
+        "a file is named with ~, and this user has no home folder",
+        hint="write the whole path, beginning with /",
+    )
+
+
+def _given(**options: object) -> tuple[tuple[str, str], ...]:
+    """Return the options that the environment does not give: a hint has to repeat them."""
+    defaults: dict[str, object] = {"stack": "default"}
+    found = []
+    for name, value in options.items():
+        variable = os.environ.get(f"FRAUDCTL_{name.upper()}") if name != "profile" else None
+        if value is not None and str(value) not in (variable, defaults.get(name)):
+            found.append((f"--{name}", str(value)))
+    return tuple(found)
 
 
 def command(
@@ -93,20 +161,31 @@ def command(
         @wraps(function)
         def run_command(**options: Any) -> None:
             wants_json = bool(options.get("as_json", False))
+            session: Session | None = None
             try:
+                home, stack = options.pop("home"), options.pop("stack")
+                profile, config_file = options.pop("profile"), options.pop("config")
                 session = Session(
-                    paths=stack_paths(options.pop("home"), options.pop("stack")),
-                    profile=options.pop("profile"),
-                    config_file=options.pop("config"),
+                    paths=stack_paths(home, stack),
+                    profile=profile,
+                    config_file=config_file,
+                    given=_given(home=home, stack=stack, profile=profile, config=config_file),
                 )
                 code = function(session, **options)
             except BrokenPipeError:
                 raise  # whoever read our output has left, as `| head` does: typer ends quietly
+            except RuntimeError as caught:
+                if "home directory" not in str(caught):
+                    raise
+                failure.show(_no_home())
+                raise typer.Exit(int(ExitCode.USAGE)) from caught
             except KeyboardInterrupt as caught:
                 console.say(f"interrupted: {caught}" if str(caught) else "interrupted")
                 raise typer.Exit(int(ExitCode.INTERRUPTED)) from caught
             except (FraudctlError, OSError) as caught:
                 error = caught if isinstance(caught, FraudctlError) else failure.of_system(caught)
+                if session is not None:
+                    error = session.fit(error)
                 failure.show(error)
                 if wants_json and isinstance(caught, FraudctlError):
                     console.write(failure.as_json(error))
@@ -118,7 +197,7 @@ def command(
         run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         text = f"{inspect.getdoc(function) or ''}\n\n\b\nExample:\n  {example}"
-        group.command(name, help=text, rich_help_panel=panel)(run_command)
+        group.command(name, cls=_Command, help=text, rich_help_panel=panel)(run_command)
         return function
 
     return register

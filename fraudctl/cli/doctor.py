@@ -1,5 +1,7 @@
 """fraudctl doctor: may a detector start?"""
 
+import os
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -35,6 +37,8 @@ def doctor(
 
     settings = session.settings()
     rules = read_rules_document(settings.rules.file)
-    report = operation.doctor(operation.DoctorRequest(settings, session.paths, rules))
+    report = operation.doctor(operation.DoctorRequest(settings, session.paths, rules, dict(os.environ)))
+    findings = tuple(replace(finding, hint=session.hint(finding.hint)) for finding in report.findings)
+    report = replace(report, findings=findings)
     console.write(to_json.dumps(report) if as_json else text.report(report))
     return ExitCode.DONE if report.healthy else ExitCode.ANSWER_IS_NO

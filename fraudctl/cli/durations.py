@@ -1,5 +1,6 @@
 """Spans of time as people type them: 90, 90s, 1.5m, 1h, 30d."""
 
+import math
 import re
 
 import typer
@@ -16,6 +17,6 @@ def parse_duration(text: str) -> float:
     """
     found = _SPAN.fullmatch(text.strip())
     seconds = float(found[1]) * _SECONDS[found[2] or "s"] if found else 0.0
-    if seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise typer.BadParameter(f"{text!r} is not a time span above zero, such as 90, 90s, 5m, 1h or 30d")
     return seconds

@@ -1,5 +1,6 @@
 """fraudctl migrate: the database's schema."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -24,6 +25,8 @@ def migrate(
 ) -> int:
     """Apply the migrations that the database lacks.
 
+    Under the profile external it also creates the topic of transactions if that is missing (kafka.partitions
+    and kafka.timestamp_type say how); a topic that is there is left as it is.
     Any number of runs may race. A migration that was changed after it had been applied is refused.
     """
     from fraudctl.operations import migrate as operation
@@ -53,5 +56,14 @@ def migrate(
             places.writer_password_file if passwords else None,
         )
     )
-    console.write(to_json.dumps(report) if as_json else text.lines(mode, report))
-    return ExitCode.ANSWER_IS_NO if check and report.pending else ExitCode.DONE
+    if mode != "apply":
+        console.write(to_json.dumps(report) if as_json else text.lines(mode, report))
+        return ExitCode.ANSWER_IS_NO if check and report.pending else ExitCode.DONE
+    if not as_json:
+        console.write(text.lines(mode, report))
+    topic = operation.ensure_topic(settings, places)
+    if as_json:
+        console.write(to_json.dumps({**asdict(report), "topic": topic}))
+    elif topic == "created":
+        console.write(f"created topic {settings.kafka.topic}")
+    return ExitCode.DONE

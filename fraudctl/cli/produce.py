@@ -3,11 +3,11 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.command import AllowRejected, Json, Session, command
 from fraudctl.cli.durations import parse_duration
 from fraudctl.cli.signals import graceful
 from fraudctl.errors import ExitCode, UsageError
@@ -16,6 +16,7 @@ from fraudctl.ui import console, failure
 
 if TYPE_CHECKING:
     from fraudctl.operations.produce import ProduceRequest
+    from fraudctl.operations.produce_file import FileRequest
     from fraudctl.operations.produce_preset import PresetRequest
 
 DEFAULT_RATE = 100.0
@@ -93,8 +94,26 @@ def produce(
         typer.Option("--from-file", metavar="FILE", help="The transactions of a CSV or Parquet file."),
     ] = None,
     mapping: Annotated[
-        str, typer.Option("--mapping", metavar="NAME", help="Its columns: sparkov, ieee, or a YAML file.")
-    ] = "sparkov",
+        str | None,
+        typer.Option(
+            "--mapping",
+            metavar="NAME",
+            help="Its columns: sparkov, ieee, … or a YAML file.  [default: the one that fits the header]",
+            show_default=False,
+        ),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option("--delimiter", metavar="CHARACTER", help="Of a file of text: ; or | or tab, …"),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", metavar="NAME", help="Of a file of text: latin-1, cp1252, utf-16, …"),
+    ] = None,
+    allow_rejected: AllowRejected = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and check a file's rows, and send nothing.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the last run of this file came to.")
     ] = False,
@@ -117,6 +136,16 @@ def produce(
         )
     if (from_file and (preset or seed is not None)) or (resume and not from_file):
         raise UsageError("a file has no preset and no seed, and only a file is resumed", hint="see --help")
+    given = (mapping, delimiter, encoding, allow_rejected)
+    if not from_file and (dry_run or any(option is not None for option in given)):
+        raise UsageError(
+            "--mapping, --delimiter, --encoding, --allow-rejected and --dry-run are for a file",
+            hint="add --from-file FILE",
+        )
+    if dry_run and resume:
+        raise UsageError(
+            "--dry-run sends nothing, so there is nothing to resume", hint="leave one of them out"
+        )
     if not preset and (days or faults or difficulty is not None or (label_delay and not from_file)):
         raise UsageError("such options are for a preset, and there is none", hint="add --preset everyday")
     settings = session.settings()
@@ -124,8 +153,17 @@ def produce(
     request = operation.ProduceRequest(settings, "", asked_rate, count, duration, seed)
     operation.refuse_nonsense(request)
     if from_file:
-        pace = speed if speed is not None or rate is not None else 1.0
-        return _file(session, request, from_file, mapping, pace, resume, labels, label_delay, as_json)
+        changes: dict[str, Any] = {
+            "speed": speed if speed is not None or rate is not None else 1.0,
+            "resume": resume,
+            "labels": labels,
+        }
+        if label_delay is not None:
+            changes["label_delay_seconds"] = label_delay
+        if allow_rejected is not None:
+            changes["allow_rejected"] = 100 * allow_rejected
+        asked = _file_request(session, request, from_file, mapping, (delimiter, encoding), changes)
+        return _check_file(asked, as_json) if dry_run else _file(session, asked, as_json)
     if not preset:
         return _plain(session, request, as_json)
     from fraudctl.config.preset_file import read_preset_document
@@ -153,7 +191,7 @@ def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:
     console.write(to_json.dumps(result) if as_json else text.summary(result))
     if result.acknowledged == result.sent:
         return ExitCode.DONE
-    failure.show(text.not_delivered(result))
+    failure.show(session.fit(text.not_delivered(result)))
     return ExitCode.DATA
 
 
@@ -170,40 +208,65 @@ def _preset(session: Session, request: "PresetRequest", as_json: bool) -> int:
     console.write(to_json.dumps(result) if as_json else text.preset_summary(result))
     if result.acknowledged == result.sent and not result.labels_failed:
         return ExitCode.DONE
-    failure.show(text.preset_not_delivered(result))
+    failure.show(session.fit(text.preset_not_delivered(result)))
     return ExitCode.DATA
 
 
-def _file(
+def _file_request(
     session: Session,
     plain: "ProduceRequest",
     file: Path,
-    mapping: str,
-    speed: float | None,
-    resume: bool,
-    labels: bool,
-    label_delay: float | None,
-    as_json: bool,
-) -> int:
-    from fraudctl.config.preset_file import read_mapping_document
-    from fraudctl.operations import produce_file as operation
-    from fraudctl.runtime.stack import endpoints
-    from fraudctl.simulator.mapping import parse_mapping
-    from fraudctl.ui.text import produce as text
+    mapping: str | None,
+    layout: tuple[str | None, str | None],
+    changes: dict[str, Any],
+) -> "FileRequest":
+    from fraudctl.operations.file_mapping import map_table
+    from fraudctl.operations.produce_file import FileRequest, validate_request
+    from fraudctl.tables.layout import Told, check_delimiter, check_encoding
 
-    request = operation.FileRequest(
-        plain, file, mapping, parse_mapping(read_mapping_document(mapping)), session.paths.data / "files"
-    )
-    request = replace(request, speed=speed, resume=resume, labels=labels)
-    if label_delay is not None:
-        request = replace(request, label_delay_seconds=label_delay)
-    operation.refuse_nonsense(request)
-    where = endpoints(plain.settings, session.paths, need=("kafka",))
-    request = replace(request, plain=replace(plain, bootstrap_servers=where.bootstrap_servers))
-    with graceful() as stop, text.ProduceView() as view:
-        result = operation.produce_file(request, stop=stop, observe=view.show)
-    console.write(to_json.dumps(result) if as_json else text.file_summary(result))
-    if result.acknowledged == result.sent and not result.labels_failed:
+    delimiter, encoding = layout
+    try:
+        told = Told(
+            None if delimiter is None else check_delimiter(delimiter),
+            None if encoding is None else check_encoding(encoding),
+        )
+    except ValueError as error:
+        raise UsageError(str(error), hint="see `fraudctl produce --help`") from error
+    request = FileRequest(plain, map_table(file, mapping, told), session.paths, **changes)
+    validate_request(request)
+    return request
+
+
+def _check_file(request: "FileRequest", as_json: bool) -> int:
+    from fraudctl.operations.produce_file import check_file
+    from fraudctl.operations.rows_report import rows_error
+    from fraudctl.ui.text import produce_file as text
+
+    with graceful() as stop:
+        result = check_file(request, stop=stop)
+    console.write(to_json.dumps(result) if as_json else text.check_summary(result))
+    error = rows_error(result)
+    if error is None:
         return ExitCode.DONE
-    failure.show(text.preset_not_delivered(result))
-    return ExitCode.DATA
+    failure.show(error)
+    return error.exit_code
+
+
+def _file(session: Session, request: "FileRequest", as_json: bool) -> int:
+    from fraudctl.operations.produce_file import produce_file
+    from fraudctl.operations.rows_report import rows_error
+    from fraudctl.runtime.stack import endpoints
+    from fraudctl.ui.text import produce_file as text
+    from fraudctl.ui.text.produce import ProduceView, preset_not_delivered
+
+    where = endpoints(request.plain.settings, session.paths, need=("kafka",))
+    request = replace(request, plain=replace(request.plain, bootstrap_servers=where.bootstrap_servers))
+    with graceful() as stop, ProduceView() as view:
+        result = produce_file(request, stop=stop, observe=view.show)
+    console.write(to_json.dumps(result) if as_json else text.file_summary(result))
+    errors = [error] if (error := rows_error(result)) else []
+    if result.acknowledged < result.sent or result.labels_failed:
+        errors.append(preset_not_delivered(result))
+    for each in errors:
+        failure.show(session.fit(each))
+    return errors[0].exit_code if errors else ExitCode.DONE

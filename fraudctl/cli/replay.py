@@ -4,7 +4,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -96,14 +96,18 @@ def replay(
 def _request(session: Session, batch_size: int | None, rules: Path | None) -> "ReplayRequest":
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations.apply_rules import rules_in_force
+    from fraudctl.operations.check_rules import checked_rules
     from fraudctl.operations.replay import ReplayRequest
     from fraudctl.runtime.stack import endpoints
 
     settings = session.settings({"spark.max_offsets_per_trigger": batch_size} if batch_size else None)
     places = endpoints(settings, session.paths)
-    document = (
-        read_rules_document(str(rules)) if rules else rules_in_force(settings, places.postgres).rules.document
-    )
+    if rules:
+        document: dict[str, Any] = read_rules_document(str(rules))
+        for warning in checked_rules(settings, document).warnings:
+            console.say(f"warning: {warning}")
+    else:
+        document = rules_in_force(settings, places.postgres).rules.document
     return ReplayRequest(settings, session.paths, places, document, dict(os.environ))
 
 

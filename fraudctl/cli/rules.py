@@ -1,13 +1,15 @@
 """fraudctl rules: look at rules, check them, try them, put them in force."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fraudctl.cli.command import Json, Session, app, command
+from fraudctl.cli.command import AllowRejected, Json, Session, app, command
+from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
-from fraudctl.ui import console
+from fraudctl.ui import console, failure
 
 group = typer.Typer(
     no_args_is_help=True, help="Look at rules, check them, try them on recorded events, put them in force."
@@ -29,16 +31,20 @@ def list_rules(session: Session, as_json: Json = False) -> None:
 
 @command("check", example="fraudctl rules check my-rules.yaml", group=group)
 def check(session: Session, file: RulesFile, as_json: Json = False) -> None:
-    """Say whether a rules file is valid; every mistake is named with its line.
+    """Say whether a rules file is valid and its rules can match; every mistake is named with its line.
+
+    A condition that every event meets is told as a warning.
 
     Exit 0: it is. Exit 3: it is not.
     """
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations.try_rules import checked
+    from fraudctl.operations.check_rules import checked_rules
     from fraudctl.ui.text import rules as text
 
-    rules = checked(session.settings(), read_rules_document(str(file)))
-    console.write(to_json.dumps(text.as_data(rules)) if as_json else text.valid(str(file), rules))
+    checked = checked_rules(session.settings(), read_rules_document(str(file)))
+    _warn(checked.warnings)
+    data = text.as_data(checked.rules) | {"warnings": checked.warnings}
+    console.write(to_json.dumps(data) if as_json else text.valid(str(file), checked.rules))
 
 
 @command("test", example="fraudctl rules test my-rules.yaml --events events.jsonl", group=group)
@@ -50,18 +56,34 @@ def test(
         typer.Option("--events", metavar="FILE", help="Events that `simulate` wrote, instead of the topic."),
     ] = None,
     examples: Annotated[int, typer.Option("--examples", min=0, help="How many to show of each rule.")] = 3,
+    allow_rejected: AllowRejected = None,
     as_json: Json = False,
-) -> None:
-    """Try a rules file on recorded events: what each rule would flag. Nothing is changed."""
+) -> int:
+    """Try a rules file on recorded events: what each rule would flag. Nothing is changed.
+
+    Exit 6: more lines of the file of events were left out than --allow-rejected allows.
+    """
     from fraudctl.config.rules_file import read_rules_document
+    from fraudctl.operations.event_files import ALLOWED_REJECTED, too_many_left_out
     from fraudctl.operations.try_rules import TryRequest, try_rules
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import rules as text
 
+    if allow_rejected is not None and events is None:
+        raise UsageError(
+            "--allow-rejected is for a file of events", hint="add --events FILE, or leave it out"
+        )
     settings = session.settings()
     log = None if events else endpoints(settings, session.paths)
     result = try_rules(TryRequest(settings, read_rules_document(str(file)), log, events, examples))
+    _warn(result.warnings)
     console.write(to_json.dumps(result) if as_json else text.trial(result))
+    allowed = ALLOWED_REJECTED if allow_rejected is None else allow_rejected
+    error = too_many_left_out(allowed, *([result.file] if result.file else []))
+    if error is not None:
+        failure.show(error)
+        return error.exit_code
+    return ExitCode.DONE
 
 
 @command("apply", example="fraudctl rules apply my-rules.yaml", group=group)
@@ -79,4 +101,10 @@ def apply(session: Session, file: RulesFile, as_json: Json = False) -> None:
     document = read_rules_document(str(file))
     postgres = endpoints(settings, session.paths, need=("postgres",)).postgres
     result = apply_rules(settings, postgres, document)
+    _warn(result.warnings)
     console.write(to_json.dumps(result) if as_json else text.applied(result))
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        console.say(f"warning: {warning}")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fraudctl.cli.command import Json, Session, command
+from fraudctl.cli.command import AllowRejected, Json, Session, command
 from fraudctl.errors import UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
@@ -15,8 +15,9 @@ from fraudctl.ui import console
 def train(
     session: Session,
     preset: Annotated[
-        str, typer.Option("--preset", help="A preset to simulate, by name or file.")
-    ] = "handbook",
+        str | None,
+        typer.Option("--preset", help="A preset to simulate, by name or file; handbook if not told."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the simulation and of the model.")] = 1,
     events: Annotated[Path | None, typer.Option("--events", metavar="FILE", help="Events instead.")] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Their labels.")] = None,
@@ -36,6 +37,7 @@ def train(
         typer.Option("--within-minutes", min=0, help="How far `stream` looks back; 60 if not told."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where models are put.")] = None,
+    allow_rejected: AllowRejected = None,
     as_json: Json = False,
 ) -> None:
     """Train logistic regression and random forest on the handbook's features, and print how good they are.
@@ -46,16 +48,34 @@ def train(
     """
     from fraudctl.config.preset_file import read_preset_document
     from fraudctl.operations import train as operation
+    from fraudctl.operations.event_files import ALLOWED_REJECTED
     from fraudctl.operations.train_forest import train_forest
     from fraudctl.ui.text import train as text
 
     if (events is None) != (labels is None):
         raise UsageError("files of events and labels go together", hint="--events FILE --labels FILE")
     files = (events, labels) if events and labels else None
+    if files and preset is not None:
+        raise UsageError(
+            "a preset is simulated, and files are read", hint="give --preset or --events, not both"
+        )
+    if allow_rejected is not None and not files:
+        raise UsageError("--allow-rejected is for files", hint="add --events and --labels, or leave it out")
+    preset = preset or "handbook"
     document = {} if files else read_preset_document(preset)
     kinds = ("lr", "rf") if model == "both" else (model,)
     days = (first_day, train_days, delay_days, test_days)
-    request = operation.TrainRequest(session.settings(), preset, document, files, seed, kinds, *days, out)
+    request = operation.TrainRequest(
+        session.settings(),
+        preset,
+        document,
+        files,
+        seed,
+        kinds,
+        *days,
+        out,
+        ALLOWED_REJECTED if allow_rejected is None else allow_rejected,
+    )
     if features == "stream":
         if model == "lr":
             raise UsageError("only forests judge in the stream", hint="leave --model out")

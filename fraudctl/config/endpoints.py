@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from fraudctl.errors import ConfigError
+from fraudctl.config.password_file import read_password
 
 # Roles that sql/migrations make. Who is one of them may do what the task needs, and nothing else.
 MIGRATOR = "fraud_migrator"
@@ -21,26 +21,23 @@ class PostgresEndpoint:
     password_file: Path
     # Where the pipeline's tables are: statements name tables only, the session's search path does the rest.
     schema: str = "fraud"
+    # It runs elsewhere: a user's variables for TLS (PGSSLMODE, PGSSLROOTCERT) count.
+    external: bool = False
 
     def password(self) -> str:
         """Read the password from its file.
 
         Raises:
-            ConfigError: the file cannot be read.
+            ConfigError: the file cannot be read, or holds no password.
         """
-        try:
-            return self.password_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(
-                f"the database password cannot be read from {self.password_file}",
-                detail=str(error),
-                hint="run `fraudctl up` first, or set postgres.password_file",
-            ) from error
+        return read_password(self.password_file, external=self.external)
 
     def dsn(self, *, masked: bool = True) -> str:
-        """A libpq URI; without the password unless asked for."""
+        """Return a libpq URI, without the password unless asked for."""
         secret = "" if masked else f":{quote(self.password(), safe='')}"
-        return f"postgresql://{quote(self.user, safe='')}{secret}@{self.host}:{self.port}/{self.database}"
+        host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")
+        login = f"{quote(self.user, safe='')}{secret}"
+        return f"postgresql://{login}@{host}:{self.port}/{quote(self.database, safe='')}"
 
 
 @dataclass(frozen=True)

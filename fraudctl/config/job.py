@@ -39,6 +39,7 @@ class DetectorJob(Section):
     postgres_user: str
     postgres_password_file: str
     postgres_schema: str
+    postgres_external: bool = False
     connect_seconds: float
     events: EventsSettings
     windows: WindowsSettings

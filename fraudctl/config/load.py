@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from fraudctl import assets, failpoints
 from fraudctl.config.model import Settings
-from fraudctl.config.yaml_file import read_yaml
+from fraudctl.config.wording import problems_of
+from fraudctl.config.yaml_file import Way, YamlDocument, read_document, read_value
+from fraudctl.environment import is_service_link
 from fraudctl.errors import ConfigError
 
 ENV_PREFIX = "FRAUDCTL_"
@@ -49,10 +50,11 @@ def load(
     """
     defaults = _read_yaml(assets.configs() / "default.yaml")
     layers: list[tuple[str, Tree]] = [("configs/default.yaml", defaults)]
-    mine = _read_yaml(config_file) if config_file else {}
+    mine: Tree = _read_yaml(config_file) if config_file else {}
     environment = _from_environment()
     chosen = profile or environment.get("profile") or mine.get("profile") or defaults["profile"]
-    layers += _profile_layer(str(chosen))
+    if isinstance(chosen, str):  # anything else is refused below, with its line
+        layers += _profile_layer(chosen)
     if config_file:
         layers.append((str(config_file), mine))
     layers.append(("environment", environment))
@@ -62,9 +64,10 @@ def load(
     known = set(_leaf_keys(Settings))
     merged: Tree = {}
     origins: dict[str, str] = {}
+    documents = {origin: tree for origin, tree in layers if isinstance(tree, YamlDocument)}
     for origin, tree in layers:
         for key in _flatten(tree, known):
-            _refuse_unknown(key, known, origin)
+            _refuse_unknown(key, known, origin, documents.get(origin))
             origins[key] = (
                 f"{ENV_PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else origin
             )
@@ -72,7 +75,7 @@ def load(
     try:
         return Loaded(Settings.model_validate(merged), origins)
     except ValidationError as error:
-        raise _readable(error, origins) from error
+        raise _readable(error, merged, origins, documents) from error
 
 
 def _profile_layer(name: str) -> list[tuple[str, Tree]]:
@@ -90,38 +93,23 @@ def _profile_layer(name: str) -> list[tuple[str, Tree]]:
     )
 
 
-def _read_yaml(file: Path) -> Tree:
-    try:
-        document = read_yaml(file)
-    except OSError as error:
-        raise ConfigError(
-            f"the settings file {file} cannot be read",
-            detail=error.strerror or str(error),
-            hint="check the path and its permissions",
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"the settings file {file} is not valid YAML",
-            detail=str(error),
-            hint="compare it with `fraudctl config show`",
-        ) from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        raise ConfigError(
-            f"the settings file {file} must hold a mapping of sections",
-            hint="compare it with `fraudctl config show`",
-        )
-    return document
+def _read_yaml(file: Path) -> YamlDocument:
+    return read_document(
+        file,
+        "settings file",
+        holds="a mapping of sections",
+        hint="compare it with `fraudctl config show`",
+        may_be_empty=True,
+    )
 
 
 class _Environment(EnvSettingsSource):
-    """JSON is YAML, too."""
+    """The variables of the environment; lists and mappings in them are YAML, and so may be JSON."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
-            return yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            return read_value(value)
+        except ValueError as error:
             raise ValueError(f"{field_name} = {value!r}: {error}") from error
 
 
@@ -138,6 +126,8 @@ def _from_environment() -> Tree:
     sections = {name.upper() for name in Settings.model_fields}
     for name in os.environ:
         first = name.removeprefix(ENV_PREFIX).split("__")[0].upper()
+        if name.startswith(ENV_PREFIX) and is_service_link(name, os.environ[name]):
+            continue
         if name.startswith(ENV_PREFIX) and first not in sections and name not in ENV_NOT_SETTINGS:
             # pydantic-settings passes over what it does not know; a mistyped name must not go unseen.
             tree[name.removeprefix(ENV_PREFIX).lower().replace("__", ".")] = os.environ[name]
@@ -191,13 +181,22 @@ def _merge(low: Tree, high: Tree, known: set[str], prefix: str = "") -> Tree:
     return result
 
 
-def _refuse_unknown(key: str, known: set[str], origin: str) -> None:
+def _refuse_unknown(key: str, known: set[str], origin: str, document: YamlDocument | None) -> None:
     if key in known:
         return
     name = f"{ENV_PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else key
+    place = document.place(key.split(".")) if document is not None else f"in {origin}"
+    inside = sorted(one for one in known if one.startswith(f"{key}."))
+    if inside:
+        section, first = inside[0].split(".")
+        raise ConfigError(
+            f"{name} is a section, and has no value of its own",
+            detail=place,
+            hint=f"give its settings: `{section}: {{{first}: …}}`; `fraudctl config show` lists them",
+        )
     raise ConfigError(
         f"unknown setting {name!r}",
-        detail=f"in {origin}",
+        detail=place,
         hint=_nearest(key, known, environment=origin == "environment")
         or "`fraudctl config show` lists every setting",
     )
@@ -211,18 +210,33 @@ def _nearest(name: str, known: "set[str] | tuple[str, ...]", *, environment: boo
     return f"did you mean {shown}?"
 
 
-def _readable(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+def _readable(
+    error: ValidationError,
+    merged: Tree,
+    origins: Mapping[str, str],
+    documents: Mapping[str, YamlDocument],
+) -> ConfigError:
+    def origin_of(way: Way) -> str:
+        key = ".".join(map(str, way))
+        own = [origins[known] for known in origins if key == known or key.startswith(f"{known}.")]
+        # What is wrong with a section as a whole comes from a layer above the defaults.
+        inside = [origins[known] for known in origins if key and known.startswith(f"{key}.")]
+        changed = [one for one in inside if not one.startswith("configs/")]
+        return next(iter((*own, *changed)), "")
+
+    def written(way: Way) -> str | None:
+        document = documents.get(origin_of(way))
+        return document.written(way) if document is not None else None
+
     lines = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"])
-        origin = next(
-            (origins[known] for known in origins if key == known or key.startswith(f"{known}.")), ""
-        )
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "tuple_type":
-            message = f"must be a list, like [{problem['input']}]"
-        shown = f"{key} = {problem['input']!r}: " if key and not isinstance(problem["input"], dict) else ""
-        lines.append(f"{shown}{message}" + (f" (from {origin})" if origin else ""))
+    for problem in problems_of(error, Settings, merged, written=written):
+        origin, key = origin_of(problem.way), ".".join(map(str, problem.way))
+        said = f"{key}: {problem.text}" if key else problem.text
+        document = documents.get(origin)
+        if document is not None:
+            lines.append(f"{document.place(problem.way)}: {said}")
+        else:
+            lines.append(f"{said} (from {origin})" if origin else said)
     return ConfigError(
         "a setting is not allowed" if len(lines) == 1 else f"{len(lines)} settings are not allowed",
         detail="\n".join(lines),

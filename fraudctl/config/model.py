@@ -1,17 +1,24 @@
 """Settings, typed and frozen. Values live in configs/*.yaml; this page says what is allowed."""
 
+import re
 import shlex
 import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fraudctl.config.closed import Closed
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+# What a stack of fraudctl's own calls its database and the owner of it.
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# PostgreSQL allows any name, of at most so many bytes (NAMEDATALEN); a pooler's users may be longer.
+_DATABASE_MAX_BYTES = 63
+_USER_MAX_BYTES = 255
 # A name as `docker pull` takes it: registry, path, tag, digest.
 Image = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
@@ -24,10 +31,8 @@ TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 CATEGORY_MAX_CHARACTERS = 64
 
 
-class Section(BaseModel):
-    """Frozen, and closed: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Section(Closed):
+    """One section of the settings."""
 
 
 class TopicSettings(Section):
@@ -52,10 +57,29 @@ class KafkaSettings(TopicSettings):
 class PostgresSettings(Section):
     host: str
     port: Port
-    database: Name
-    user: Name
+    database: str
+    user: str
     password_file: str
     writer_password_file: str
+
+    @field_validator("database")
+    @classmethod
+    def _database_fits(cls, name: str) -> str:
+        return _fitting(name, _DATABASE_MAX_BYTES)
+
+    @field_validator("user")
+    @classmethod
+    def _user_fits(cls, name: str) -> str:
+        return _fitting(name, _USER_MAX_BYTES)
+
+
+def _fitting(name: str, most: int) -> str:
+    """Return the name if PostgreSQL can have it."""
+    if not name or "\0" in name:
+        raise ValueError("must not be empty, nor hold a zero byte")
+    if len(name.encode()) > most:
+        raise ValueError(f"must not be longer than {most} bytes")
+    return name
 
 
 class DockerSettings(Section):
@@ -214,6 +238,21 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Validate what was merged and nothing else: load.py reads each layer apart, to know its origin."""
         return (init_settings,)
+
+    @model_validator(mode="after")
+    def _plain_names(self) -> "Settings":
+        """Keep the names of a stack's own database plain; those of an external one are given."""
+        if self.profile == "external" or (self.profile == "auto" and self.kafka.bootstrap_servers):
+            return self
+        for key in ("database", "user"):
+            name = getattr(self.postgres, key)
+            if not _PLAIN_NAME.fullmatch(name):
+                raise ValueError(
+                    f"postgres.{key} = {name!r}: under the profile {self.profile} it must have 1 to 63 of "
+                    "a-z, 0-9 and _, and not begin with a digit; any name may be given under the profile "
+                    "external"
+                )
+        return self
 
     @model_validator(mode="after")
     def _known_categories(self) -> "Settings":

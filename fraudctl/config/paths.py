@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 
@@ -53,25 +54,54 @@ class StackPaths:
 
 
 def stack_paths(home: Path | None, stack: str) -> StackPaths:
-    """The paths of `stack` under `home`, or under the platform's own state folder.
+    """Return the paths of `stack` under `home`, or under the platform's own state folder.
 
     As root the site-wide folders are used (/var/lib, /var/cache): PostgreSQL refuses to run as root, and
-    root's own home cannot be entered by any other user. FRAUDCTL_CACHE_DIR overrides the cache.
+    root's own home cannot be entered by any other user. FRAUDCTL_CACHE_DIR overrides the cache; a user
+    without a home folder has it beside the stacks.
 
     Raises:
-        UsageError: the stack's name is not a simple lower-case word.
+        UsageError: the stack's name is not a simple lower-case word, or there is no home folder.
     """
     if not STACK_NAME.fullmatch(stack):
         raise UsageError(
             f"{stack!r} is not a name for a stack",
             hint="use up to 32 of a-z, 0-9, - and _, beginning with a letter or digit",
         )
-    base = home or platformdirs.user_state_path("fraudctl", use_site_for_root=True)
+    base = home or _platform_folder("user_state_path")
+    if base is None:
+        raise UsageError(
+            "this user has no home folder, so there is no place for a stack",
+            detail=f"HOME is not set, and user {os.geteuid()} has no entry in /etc/passwd",
+            hint="name a folder with --home, or set FRAUDCTL_HOME",
+        )
+    root = user_path(base, "--home (or FRAUDCTL_HOME)")
     cache = os.environ.get("FRAUDCTL_CACHE_DIR")
-    return StackPaths(
-        home=base.expanduser().absolute(),
-        stack=stack,
-        cache=Path(cache).expanduser().absolute()
-        if cache
-        else platformdirs.user_cache_path("fraudctl", use_site_for_root=True),
-    )
+    downloads = user_path(cache, "FRAUDCTL_CACHE_DIR") if cache else _platform_folder("user_cache_path")
+    return StackPaths(home=root, stack=stack, cache=downloads or root / "cache")
+
+
+def user_path(name: str | Path, setting: str) -> Path:
+    """Return the absolute path that a user has named, with `~` replaced by the home folder.
+
+    Raises:
+        UsageError: it begins with `~`, and there is no such home folder.
+    """
+    try:
+        return Path(name).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{name} cannot be resolved: there is no such home folder",
+            detail=f"in {setting}",
+            hint="write the whole path, beginning with /",
+        ) from error
+
+
+def _platform_folder(kind: Literal["user_state_path", "user_cache_path"]) -> Path | None:
+    """Return the platform's folder for this program's state or cache; None without a home folder."""
+    try:
+        found: Path = getattr(platformdirs, kind)("fraudctl", use_site_for_root=True)
+    except RuntimeError:
+        return None
+    # Without a home folder `~` may be left as it is, and would become a folder of that name right here.
+    return found if found.is_absolute() else None

@@ -2,11 +2,9 @@
 
 import difflib
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from fraudctl import assets
+from fraudctl.config.yaml_file import YamlDocument, named_file, read_document
 from fraudctl.errors import ConfigError
 
 
@@ -20,10 +18,10 @@ def mapping_names() -> tuple[str, ...]:
     return _names("mappings")
 
 
-def read_preset_document(name: str) -> dict[str, Any]:
-    """The YAML document of a preset, as plain data; `fraudctl.simulator.preset` gives it meaning.
+def read_preset_document(name: str) -> YamlDocument:
+    """Return the YAML document of a preset as plain data; `fraudctl.simulator.preset` gives it meaning.
 
-    `name` is one of `preset_names`, or the path of a file that ends in .yaml or .yml.
+    `name` is one of `preset_names`, or the path of a file that ends in .yaml, .yml or .json.
 
     Raises:
         ConfigError: there is no such preset, or its file is unreadable or not a YAML mapping.
@@ -31,8 +29,8 @@ def read_preset_document(name: str) -> dict[str, Any]:
     return _read("preset", "scenarios", name)
 
 
-def read_mapping_document(name: str) -> dict[str, Any]:
-    """The same of a mapping; `fraudctl.simulator.mapping` gives it meaning.
+def read_mapping_document(name: str) -> YamlDocument:
+    """Return the YAML document of a mapping as plain data; `fraudctl.simulator.mapping` gives it meaning.
 
     Raises:
         ConfigError: there is no such mapping, or its file is unreadable or not a YAML mapping.
@@ -44,10 +42,10 @@ def _names(folder: str) -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (assets.configs() / folder).glob("*.yaml")))
 
 
-def _read(kind: str, folder: str, name: str) -> dict[str, Any]:
+def _read(kind: str, folder: str, name: str) -> YamlDocument:
     known = _names(folder)
-    if Path(name).suffix in (".yaml", ".yml"):
-        file = Path(name).expanduser()
+    if Path(name).suffix.lower() in (".yaml", ".yml", ".json"):
+        file = named_file(name)
     elif name in known:
         file = assets.configs() / folder / f"{name}.yaml"
     else:
@@ -57,14 +55,4 @@ def _read(kind: str, folder: str, name: str) -> dict[str, Any]:
             detail=f"known: {', '.join(known)}",
             hint=f"did you mean {near[0]}?" if near else "name one of them, or a YAML file of your own",
         )
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"the {kind} {file} cannot be read", detail=str(error), hint=f"compare it with configs/{folder}"
-        ) from error
-    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        raise ConfigError(
-            f"the {kind} {file} must hold a mapping of settings", hint=f"compare it with configs/{folder}"
-        )
-    return document
+    return read_document(file, kind, holds="a mapping of settings", hint=f"compare it with configs/{folder}")

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 from psycopg import errors as sqlstate
 
-from fraudctl.config.endpoints import PostgresEndpoint
+from fraudctl.config.endpoints import WRITER, PostgresEndpoint
 from fraudctl.config.job import changed
 from fraudctl.database.connection import Connection, asking
 from fraudctl.database.statements import statement
 from fraudctl.errors import REBUILD, RefusedError
 
+_MAY_WRITE = "SELECT has_table_privilege(to_regclass('batch_ledger'), 'INSERT')"
 _ANEW = "begin anew with `fraudctl detect --new-generation`, which keeps all that has landed aside"
 
 Ends = dict[int, int]
@@ -81,6 +82,22 @@ def check_unmoved(endpoint: PostgresEndpoint, seen: int | None, *, connect_secon
             "another detector has landed batches while this one was starting",
             detail=f"the ledger ended with batch {seen}, and ends with {now} now",
             hint="run `fraudctl detect` again, where the newest checkpoint is",
+        )
+
+
+def check_writer(endpoint: PostgresEndpoint, *, connect_seconds: float) -> None:
+    """Make sure that the detector's role may log in and write, before Spark is started for it.
+
+    Raises:
+        RefusedError: it may not write to the ledger.
+        UnreachableError, ConfigError: there is no connection to be had.
+    """
+    with asking(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
+        row = connection.execute(_MAY_WRITE).fetchone()
+    if row is not None and row[0] is False:
+        raise RefusedError(
+            f"user {endpoint.user!r} may not write to the tables of the detector",
+            hint=f"let it be {WRITER}, or a member of it: GRANT {WRITER} TO the user",
         )
 
 

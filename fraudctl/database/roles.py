@@ -16,7 +16,7 @@ from psycopg import sql
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.database.connection import Connection, connect
 from fraudctl.database.statements import statement
-from fraudctl.errors import ConfigError, DataError
+from fraudctl.errors import PASSWORD_ANEW, ConfigError, DataError
 
 _METHOD = "SCRAM-SHA-256"
 _ITERATIONS = 4096
@@ -49,7 +49,7 @@ def set_passwords(
         if not password or not password.isascii():
             raise ConfigError(
                 f"the password file of {role} is empty, or holds more than ASCII",
-                hint="remove the file, and `fraudctl up` makes a new password",
+                hint=PASSWORD_ANEW,
             )
     changed: list[str] = []
     try:

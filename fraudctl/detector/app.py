@@ -77,6 +77,7 @@ def _detect(job: DetectorJob) -> None:
         job.postgres_user,
         Path(job.postgres_password_file),
         job.postgres_schema,
+        job.postgres_external,
     )
     landing = Landing(
         database,

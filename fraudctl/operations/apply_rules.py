@@ -9,11 +9,12 @@ from typing import Any
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.config.rules_file import RulesDocument, read_rules_document
+from fraudctl.config.rules_file import read_rules_document
+from fraudctl.config.yaml_file import YamlDocument
 from fraudctl.database import rule_sets
 from fraudctl.errors import UnreachableError
 from fraudctl.operations.card_horizon import refuse_to_apply
-from fraudctl.operations.try_rules import checked
+from fraudctl.operations.check_rules import CheckedRules, checked_rules
 from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime.stack import endpoints
 
@@ -36,6 +37,7 @@ class Applied:
     changed: bool
     rules: int
     switched_off: int
+    warnings: tuple[str, ...] = ()
 
 
 def apply_rules(settings: Settings, postgres: PostgresEndpoint, document: Mapping[str, Any]) -> Applied:
@@ -47,14 +49,15 @@ def apply_rules(settings: Settings, postgres: PostgresEndpoint, document: Mappin
             at what a card did than the detector's state reaches.
         UnreachableError: the database does not answer.
     """
-    rules = checked(settings, document)
+    checked = checked_rules(settings, document)
+    rules = checked.rules
     seconds = settings.timeouts.connect_seconds
     before = rule_sets.active(postgres, connect_seconds=seconds)
     refuse_to_apply(
         postgres,
         rules,
         parse_rules(before.document) if before else None,
-        file=str(document.file) if isinstance(document, RulesDocument) else "FILE",
+        file=str(document.file) if isinstance(document, YamlDocument) else "FILE",
         connect_seconds=seconds,
     )
     changed = rule_sets.apply(postgres, rules.digest, rules.document, connect_seconds=seconds)
@@ -64,6 +67,7 @@ def apply_rules(settings: Settings, postgres: PostgresEndpoint, document: Mappin
         changed=changed,
         rules=len(rules.rules),
         switched_off=len(rules.rules) - len(rules.enabled),
+        warnings=checked.warnings,
     )
 
 
@@ -94,12 +98,12 @@ def rules_to_list(settings: Settings, paths: StackPaths) -> InForce:
         return InForce(parse_rules(document), str(document.file), None)
 
 
-def rules_to_try(settings: Settings, paths: StackPaths, file: Path | None) -> RuleSet:
-    """The rules of the file, or else those that `rules_to_list` gives.
+def rules_to_try(settings: Settings, paths: StackPaths, file: Path | None) -> CheckedRules:
+    """Return the rules of the file, checked, or else those that `rules_to_list` gives.
 
     Raises:
         ConfigError: they are not valid.
     """
     if file is None:
-        return rules_to_list(settings, paths).rules
-    return checked(settings, read_rules_document(str(file)))
+        return CheckedRules(rules_to_list(settings, paths).rules, ())
+    return checked_rules(settings, read_rules_document(str(file)))

@@ -24,6 +24,7 @@ from fraudctl.errors import (
     RefusedError,
     UnreachableError,
 )
+from fraudctl.operations import startup_checks
 from fraudctl.operations.archive_classes import Archiver
 from fraudctl.operations.claim_lease import claim_lease
 from fraudctl.operations.plan_detector import DetectorPlan, plan_detector, previous_outcome, write_job
@@ -31,6 +32,7 @@ from fraudctl.operations.settle_checkpoint import settle_checkpoint
 from fraudctl.operations.wait_for_stack import wait_for_stack
 from fraudctl.runtime import processes
 from fraudctl.runtime.files import locked, make_folder, tail
+from fraudctl.runtime.first_cause import first_cause, lines_since
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.services import detector
 
@@ -247,6 +249,7 @@ def prepare(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Dete
     Raises:
         RefusedError: a detector of this stack runs already, or see `plan_detector`.
     """
+    _check_machine(request)
     _refuse_second(request)
     return _plan(request, _endpoints(request, stop, observe), observe, settled=True)
 
@@ -255,6 +258,7 @@ def _begin(
     request: DetectRequest, *, stop: StopFlag, observe: Observe
 ) -> tuple[DetectorPlan, processes.ProcessRecord]:
     """Make sure of the lease, plan, and start; of two that begin at once the second is refused."""
+    _check_machine(request)
     endpoints = _endpoints(request, stop, observe)
     purpose = f"starting the detector of stack {request.paths.stack!r}"
     with locked(request.lane.file(request.paths, "lock"), Deadline(600), purpose=purpose, stop=stop):
@@ -280,6 +284,11 @@ def _begin(
         record = _start(plan, request)
         observe(Progress("detector", "note", f"Spark starts; its log is {record.log_file}"))
         return plan, record
+
+
+def _check_machine(request: DetectRequest) -> None:
+    checks = startup_checks.for_detector(request.settings, request.paths, request.environ)
+    startup_checks.run_all(checks)
 
 
 def _refuse_second(request: DetectRequest) -> None:
@@ -393,9 +402,12 @@ def _raise_outcome(plan: DetectorPlan, record: processes.ProcessRecord) -> None:
         if outcome.get("process") == record.pid:
             break
     else:
+        lines = lines_since(log, record.log_begin)
+        cause = first_cause(lines)
         raise DetectorKilledError(
-            "the detector ended without a word: it was killed, or spark-submit itself failed",
-            detail="\n".join(tail(log, 5)),
+            f"the detector {processes.ending(record)} before it could say why"
+            + (f": {cause}" if cause else ""),
+            detail="\n".join(lines[-5:]),
             hint=f"nothing is lost, run `fraudctl detect` again; the whole log is {log}",
         )
     if outcome["exit_code"] != ExitCode.DONE:

@@ -1,10 +1,11 @@
 """All that `detect` checks before it starts Spark, as a report: not only the first check that fails."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from fraudctl import failpoints
 from fraudctl.broker import topics
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.job import fingerprint, horizon_of
@@ -14,10 +15,13 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation, lease, migrations
 from fraudctl.database.connection import connect
 from fraudctl.errors import FraudctlError, RefusedError
-from fraudctl.operations import card_horizon
+from fraudctl.operations import card_horizon, startup_checks
+from fraudctl.operations.place_detector import check_place
+from fraudctl.operations.plan_detector import check_writer
 from fraudctl.operations.settle_checkpoint import awaits_its_place
 from fraudctl.rules.model import RuleSet, parse_rules
-from fraudctl.runtime import checkpoint_folder, stack, whereabouts
+from fraudctl.runtime import checkpoint_folder, spark_submit, stack, whereabouts
+from fraudctl.runtime.java import find_java
 
 T = TypeVar("T")
 
@@ -27,6 +31,7 @@ class DoctorRequest:
     settings: Settings
     paths: StackPaths
     rules_document: dict[str, Any]
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,19 +58,40 @@ class DoctorReport:
 
 
 def doctor(request: DoctorRequest) -> DoctorReport:
-    """Look at everything that a detector would depend on, and change nothing.
+    """Look at everything that a detector would depend on, and start and change nothing.
 
-    Raises:
-        ConfigError: the profile is external, and the settings do not say where its services are.
-        RefusedError: the stack's own files cannot be read.
+    The checks of this machine and of Java are those that `detect` runs itself.
     """
     examined = _Examination()
-    endpoints = stack.endpoints(request.settings, request.paths)
+    for check in startup_checks.for_detector(request.settings, request.paths, request.environ):
+        examined.ask(check.name, check.run, str)
+    examined.ask("java", lambda: _java(request), str)
+    examined.ask("spark", lambda: _spark(request), str)
+    examined.compare(
+        "failpoints", lambda: failpoints.parse(request.environ.get(failpoints.VARIABLE, "")), "known"
+    )
+    endpoints = examined.ask(
+        "stack",
+        lambda: stack.endpoints(request.settings, request.paths),
+        lambda found: found.bootstrap_servers,
+    )
+    if endpoints is None:
+        return DoctorReport(tuple(examined.findings), occupied=False)
+    return _services(request, endpoints, examined)
+
+
+def _services(request: DoctorRequest, endpoints: Endpoints, examined: "_Examination") -> DoctorReport:
+    """Ask the broker and the database, and compare what they hold with the checkpoint."""
     rules = examined.ask(
         "rules", lambda: parse_rules(request.rules_document), lambda found: _count(found.rules, "rule")
     )
     topic = examined.ask("topic", lambda: _topic(request, endpoints), lambda found: f"id {found.topic_id}")
     schema = examined.ask("schema", lambda: _schema(request, endpoints), lambda _found: "current")
+    if schema:
+        seconds = request.settings.timeouts.connect_seconds
+        examined.compare(
+            "writer", lambda: check_writer(endpoints, connect_seconds=seconds), "may write to the tables"
+        )
     checkpoint = examined.ask(
         "checkpoint",
         lambda: _checkpoint(request, endpoints, migrated=bool(schema)),
@@ -105,7 +131,7 @@ class _Examination:
         self.findings.append(Finding(name, True, answer(found)))
         return found
 
-    def compare(self, name: str, check: Callable[[], None], answer: str) -> None:
+    def compare(self, name: str, check: Callable[[], object], answer: str) -> None:
         """A check that says nothing when all is well."""
 
         def passes() -> bool:
@@ -113,6 +139,16 @@ class _Examination:
             return True
 
         self.ask(name, passes, lambda _true: answer)
+
+
+def _java(request: DoctorRequest) -> str:
+    found = find_java(request.paths, request.environ)
+    return f"{found.version} from {found.source}"
+
+
+def _spark(request: DoctorRequest) -> str:
+    check_place(request.settings)
+    return f"{spark_submit.spark_version()} in {spark_submit.spark_home()}"
 
 
 def _topic(request: DoctorRequest, endpoints: Endpoints) -> topics.TopicIdentity:

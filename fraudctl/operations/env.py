@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
+from fraudctl.environment import LIBPQ_TLS
 from fraudctl.runtime import stack
 from fraudctl.runtime.files import make_folder, write_whole
+
+_MISLEADING = ("PGHOSTADDR", "PGSERVICE", "PGOPTIONS", "PGTARGETSESSIONATTRS", "PGPASSWORD")
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class EnvReport:
     """Names and values, in the order they are printed. The password is not among them."""
 
     variables: dict[str, str]
+    # Variables of libpq that would lead psql elsewhere, or ask of the stack's own database what it has not.
+    unset: tuple[str, ...] = ()
 
 
 def env(request: EnvRequest) -> EnvReport:
@@ -43,7 +48,8 @@ def env(request: EnvRequest) -> EnvReport:
             "PGUSER": postgres.user,
             "PGPASSFILE": str(file),
             "DATABASE_URL": postgres.dsn(),
-        }
+        },
+        unset=_MISLEADING if postgres.external else (*_MISLEADING, *LIBPQ_TLS.values()),
     )
 
 

@@ -1,7 +1,7 @@
 """How good the detection is, measured against labels, with what was known when."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from fraudctl.database import evaluations
 from fraudctl.errors import RefusedError
 from fraudctl.evaluation import metrics
 from fraudctl.evaluation.metrics import CardPrecision, Confusion
+from fraudctl.operations.event_files import FileReport
+from fraudctl.operations.join_labels import JoinReport, join_labels
 from fraudctl.operations.judged_events import JudgedEvents, from_file, from_log
 from fraudctl.operations.labels import Label, Labels, labels_from_file, labels_from_topic
 from fraudctl.recount.instants import DAY_US, instant_text
@@ -89,6 +91,8 @@ class Evaluation:
 
     `refused`: lines or records that are no events, or were not admitted.
     `labels_unmatched`: labels known of transactions that were not judged, as they were refused or not read.
+    `files`: how the files of events and labels were read.
+    `contradictions`: ids whose labels in the file differ.
     """
 
     source: str
@@ -112,6 +116,9 @@ class Evaluation:
     scenarios: tuple[ScenarioFigures, ...]
     rules: tuple[RuleFigures, ...]
     yardstick: Yardstick
+    join: JoinReport
+    files: tuple[FileReport, ...]
+    contradictions: tuple[str, ...]
     seconds: float
 
 
@@ -128,20 +135,21 @@ def evaluate(request: EvaluateRequest) -> Evaluation:
     if request.files is not None:
         assert request.rules is not None, "a file is judged by rules that are given"
         events = from_file(request.files[0], request.settings, request.rules)
-        labels, source = labels_from_file(request.files[1]), str(request.files[0])
+        read, source = labels_from_file(request.files[1]), str(request.files[0])
+        labels, contradictions = read.labels, read.contradictions
+        files = tuple(one for one in (events.report, read.report) if one is not None)
     else:
         assert request.endpoints is not None, "without files there are services"
         events = from_log(request.settings, request.endpoints)
         labels = labels_from_topic(request.settings, request.endpoints)
-        source = f"topic {request.settings.kafka.topic}"
+        source, contradictions, files = f"topic {request.settings.kafka.topic}", (), ()
     as_of_us = None if request.as_of is None else round(request.as_of.timestamp() * 1_000_000)
-    known = {
-        name: label for name, label in labels.items() if as_of_us is None or label.reported_us <= as_of_us
-    }
+    known = {key: label for key, label in labels.items() if as_of_us is None or label.reported_us <= as_of_us}
     delay_us = _delay_us(request.label_delay_seconds, known)
     found = evaluation(
         events, labels, known, as_of_us=as_of_us, delay_us=delay_us, source=source, began=began
     )
+    found = replace(found, files=files, contradictions=contradictions)
     if not found.evaluated:
         raise RefusedError(
             "there is nothing to evaluate",
@@ -165,13 +173,12 @@ def evaluation(
     """The figures, from columns and labels."""
     times, amounts, cards = events.column("times"), events.column("amounts"), events.column("cards")
     ripe = np.ones(len(events), dtype=np.bool_) if as_of_us is None else times <= as_of_us - delay_us
-    found = [known.get(name) for name in events.ids]
+    found, join = join_labels(known.values(), events.subjects())
     fraud = np.array([label is not None for label in found], dtype=np.bool_)[ripe]
     scores = events.column("scores")[ripe].astype(np.float64)
     alerted = np.frombuffer(bytes(events.alerts), dtype=np.uint8)[ripe] > 0
     flagged = events.where(place for places in events.matched.values() for place in places)[ripe]
     days = times[ripe] // DAY_US
-    judged = set(events.ids)
     return Evaluation(
         source=source,
         as_of=None if as_of_us is None else instant_text(as_of_us),
@@ -185,7 +192,7 @@ def evaluation(
         fraud=int(np.count_nonzero(fraud)),
         labels=len(labels),
         labels_known=len(known),
-        labels_unmatched=sum(name not in judged for name in known),
+        labels_unmatched=join.unmatched,
         alerts=_figures(metrics.confusion(alerted, fraud)),
         flagged=_figures(metrics.confusion(flagged, fraud)),
         auc_roc=metrics.auc_roc(scores, fraud),
@@ -203,6 +210,9 @@ def evaluation(
             for name, action in events.rules.items()
         ),
         yardstick=_yardstick(amounts[ripe], fraud, alerted, cards[ripe], days),
+        join=join,
+        files=(),
+        contradictions=(),
         seconds=round(time.monotonic() - began, 3),
     )
 

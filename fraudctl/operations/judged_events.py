@@ -1,7 +1,7 @@
 """Every transaction that was judged, with its verdict: from the log as the ledger tells, or from a file."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import RefusedError
-from fraudctl.operations.event_files import lines_of
+from fraudctl.operations.event_files import FileReport, ReportBuilder, check_some_taken
+from fraudctl.operations.join_labels import Subject
+from fraudctl.operations.read_events import read_events
 from fraudctl.recount.card_log import CardLog
 from fraudctl.recount.hindsight import in_hindsight
 from fraudctl.recount.judgement import CardJudge, Verdict, judge
@@ -44,6 +46,7 @@ class JudgedEvents:
     matched: dict[str, set[int]] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)  # action by id
     refused: int = 0  # what is no admissible event, and so has no place
+    report: FileReport | None = None  # how the file was read that they come from
     _numbers: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -76,6 +79,14 @@ class JudgedEvents:
         for rule in verdict.rules:
             self.matched.setdefault(rule, set()).add(place)
 
+    def subjects(self) -> list[Subject]:
+        """Return what each transaction is joined with labels by."""
+        names = list(self._numbers)
+        return [
+            Subject(one, names[card], event_us)
+            for one, card, event_us in zip(self.ids, self.cards, self.times, strict=True)
+        ]
+
     def column(self, name: str) -> NDArray[np.int64]:
         return np.array(getattr(self, name), dtype=np.int64)
 
@@ -87,23 +98,21 @@ class JudgedEvents:
 
 
 def from_file(file: Path, settings: Settings, rules: RuleSet) -> JudgedEvents:
-    """The well-formed events of a file, one a line, each once, judged when all of them are known.
+    """Return the well-formed events of a file, each once, judged when all of them are known.
 
     Raises:
         UsageError: it cannot be read.
+        DataError: it is another kind of file, or no line of it is an event.
     """
-    parse = parser(settings.events)
+    builder = ReportBuilder(file, "event")
     result = JudgedEvents(rules=_actions([rules]))
-
-    def parsed() -> Iterator[tuple[int, Transaction]]:
-        for one in map(parse, lines_of(file)):
-            if isinstance(one, Rejected):
-                result.refused += 1
-            else:
-                yield 0, one
-
-    for transaction, verdict in in_hindsight(rules, parsed()):
+    # One partition: producers key by card, and a file says nothing else.
+    transactions = ((0, one) for one in read_events(file, settings.events, builder))
+    for transaction, verdict in in_hindsight(rules, transactions):
         result.add(transaction, verdict)
+    result.report = builder.report()
+    result.refused = result.report.left_out
+    check_some_taken(result.report)
     return result
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fraudctl.config.endpoints import WRITER, PostgresEndpoint
+from fraudctl.broker import topics
+from fraudctl.config.endpoints import WRITER, Endpoints, PostgresEndpoint
+from fraudctl.config.model import Settings
 from fraudctl.database import migrations, roles
 from fraudctl.database.migrations import Migration, MigrationReport
 from fraudctl.runtime.role_passwords import password_in
@@ -21,6 +23,20 @@ class MigrateRequest:
     lock_wait_seconds: float
     # The file with the password that fraud_writer is to have; None leaves all passwords as they are.
     writer_password_file: Path | None = None
+
+
+def ensure_topic(settings: Settings, endpoints: Endpoints) -> Literal["created", "unchanged"] | None:
+    """Create the topic of transactions where nobody runs `fraudctl up`; None if no broker is named.
+
+    Raises:
+        RefusedError: the cluster does not let this client create it.
+        UnreachableError: no broker answers.
+    """
+    if not (endpoints.postgres.external and endpoints.bootstrap_servers):
+        return None
+    return topics.ensure_exists(
+        endpoints.bootstrap_servers, settings.kafka, timeout_seconds=settings.timeouts.connect_seconds
+    )
 
 
 def migrate(

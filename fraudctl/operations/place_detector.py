@@ -91,7 +91,7 @@ def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Plac
         UnreachableError: something cannot be had.
         RefusedError: the stack has no engine, or the image cannot run the detector.
     """
-    _refuse_what_cannot_work(where)
+    check_place(where.settings)
     java = find_java(where.paths, where.environ)
     connector = jars.ensure_jars("connector", java, where.paths, where.deadline, where.observe)
     code = ensure_jvm_code(java, where.paths, where.deadline, where.observe)
@@ -104,13 +104,19 @@ def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Plac
     own = shlex.split(where.settings.spark.java_options)
     options = (*(archive.flags(own) if archive else ()), *java.options)
     line = _submit(where, interior, options, brought)
-    environment = spark_submit.child_environment(line, where.environ)
+    environment = spark_submit.child_environment(
+        line, where.environ, yarn=where.settings.spark.master == "yarn"
+    )
     return Place(line, line.argv, environment, lambda: None, archive)
 
 
-def _refuse_what_cannot_work(where: Where) -> None:
-    """Before anything is fetched or started."""
-    spark = where.settings.spark
+def check_place(settings: Settings) -> None:
+    """Make sure that a driver here can reach its cluster, before anything is fetched or started.
+
+    Raises:
+        RefusedError: only a container can.
+    """
+    spark = settings.spark
     if spark.submit == "container":
         return
     if spark.is_cluster and urlsplit(spark.master).hostname in CLUSTER_HOSTS:

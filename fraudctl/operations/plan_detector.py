@@ -17,6 +17,7 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.database import continuation, rule_sets
 from fraudctl.errors import REBUILD, RefusedError
 from fraudctl.operations import card_horizon
+from fraudctl.operations.check_rules import rules_warnings
 from fraudctl.operations.place_detector import Place, Where, place_detector, seen_from
 from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime import checkpoint_folder
@@ -81,8 +82,9 @@ def plan_detector(
         settled=settled,
     )
     card_horizon.refuse_rules_in_force(endpoints.postgres, rules, horizon, connect_seconds=seconds)
+    check_writer(endpoints, connect_seconds=seconds)
     if lane == LIVE:
-        _tell_rules(settings, endpoints, rules, observe)
+        _tell_rules(settings, endpoints, rules, rules_document, observe)
     job = job.model_copy(update={"ledger_end": landed.batch_id if landed else None})
     where = Where(settings, paths, lane, environ, deadline, observe)
     place = place_detector(where, job, endpoints)
@@ -94,6 +96,17 @@ def plan_detector(
         bootstrap_servers=endpoints.bootstrap_servers,
         landed_ends=landed.ends if landed else {},
     )
+
+
+def check_writer(endpoints: Endpoints, *, connect_seconds: float) -> None:
+    """Make sure that the role of the detector may log in, and may write.
+
+    Raises:
+        ConfigError: the server refuses the login, or the password file holds no password.
+        RefusedError: it may not write.
+        UnreachableError: the database does not answer.
+    """
+    continuation.check_writer(endpoints.writer, connect_seconds=connect_seconds)
 
 
 def _check_same_query(folder: checkpoint_folder.CheckpointFolder, *, looks_back: bool) -> None:
@@ -137,6 +150,7 @@ def _job(
         postgres_user=postgres.user,
         postgres_password_file=str(postgres.password_file),
         postgres_schema=postgres.schema,
+        postgres_external=postgres.external,
         connect_seconds=settings.timeouts.connect_seconds,
         events=settings.events,
         windows=settings.windows,
@@ -158,9 +172,21 @@ def _job(
     )
 
 
-def _tell_rules(settings: Settings, endpoints: Endpoints, given: RuleSet, observe: Observe) -> None:
-    """The rules of the settings are only what a new pipeline begins with: say so if others are in force."""
+def _tell_rules(
+    settings: Settings,
+    endpoints: Endpoints,
+    given: RuleSet,
+    document: Mapping[str, Any],
+    observe: Observe,
+) -> None:
+    """Say whether other rules than the file's are in force; if not, say what in the file can never match.
+
+    The rules of the settings are only what a new pipeline begins with.
+    """
     stored = rule_sets.active(endpoints.postgres, connect_seconds=settings.timeouts.connect_seconds)
+    if stored is None:
+        for warning in rules_warnings(settings, given, document):
+            observe(Progress("rules", "note", f"warning: {warning}"))
     if stored is not None and stored.digest != given.digest:
         text = (
             f"{stored.digest[:12]} is in force, not {given.digest[:12]} of {settings.rules.file}; "

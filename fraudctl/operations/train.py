@@ -24,11 +24,9 @@ from fraudctl.evaluation.training import (
     split,
     version_of,
 )
-from fraudctl.operations.event_files import lines_of
-from fraudctl.operations.labels import labels_from_file
+from fraudctl.operations.event_files import ALLOWED_REJECTED
+from fraudctl.operations.read_recorded import RecordedReport, read_recorded
 from fraudctl.operations.simulate import HIGHEST_SEED
-from fraudctl.recount.parse import Rejected, parser
-from fraudctl.recount.recount import payload_digest
 from fraudctl.runtime.files import make_folder
 from fraudctl.simulator.batch import joined
 from fraudctl.simulator.labels import Labels
@@ -45,6 +43,7 @@ class TrainRequest:
     """`files`: events and labels; None: the preset, simulated with `seed`, which is the model's seed, too.
 
     `first_day`: the first day to learn from; None: the handbook's, or else as late as the data allows.
+    `allowed_rejected`: the share of the lines of a file that may be left out, 0 to 1.
     """
 
     settings: Settings
@@ -58,6 +57,7 @@ class TrainRequest:
     delay_days: int
     test_days: int
     out: Path | None
+    allowed_rejected: float = ALLOWED_REJECTED
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class Training:
-    """Days count from the first one of the data."""
+    """Days count from the first one of the data; `recorded` is None where a preset was simulated."""
 
     source: str
     seed: int
@@ -88,6 +88,7 @@ class Training:
     train_fraud_unknown: int  # frauds among them that nobody had reported by then
     test_rows: int
     test_fraud: int
+    recorded: RecordedReport | None
     models: tuple[TrainedModel, ...]
     seconds: float
 
@@ -107,7 +108,7 @@ def train(request: TrainRequest, *, observe: Observe) -> Training:
     for kind in request.kinds:
         Model(kind, request.seed)  # fails before the work, not after it
     observe("making the transactions")
-    history, source, compares = _history(request)
+    history, source, compares, recorded = _history(request)
     days = chosen_days(request, history, compares)
     observe(f"features of {len(history):,} transactions")
     rows = features(history)
@@ -128,6 +129,7 @@ def train(request: TrainRequest, *, observe: Observe) -> Training:
         train_fraud_unknown=int((sets.train & history.fraud & ~sets.known_fraud).sum()),
         test_rows=int(sets.test.sum()),
         test_fraud=int((sets.test & history.fraud).sum()),
+        recorded=recorded,
         models=tuple(models),
         seconds=round(time.monotonic() - began, 1),
     )
@@ -174,10 +176,11 @@ def write_model(file: Path, content: bytes) -> None:
     temporary.replace(file)
 
 
-def _history(request: TrainRequest) -> tuple[History, str, bool]:
+def _history(request: TrainRequest) -> tuple[History, str, bool, RecordedReport | None]:
     """The transactions, where they come from, and whether the published figures compare with them."""
     if request.files is not None:
-        return _recorded(request.settings, *request.files), str(request.files[0]), False
+        history, report = _recorded(request, *request.files)
+        return history, str(request.files[0]), False, report
     if not 0 <= request.seed <= HIGHEST_SEED:
         raise UsageError(f"the seed must be from 0 to {HIGHEST_SEED}, not {request.seed}")
     preset = parse_preset(request.document, {})
@@ -194,22 +197,15 @@ def _history(request: TrainRequest) -> tuple[History, str, bool]:
         everything.fraud,
         reported,
     )
-    return history, f"preset {request.preset}", isinstance(preset, HandbookPreset)
+    return history, f"preset {request.preset}", isinstance(preset, HandbookPreset), None
 
 
-def _recorded(settings: Settings, events: Path, labels: Path) -> History:
-    known = labels_from_file(labels)
-    parse = parser(settings.events)
+def _recorded(request: TrainRequest, events: Path, labels: Path) -> tuple[History, RecordedReport]:
+    read = read_recorded(request.settings, events, labels, allowed_rejected=request.allowed_rejected)
     cards: dict[str, int] = {}
     merchants: dict[str, int] = {}
     columns = [array("q") for _ in range(5)]
-    seen: set[bytes] = set()
-    for line in lines_of(events):
-        event = parse(line)
-        if isinstance(event, Rejected) or (payload := payload_digest(event)) in seen:
-            continue
-        seen.add(payload)
-        label = known.get(event.transaction_id)
+    for event, label in zip(read.transactions, read.labels, strict=True):
         for column, value in zip(
             columns,
             (
@@ -224,9 +220,10 @@ def _recorded(settings: Settings, events: Path, labels: Path) -> History:
             column.append(value)
     time_ms, card, merchant, amount, reported = (np.array(column, dtype=np.int64) for column in columns)
     order = np.argsort(time_ms, kind="stable")
-    return History(
+    history = History(
         time_ms[order], card[order], merchant[order], amount[order], (reported > 0)[order], reported[order]
     )
+    return history, read.report
 
 
 def chosen_sets(history: History, days: Split) -> Sets:

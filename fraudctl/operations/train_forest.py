@@ -16,8 +16,7 @@ from fraudctl.evaluation.features import History
 from fraudctl.evaluation.forest import grow
 from fraudctl.evaluation.metrics import Confusion, confusion
 from fraudctl.evaluation.training import Score, Split, measure
-from fraudctl.operations.event_files import lines_of
-from fraudctl.operations.labels import labels_from_file
+from fraudctl.operations.read_recorded import RecordedReport, read_recorded
 from fraudctl.operations.simulate import HIGHEST_SEED
 from fraudctl.operations.train import Observe, TrainRequest, chosen_days, chosen_sets, write_model
 from fraudctl.recount.forest import scorer, vectors
@@ -48,7 +47,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class TrainedForest:
-    """Days count from the first one of the data; `file` is None where nothing was to be written."""
+    """Days count from the first one of the data; `file` is None where nothing was to be written.
+
+    `recorded` is None where a preset was simulated.
+    """
 
     source: str
     seed: int
@@ -62,6 +64,7 @@ class TrainedForest:
     train_fraud_unknown: int
     test_rows: int
     test_fraud: int
+    recorded: RecordedReport | None
     name: str
     score: Score
     limits: tuple[Limit, ...]
@@ -83,7 +86,7 @@ def train_forest(request: TrainRequest, within_minutes: int, *, observe: Observe
     if not 0 <= within_minutes <= CARD_MINUTES_MAX:
         raise UsageError(f"a forest looks back 0 to {CARD_MINUTES_MAX} minutes, not {within_minutes}")
     observe("reading the transactions")
-    reported, transactions, source = _known(request)
+    reported, transactions, source, recorded = _known(request)
     observe(f"what {len(transactions):,} transactions look like")
     rows = sorted(_with_pasts(transactions, reported, within_minutes), key=lambda row: row[0].event_us)
     history = _history(rows)
@@ -118,6 +121,7 @@ def train_forest(request: TrainRequest, within_minutes: int, *, observe: Observe
         train_fraud_unknown=int((sets.train & history.fraud & ~sets.known_fraud).sum()),
         test_rows=int(sets.test.sum()),
         test_fraud=int(fraud.sum()),
+        recorded=recorded,
         name=forest.name,
         score=measure("forest", scores.astype(np.float64), history, sets.test),
         limits=tuple(_limit(limit, confusion(scores > limit * 10_000, fraud)) for limit in LIMITS),
@@ -143,12 +147,19 @@ def _features(categories: Iterable[str], channels: Iterable[str], within_minutes
     return (*FEATURES, *named, *(PAST_FEATURES if within_minutes else ()))
 
 
-def _known(request: TrainRequest) -> tuple[dict[str, int], list[Transaction], str]:
-    """When frauds were reported, in ms by transaction id; each transaction once; where they come from."""
+def _known(
+    request: TrainRequest,
+) -> tuple[dict[Transaction, int], list[Transaction], str, RecordedReport | None]:
+    """Return when frauds were reported, in ms, each transaction once, and where they come from."""
     if request.files is not None:
         events, labels = request.files
-        known = {name: one.reported_us // 1000 for name, one in labels_from_file(labels).items()}
-        return known, list(_parsed(request, lines_of(events))), str(events)
+        read = read_recorded(request.settings, events, labels, allowed_rejected=request.allowed_rejected)
+        known = {
+            one: label.reported_us // 1000
+            for one, label in zip(read.transactions, read.labels, strict=True)
+            if label is not None
+        }
+        return known, read.transactions, str(events), read.report
     if not 0 <= request.seed <= HIGHEST_SEED:
         raise UsageError(f"the seed must be from 0 to {HIGHEST_SEED}, not {request.seed}")
     preset = parse_preset(request.document, {})
@@ -159,7 +170,8 @@ def _known(request: TrainRequest) -> tuple[dict[str, int], list[Transaction], st
     for batch in simulation.days():
         transactions += _parsed(request, wire.values(batch))
         reported |= {label.transaction_id: moment for moment, label in delayed.of(batch)}
-    return reported, transactions, f"preset {request.preset}"
+    fraud = {one: reported[one.transaction_id] for one in transactions if one.transaction_id in reported}
+    return fraud, transactions, f"preset {request.preset}", None
 
 
 def _parsed(request: TrainRequest, lines: Iterable[bytes]) -> Iterator[Transaction]:
@@ -174,10 +186,10 @@ def _parsed(request: TrainRequest, lines: Iterable[bytes]) -> Iterator[Transacti
 
 
 def _with_pasts(
-    transactions: list[Transaction], reported: dict[str, int], within_minutes: int
+    transactions: list[Transaction], reported: dict[Transaction, int], within_minutes: int
 ) -> Iterator[_Row]:
     if not within_minutes:
-        yield from ((one, None, reported.get(one.transaction_id, 0)) for one in transactions)
+        yield from ((one, None, reported.get(one, 0)) for one in transactions)
         return
     cards: dict[str, list[Transaction]] = {}
     for one in transactions:
@@ -185,7 +197,7 @@ def _with_pasts(
     for own in cards.values():
         own.sort(key=lambda one: one.event_us)
         for one, past in zip(own, pasts(own, within_minutes * 60_000_000), strict=True):
-            yield one, past, reported.get(one.transaction_id, 0)
+            yield one, past, reported.get(one, 0)
 
 
 def _history(rows: list[_Row]) -> History:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ from fraudctl.broker.log import read_ranges
 from fraudctl.broker.topics import end_offsets
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
-from fraudctl.errors import ConfigError
-from fraudctl.operations.event_files import lines_of
+from fraudctl.operations.check_rules import checked_rules
+from fraudctl.operations.event_files import FileReport, ReportBuilder, check_some_taken
+from fraudctl.operations.read_events import read_events
 from fraudctl.recount.hindsight import in_hindsight
 from fraudctl.recount.instants import instant_text
 from fraudctl.recount.judgement import Verdict
 from fraudctl.recount.parse import Rejected, Transaction, parser
 from fraudctl.recount.recount import Record, admit
-from fraudctl.rules.model import Rule, RuleSet, parse_rules
+from fraudctl.rules.model import Rule
 
 # A broker that is starting, or fetching from a slow disk, may be silent for a while.
 _SILENCE_SECONDS = 30.0
@@ -65,7 +66,10 @@ class RuleTally:
 
 @dataclass(frozen=True)
 class Trial:
-    """What the rules make of the events; `refused` and `duplicates` are not judged."""
+    """What the rules make of the events; `refused` and `duplicates` are not judged.
+
+    `file`: how the file was read that the events come from.
+    """
 
     digest: str
     source: str
@@ -76,29 +80,9 @@ class Trial:
     flagged: int
     alerts: int
     rules: tuple[RuleTally, ...]
+    warnings: tuple[str, ...]
+    file: FileReport | None
     seconds: float
-
-
-def checked(settings: Settings, rules_document: Mapping[str, Any]) -> RuleSet:
-    """The rules, if they are valid and speak only of categories that there are.
-
-    Raises:
-        ConfigError: they do not; the detail names each place.
-    """
-    rules = parse_rules(rules_document)
-    known = settings.events.categories
-    strange = {
-        rule.id: sorted(rule.when.named_categories.difference(known))
-        for rule in rules.rules
-        if not rule.when.named_categories <= set(known)
-    }
-    if strange:
-        raise ConfigError(
-            "the rules name categories that no transaction has",
-            detail="\n".join(f"rule {name}: {', '.join(wrong)}" for name, wrong in strange.items()),
-            hint=f"the categories are {', '.join(known)} (events.categories)",
-        )
-    return rules
 
 
 def try_rules(request: TryRequest) -> Trial:
@@ -109,18 +93,26 @@ def try_rules(request: TryRequest) -> Trial:
     Raises:
         ConfigError: the rules are not valid.
         UsageError: the file cannot be read.
+        DataError: it is another kind of file, or no line of it is an event.
         RefusedError, UnreachableError: the log cannot be read.
     """
     began = time.monotonic()
-    rules = checked(request.settings, request.rules_document)
+    checked = checked_rules(request.settings, request.rules_document)
+    rules = checked.rules
     tallies = {rule.id: _tally(rule) for rule in rules.rules}
     counts: Counter[str] = Counter()
-    for transaction, verdict in in_hindsight(rules, _transactions(request, counts)):
+    report: FileReport | None = None
+    builder = ReportBuilder(request.events, "event") if request.events else None
+    for transaction, verdict in in_hindsight(rules, _transactions(request, counts, builder)):
         counts["judged"] += 1
         if verdict.flagged:
             counts["flagged"] += 1
             counts["alert"] += verdict.alert
             _record(tallies, transaction, verdict, request.examples)
+    if builder is not None:
+        report = builder.report()
+        check_some_taken(report)
+        counts["read"], counts["refused"] = report.read, report.left_out
     return Trial(
         digest=rules.digest,
         source=str(request.events) if request.events else f"topic {request.settings.kafka.topic}",
@@ -131,6 +123,8 @@ def try_rules(request: TryRequest) -> Trial:
         flagged=counts["flagged"],
         alerts=counts["alert"],
         rules=tuple(tallies.values()),
+        warnings=checked.warnings,
+        file=report,
         seconds=round(time.monotonic() - began, 3),
     )
 
@@ -159,20 +153,19 @@ def _record(tallies: dict[str, RuleTally], transaction: Transaction, verdict: Ve
             )
 
 
-def _transactions(request: TryRequest, counts: Counter[str]) -> Iterator[tuple[int, Transaction]]:
+def _transactions(
+    request: TryRequest, counts: Counter[str], builder: ReportBuilder | None
+) -> Iterator[tuple[int, Transaction]]:
     """The events that the detector would judge, by partition.
 
     A file says nothing of arrival, so nothing in it is late, and it is one partition: producers key by card.
     """
-    parse = parser(request.settings.events)
-    if request.events is not None:
-        parsed: Iterable[tuple[int, Transaction | Rejected]] = (
-            (0, parse(line)) for line in lines_of(request.events)
-        )
-    else:
-        lateness = request.settings.lateness
-        parsed = ((record[0], admit(parse(record[3]), record[2], lateness)) for record in _log(request))
-    for partition, result in parsed:
+    if request.events is not None and builder is not None:
+        yield from ((0, one) for one in read_events(request.events, request.settings.events, builder))
+        return
+    parse, lateness = parser(request.settings.events), request.settings.lateness
+    for partition, _offset, arrival_ms, value in _log(request):
+        result = admit(parse(value), arrival_ms, lateness)
         counts["read"] += 1
         if isinstance(result, Rejected):
             counts["refused"] += 1

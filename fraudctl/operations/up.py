@@ -1,6 +1,5 @@
 """Bring the stack up: broker, database, schema and topic, or a named reason why not."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,8 @@ from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database import creation, migrations, roles
 from fraudctl.errors import NotReadyError, RefusedError
+from fraudctl.operations import startup_checks
+from fraudctl.operations.startup_checks import free_bytes
 from fraudctl.runtime import stack
 from fraudctl.runtime.driver import Driver, Probes
 from fraudctl.runtime.files import make_folder
@@ -20,8 +21,6 @@ from fraudctl.runtime.local import DOWNLOAD_SECONDS
 from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.role_passwords import role_passwords
 from fraudctl.runtime.stack import StackState
-
-MINIMUM_FREE_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -103,11 +102,6 @@ class _Run:
         return self.request.settings
 
 
-def free_bytes(folder: Path) -> int:
-    """Room for an ordinary user on the file system that holds `folder`."""
-    return shutil.disk_usage(folder).free
-
-
 def up(
     request: UpRequest, *, stop: StopFlag, observe: Observe, room: Callable[[Path], int] = free_bytes
 ) -> UpReport:
@@ -123,8 +117,8 @@ def up(
     settings, paths = request.settings, request.paths
     profile, reason = stack.choose_profile(settings, paths, request.environ)
     driver = stack.driver_of(profile, settings, paths, request.environ)
+    startup_checks.run_all(startup_checks.for_stack(settings, paths, request.environ, profile, room))
     make_folder(paths.root)
-    _refuse_without_room(paths.root, room)
     # Whoever is before us may be downloading.
     turn = Deadline(settings.timeouts.up_seconds + DOWNLOAD_SECONDS)
     with stack.changing(paths, turn, stop, observe):
@@ -152,21 +146,11 @@ def plan(request: UpRequest) -> UpPlan:
     settings, paths = request.settings, request.paths
     profile, reason = stack.choose_profile(settings, paths, request.environ)
     driver = stack.driver_of(profile, settings, paths, request.environ)
+    startup_checks.run_all(startup_checks.for_stack(settings, paths, request.environ, profile))
     old = stack.read_state(paths)
     _refuse_other_profile(old, driver, request)
     driver.plan(old, reason, any_port=request.any_port)
     return UpPlan(profile, reason, driver.steps())
-
-
-def _refuse_without_room(folder: Path, room: Callable[[Path], int]) -> None:
-    free = room(folder)
-    if free < MINIMUM_FREE_BYTES:
-        raise RefusedError(
-            f"there is too little room for a stack: {free / 1e6:.0f} MB free, "
-            f"{MINIMUM_FREE_BYTES / 1e6:.0f} MB needed",
-            detail=f"on the file system of {folder}",
-            hint="make room, or choose another place with --home",
-        )
 
 
 def _refuse_other_profile(old: StackState | None, driver: Driver, request: UpRequest) -> None:

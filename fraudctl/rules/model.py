@@ -38,7 +38,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fraudctl.config.rules_file import RulesDocument
+from fraudctl.config.wording import problem_lines
 from fraudctl.errors import ConfigError
 from fraudctl.rules.forest import CARD_MINUTES_MAX, CATEGORY_IS, Forest
 
@@ -226,11 +226,8 @@ def parse_rules(document: Mapping[str, object]) -> RuleSet:
     try:
         return RuleSet.model_validate(document)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False):
-            place = ".".join(str(part) for part in problem["loc"])
-            where = f"{document.place(problem['loc'])}: " if isinstance(document, RulesDocument) else ""
-            lines.append(f"{where}{place}: {problem['msg'].removeprefix('Value error, ')}")
         raise ConfigError(
-            "the rules are not valid", detail="\n".join(lines), hint="compare them with configs/rules.yaml"
+            "the rules are not valid",
+            detail=problem_lines(error, RuleSet, document, renamed={"forest": "file"}),
+            hint="compare them with configs/rules.yaml",
         ) from error

@@ -6,6 +6,7 @@ end (-XX:ArchiveClassesAtExit, JEP 350). A JVM for which an archive does not fit
 """
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from fraudctl import environment
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
 from fraudctl.runtime.files import has_own_sum, is_locked, locked, make_folder, write_own_sum
@@ -105,7 +107,14 @@ class ClassArchive:
             ]
             what = "archiving classes"
             code = run_to_end(
-                argv, what=what, log=log, deadline=deadline, cwd=unfinished, stop=stop, nice=nice
+                argv,
+                what=what,
+                log=log,
+                deadline=deadline,
+                cwd=unfinished,
+                env=environment.for_program(os.environ),
+                stop=stop,
+                nice=nice,
             )
             names.unlink()
             if code != 0 or not archive.is_file():

@@ -44,7 +44,9 @@ def write_whole(file: Path, text: str, mode: int = 0o600) -> None:
             os.fsync(stream.fileno())
         Path(name).chmod(mode)
         Path(name).replace(file)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(file)  # a full disk is noticed by a write, which knows no name
         Path(name).unlink(missing_ok=True)
         raise
 

@@ -1,6 +1,7 @@
 """Jars that Python cannot bring: resolved once through Ivy, checked against configs/jars.lock, kept."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fraudctl import assets
+from fraudctl import assets, environment
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import DataError, UnreachableError
@@ -250,6 +251,7 @@ def _run_ivy(
         log=log,
         deadline=deadline,
         cwd=into,
+        env=environment.for_program(os.environ),
         stop=stop,
         on_wait=tell,
     )

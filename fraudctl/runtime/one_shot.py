@@ -23,7 +23,7 @@ def run_to_end(
     log: Path,
     deadline: Deadline,
     cwd: Path,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str],
     user: int | None = None,
     stop: StopFlag | None = None,
     on_wait: Callable[[], None] = lambda: None,
@@ -33,6 +33,7 @@ def run_to_end(
 
     Args:
         what: said when it takes too long: "initdb", "resolving x".
+        env: the whole environment of the child.
         user: uid to run as (needs root), with that user's own group and no others.
         nice: how much less of the processor it is to get than others, as nice(1) counts.
         on_wait: called several times a second meanwhile.
@@ -50,7 +51,7 @@ def run_to_end(
         try:
             child = subprocess.Popen(
                 list(argv),
-                env=None if env is None else dict(env),
+                env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

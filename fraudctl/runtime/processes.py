@@ -31,6 +31,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 # Children of this very process: nobody else can collect their exit status.
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
+# How each of them ended, as subprocess counts: a signal is negative.
+_exit_codes: dict[int, int] = {}
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class ProcessRecord:
     started: str
     argv_sha256: str
     log: str
+    log_begin: int = 0  # how long the log was before this process was started, in bytes
 
     @property
     def log_file(self) -> Path:
@@ -73,6 +76,7 @@ def spawn(
     if user is not None:
         identity = {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
     with log.open("ab") as output:
+        log_begin = output.tell()
         try:
             child = subprocess.Popen(
                 list(argv),
@@ -87,7 +91,7 @@ def spawn(
         except OSError as error:
             raise RefusedError(f"{name} cannot be started", detail=f"{argv[0]}: {error.strerror}") from error
     _children[child.pid] = child
-    written = ProcessRecord(name, child.pid, start_of(child.pid) or "", _digest(argv), str(log))
+    written = ProcessRecord(name, child.pid, start_of(child.pid) or "", _digest(argv), str(log), log_begin)
     remember(written, record)
     return written
 
@@ -209,11 +213,23 @@ def stop(
     return "killed"
 
 
+def ending(record: ProcessRecord) -> str:
+    """Say how a child of this very process ended: "was killed by SIGKILL", "ended with exit code 1"."""
+    start_of(record.pid)
+    code = _exit_codes.get(record.pid)
+    if code is None:
+        return "ended"
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
 def start_of(pid: int) -> str | None:
     """When the process of this pid started, in a form that never changes; None if it is gone or a zombie."""
     child = _children.get(pid)
     if child is not None and child.poll() is not None:
         _children.pop(pid, None)  # another thread may have seen the same
+        _exit_codes[pid] = child.returncode
         return None
     try:
         process = psutil.Process(pid)

@@ -6,7 +6,8 @@ from pathlib import Path
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import FraudctlError, NotReadyError, UnreachableError
 from fraudctl.runtime.files import tail
-from fraudctl.runtime.processes import ProcessRecord, is_alive
+from fraudctl.runtime.first_cause import first_cause, lines_since
+from fraudctl.runtime.processes import ProcessRecord, ending, is_alive
 
 # Raises UnreachableError while there is no answer; is given the seconds it may take.
 Probe = Callable[[float], None]
@@ -34,9 +35,9 @@ def wait_ready(
         except UnreachableError as error:
             last = error.detail or error.message
         if not is_alive(record):
-            raise _not_ready(f"{record.name} ended while it was starting", "", log)
+            raise _not_ready(f"{record.name} {ending(record)} while it was starting", "", log, record)
         if deadline.expired:
-            raise _not_ready(f"{record.name} was not ready within {deadline.seconds:g} s", last, log)
+            raise _not_ready(f"{record.name} was not ready within {deadline.seconds:g} s", last, log, record)
         if waiting.wait(_POLL_SECONDS):
             raise KeyboardInterrupt
 
@@ -50,7 +51,9 @@ def is_ready(probe: Probe, seconds: float) -> tuple[bool, str]:
     return True, ""
 
 
-def _not_ready(message: str, last_error: str, log: Path) -> NotReadyError:
-    lines = [f"last answer: {last_error}"] if last_error else []
+def _not_ready(message: str, last_error: str, log: Path, record: ProcessRecord) -> NotReadyError:
+    cause = first_cause(lines_since(log, record.log_begin))
+    lines = [f"first cause: {cause}"] if cause else []
+    lines += [f"last answer: {last_error}"] if last_error else []
     lines += [f"{log.name}: {line}" for line in tail(log, _LOG_LINES)]
     return NotReadyError(message, detail="\n".join(lines), hint=f"the whole log is {log}")

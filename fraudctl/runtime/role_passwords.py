@@ -5,7 +5,8 @@ from pathlib import Path
 
 from fraudctl.config.endpoints import MIGRATOR, READER, WRITER
 from fraudctl.config.model import PostgresSettings
-from fraudctl.config.paths import StackPaths
+from fraudctl.config.password_file import read_password
+from fraudctl.config.paths import StackPaths, user_path
 from fraudctl.runtime.files import make_folder, write_whole
 
 _FILES = {MIGRATOR: "migrator.password", WRITER: "writer.password", READER: "reader.password"}
@@ -14,7 +15,7 @@ _FILES = {MIGRATOR: "migrator.password", WRITER: "writer.password", READER: "rea
 def writer_password_file(paths: StackPaths, settings: PostgresSettings) -> Path:
     """The file that the settings name, or the stack's own."""
     if settings.writer_password_file:
-        return Path(settings.writer_password_file).expanduser().absolute()
+        return user_path(settings.writer_password_file, "postgres.writer_password_file")
     return paths.secrets / _FILES[WRITER]
 
 
@@ -26,9 +27,13 @@ def role_passwords(paths: StackPaths, settings: PostgresSettings) -> dict[str, s
 
 
 def password_in(file: Path) -> str:
-    """The password that is there, or a new one."""
-    if file.is_file():
-        return file.read_text(encoding="utf-8").strip()
+    """Return the password that is there, or put a new one there and return it.
+
+    Raises:
+        ConfigError: the file is there and holds no password.
+    """
+    if file.exists():
+        return read_password(file)
     make_folder(file.parent, mode=0o700)
     password = secrets.token_urlsafe(24)
     write_whole(file, password + "\n")

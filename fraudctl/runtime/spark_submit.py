@@ -1,18 +1,18 @@
 """The exact spark-submit command line of the detector: built here, printed by --dry-run, run as it is."""
 
-import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distributions, requires
 from pathlib import Path
 
-from fraudctl import assets
+from fraudctl import assets, environment
 from fraudctl.config.model import SparkSettings
-from fraudctl.errors import NotReadyError
+from fraudctl.errors import NotReadyError, RefusedError
 
 SCALA = "2.13"
 LOCAL_FS = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
+_MEND = "install fraudctl again, with its dependencies; unset PYTHONPATH if it names another Spark"
 _FILE_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 STATE_STORES = {
     "memory": "org.apache.spark.sql.fraudctl.DetectorStateStoreProvider",
@@ -30,20 +30,56 @@ _LATER_OPTIMIZED = (
 
 
 def kafka_package() -> str:
-    """Coordinates of Spark's Kafka connector; its version is always pyspark's own."""
-    return f"org.apache.spark:spark-sql-kafka-0-10_{SCALA}:{version('pyspark')}"
+    """Return the coordinates of Spark's Kafka connector; its version is always pyspark's own."""
+    return f"org.apache.spark:spark-sql-kafka-0-10_{SCALA}:{spark_version()}"
+
+
+def spark_version() -> str:
+    """Return the version of the pyspark that fraudctl runs.
+
+    Raises:
+        NotReadyError, RefusedError: as `spark_home`.
+    """
+    return _installed_spark()[1]
 
 
 def spark_home() -> Path:
-    """Where the pyspark wheel keeps bin/ and jars/, found without importing it.
+    """Return the folder in which the pyspark wheel keeps bin/ and jars/; nothing of it is imported.
+
+    A `pyspark` that comes first on PYTHONPATH (as `export PYTHONPATH=$SPARK_HOME/python` puts it there) is
+    another Spark, and passed over.
 
     Raises:
         NotReadyError: pyspark is not installed.
+        RefusedError: only another version of it is.
     """
-    found = importlib.util.find_spec("pyspark")
-    if found is None or found.origin is None:
-        raise NotReadyError("pyspark is not installed", hint="install fraudctl again, with its dependencies")
-    return Path(found.origin).parent
+    return _installed_spark()[0]
+
+
+def _installed_spark() -> tuple[Path, str]:
+    found: list[tuple[Path, str]] = []
+    for each in distributions(name="pyspark"):
+        home = Path(str(each.locate_file("pyspark")))
+        if (home / "bin" / "spark-submit").is_file():
+            found.append((home, each.version))
+    wanted = _required_spark()
+    for home, number in found:
+        if wanted in (None, number):
+            return home, number
+    if found:
+        others = ", ".join(f"{number} in {home.parent}" for home, number in found)
+        raise RefusedError(f"pyspark {wanted} is not installed", detail=f"found: {others}", hint=_MEND)
+    raise NotReadyError("pyspark is not installed", hint=_MEND)
+
+
+def _required_spark() -> str | None:
+    """Return the version that fraudctl's metadata ask for; None where it is not installed."""
+    try:
+        wanted = requires("fraudctl") or []
+    except PackageNotFoundError:
+        return None
+    pinned = (line.partition("==")[2] for line in wanted if line.startswith("pyspark=="))
+    return next((number.partition(";")[0].strip() for number in pinned), None)
 
 
 @dataclass(frozen=True)
@@ -177,7 +213,14 @@ def _quoted(option: str) -> str:
     return f'"{escaped}"' if any(character in option for character in " \t'\"\\") else option
 
 
-def child_environment(submit: SparkSubmit, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of the child; settings of another Spark on this machine must not leak in."""
-    kept = {name: value for name, value in inherited.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
-    return kept | submit.environment
+def child_environment(
+    submit: SparkSubmit, inherited: Mapping[str, str], *, yarn: bool = False
+) -> dict[str, str]:
+    """Return the whole environment of the child; another Spark on this machine must not leak in.
+
+    Args:
+        yarn: the master is a cluster of Hadoop, whose configuration the child needs.
+    """
+    # Where fraudctl and its packages are only found by PYTHONPATH, the child finds them the same way.
+    own = (Path(__file__).resolve().parents[2], spark_home().parent)
+    return environment.for_program(inherited, yarn=yarn, python_path=own) | submit.environment

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.model import Settings
-from fraudctl.config.paths import StackPaths
+from fraudctl.config.paths import StackPaths, user_path
 from fraudctl.errors import ConfigError, RefusedError, UnreachableError
 from fraudctl.runtime.driver import Driver, ServiceName
 from fraudctl.runtime.files import is_locked, locked
@@ -129,7 +128,7 @@ def endpoints(
     if profile == "external":
         return _external(settings, need)
     state = read_state(paths)
-    remedy = "start it with `fraudctl up`" + ("" if paths.stack == "default" else f" --stack {paths.stack}")
+    remedy = "start it with `fraudctl up`"
     if state is None:
         raise UnreachableError(f"stack {paths.stack!r} is not up", detail=f"in {paths.home}", hint=remedy)
     if state.profile != profile:
@@ -179,9 +178,10 @@ def _external(settings: Settings, need: tuple[ServiceName, ...]) -> Endpoints:
             postgres.port,
             postgres.database,
             postgres.user,
-            Path(postgres.password_file).expanduser().absolute(),
+            user_path(postgres.password_file, "postgres.password_file"),
+            external=True,
         ),
-        writer_password_file=Path(postgres.writer_password_file).expanduser().absolute()
+        writer_password_file=user_path(postgres.writer_password_file, "postgres.writer_password_file")
         if postgres.writer_password_file
         else None,
     )

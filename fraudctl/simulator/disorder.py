@@ -10,8 +10,9 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from fraudctl.config.closed import Closed
 from fraudctl.config.model import LatenessSettings
 from fraudctl.simulator.arrivals import CLEAR_MS, FATES, MINUTE_MS, ORDINARY_DELAY_MS, Fate
 from fraudctl.simulator.batch import DAY_MS, Batch, joined
@@ -25,10 +26,8 @@ _SHARES = ("duplicates", "out_of_order", "late", "future", "clock_skew", "malfor
 _INTACT = -1
 
 
-class Disorder(BaseModel):
+class Disorder(Closed):
     """Shares of the transactions with one fault each, and what happens to the flow so many times a day."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     # Sent twice.
     duplicates: Share = 0.0

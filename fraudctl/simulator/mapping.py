@@ -1,11 +1,14 @@
-"""A table of somebody else's transactions, column by column, as transactions of ours."""
+"""The mapping of a foreign table's columns to the fields of a transaction.
 
-import hashlib
+Each kind of field has a model of its own, so that an option that has no meaning for a field cannot be given.
+Whatever a mapping fixes (a constant, a default, a target of `map`) is checked against what an event may hold.
+"""
+
 import re
+from collections.abc import Iterator
 from collections.abc import Mapping as Mapped
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -18,12 +21,29 @@ from pydantic import (
 )
 
 from fraudctl.config.model import EventsSettings
+from fraudctl.config.wording import problem_lines
 from fraudctl.errors import ConfigError
-from fraudctl.events.codec import Transaction
-from fraudctl.events.schema import AMOUNT_MINOR_MAX, AMOUNT_MINOR_MIN, PATTERNS
+from fraudctl.events.schema import IDENTIFIER, PATTERNS
+from fraudctl.tables.amounts import THOUSANDS, AmountFormat, amount_minor
+from fraudctl.tables.equality import opposites, value_of, values_of
+from fraudctl.tables.layout import Layout
+from fraudctl.tables.rejection import RejectedRowError
+from fraudctl.tables.times import check_format
 
-_UNIT_MS = {"s": 1000, "ms": 1}
-_FOREIGN = re.compile(r"[^A-Za-z0-9._:-]+")
+
+def _scalar(value: object) -> object:
+    """Return a number or a flag of the mapping as the text that it is compared as."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _scalar_keys(value: object) -> object:
+    return {_scalar(key): _scalar(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+Text = Annotated[str, BeforeValidator(_scalar)]
+ColumnName = Annotated[str, Field(min_length=1)]
 
 
 class _Closed(BaseModel):
@@ -31,79 +51,251 @@ class _Closed(BaseModel):
 
 
 class Source(_Closed):
-    """Where one field comes from: a column, or one value for all."""
+    """The column of a field, or several that belong together."""
 
     column: str | None = None
-    value: str | None = None
-    # Texts to replace; what is not named becomes `default`, or stays as it is without one.
-    map: dict[str, str] = {}
-    default: str | None = None
-    # Only of amounts: from the table's unit to minor units.
-    times: Annotated[int, Field(ge=1, le=10_000)] = 1
-    # Only of identifiers: a digest instead of the text, always the same one.
+    columns: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return every column that must be there."""
+        return self.columns or (() if self.column is None else (self.column,))
+
+    def fixed(self) -> Iterator[tuple[str, str]]:
+        """Yield every text that the mapping itself puts into the field, with the key that does."""
+        return iter(())
+
+    def _check_one_of(self, *keys: str) -> None:
+        given = [key for key in keys if getattr(self, key) not in (None, False)]
+        if len(given) != 1:
+            expected = f"{', '.join(keys[:-1])} or {keys[-1]}"
+            raise ValueError(
+                f"give one of {expected}" + (f", and not {' and '.join(given)} together" if given else "")
+            )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Source":
+        self._check_one_of("column", "columns")
+        self._check_no_repetition()
+        return self
+
+    def _check_no_repetition(self) -> None:
+        if self.columns and len(set(self.columns)) < len(self.columns):
+            raise ValueError("columns: a column is named twice")
+
+
+class ValueSource(Source):
+    """A field of text: columns or one value for all, with texts to replace; `default` is for empty cells."""
+
+    value: Text | None = None
+    map: Annotated[dict[str, str], BeforeValidator(_scalar_keys)] = {}
+    default: Text | None = None
+
+    def fixed(self) -> Iterator[tuple[str, str]]:
+        if self.value is not None:
+            yield "value", self.value
+        if self.default is not None:
+            yield "default", self.default
+        for key, target in self.map.items():
+            yield f"map.{key}", target
+
+    @model_validator(mode="after")
+    def _check(self) -> "ValueSource":
+        self._check_one_of("column", "columns", "value")
+        self._check_no_repetition()
+        self._check_map()
+        return self
+
+    def _check_map(self) -> None:
+        if self.value is not None and (self.map or self.default is not None):
+            raise ValueError(
+                "`map` and `default` have no effect beside `value`, which is the same for all rows"
+            )
+
+
+class TextSource(ValueSource):
+    """A category, a country or a channel.
+
+    `default` is also for texts that `map` does not name, or, without `map`, that no event may hold. Keys of
+    `map` are compared by value.
+    """
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> "TextSource":
+        seen: dict[str, str] = {}
+        for key in self.map:
+            other = seen.setdefault(value_of(key), key)
+            if other != key and self.map[other] != self.map[key]:
+                raise ValueError(
+                    f"map: {other!r} and {key!r} are one value, and are mapped to different ones"
+                )
+        return self
+
+
+class IdentifierSource(ValueSource):
+    """A merchant or a card. `hash`: a digest with the stack's key instead of the text."""
+
     hash: bool = False
-    # Only of times: a pattern for strptime, or numbers of a unit since an origin. In UTC.
+
+    @model_validator(mode="after")
+    def _check_hash(self) -> "IdentifierSource":
+        if self.hash and self.value is not None:
+            raise ValueError("`hash` has no effect beside `value`, which is the same for all rows")
+        return self
+
+
+class CardSource(IdentifierSource):
+    """A card. `row`: the table knows no cards, and each row gets one of its own."""
+
+    row: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> "CardSource":
+        self._check_one_of("column", "columns", "value", "row")
+        self._check_no_repetition()
+        self._check_map()
+        if self.row and (self.map or self.default is not None or self.hash):
+            raise ValueError("`map`, `default` and `hash` have no effect beside `row`")
+        return self
+
+
+class TransactionIdSource(Source):
+    """A transaction's id; it differs from row to row, so it has neither `value` nor `default` nor `map`."""
+
+    hash: bool = False
+
+
+class TimeSource(Source):
+    """A time: a pattern for strptime, numbers of a unit since an origin, or what is written as RFC 3339."""
+
     format: str | None = None
-    unit: Literal["s", "ms"] | None = None
+    unit: Literal["ns", "us", "ms", "s", "min", "h", "d", "months"] | None = None
     origin: AwareDatetime = datetime(1970, 1, 1, tzinfo=UTC)
 
     @model_validator(mode="after")
-    def _from_one_place(self) -> "Source":
-        if (self.column is None) == (self.value is None):
-            raise ValueError("give either a column or a value")
+    def _check_unit(self) -> "TimeSource":
+        if self.unit and self.format:
+            raise ValueError("give either `unit` (for numbers) or `format` (for texts), not both")
+        if self.format is not None:
+            check_format(self.format)
+        if self.unit and self.columns:
+            raise ValueError("`unit` is of one column, and `columns` takes several together as text")
+        if "origin" in self.model_fields_set and not self.unit:
+            raise ValueError("`origin` has no effect without `unit`")
+        return self
+
+
+class AmountSource(Source):
+    """An amount. `times` leads from the table's unit to minor units (100 from dollars to cents)."""
+
+    value: Text | None = None
+    default: Text | None = None
+    times: Annotated[int, Field(ge=1, le=10_000)] = 1
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[THOUSANDS] | None = None  # type: ignore[valid-type]
+    currency_sign: Annotated[str, Field(min_length=1, max_length=8)] | None = None
+    negative: Literal["reject", "leave_out", "absolute"] = "reject"
+    zero: Literal["reject", "leave_out"] = "reject"
+
+    @property
+    def form(self) -> AmountFormat:
+        """Return how the column writes amounts."""
+        return AmountFormat(
+            self.times, self.decimal, self.thousands or "", self.currency_sign or "", self.negative, self.zero
+        )
+
+    def fixed(self) -> Iterator[tuple[str, str]]:
+        return ((key, text) for key in ("value", "default") if (text := getattr(self, key)) is not None)
+
+    @model_validator(mode="after")
+    def _check(self) -> "AmountSource":
+        self._check_one_of("column", "value")
+        if self.columns is not None:
+            raise ValueError("an amount is of one column; `columns` is for what is put together of several")
+        if self.value is not None and self.default is not None:
+            raise ValueError("`default` has no effect beside `value`, which is the same for all rows")
+        if self.thousands == self.decimal:
+            raise ValueError(f"`thousands` and `decimal` are both {self.decimal!r}")
+        if self.currency_sign and re.search(r"[0-9.,+-]", self.currency_sign):
+            raise ValueError(f"`currency_sign` {self.currency_sign!r} is not the sign of a currency")
         return self
 
 
 def _short(given: object) -> object:
-    """A bare text is the name of a column."""
+    """Take a bare text as the name of a column."""
     return {"column": given} if isinstance(given, str) else given
 
 
-From = Annotated[Source, BeforeValidator(_short)]
+Short = BeforeValidator(_short)
 
 
 class Columns(_Closed):
-    """Without a transaction_id, rows are numbered."""
+    """The source of each field; without a transaction_id, rows are numbered."""
 
-    transaction_id: From | None = None
-    event_time: From
-    card_id: From
-    merchant_id: From
-    category: From
-    amount_minor: From
-    country: From
-    channel: From
+    transaction_id: Annotated[TransactionIdSource, Short] | None = None
+    event_time: Annotated[TimeSource, Short]
+    card_id: Annotated[CardSource, Short]
+    merchant_id: Annotated[IdentifierSource, Short]
+    category: Annotated[TextSource, Short]
+    amount_minor: Annotated[AmountSource, Short]
+    country: Annotated[TextSource, Short]
+    channel: Annotated[TextSource, Short]
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Return the sources by the names of their fields."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: source for name, source in given.items() if source is not None}
 
 
 class LabelSource(_Closed):
-    column: str
-    # The texts that mean fraud.
-    fraud: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The column that says what was fraud. Values are compared by what they mean: "1" is 1.0 and true.
+
+    Without `genuine`, it is the other half of a pair such as 1 and 0; any other value is told as unclear.
+    """
+
+    column: ColumnName
+    fraud: Annotated[tuple[Text, ...], Field(min_length=1)]
+    genuine: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+
+    @property
+    def fraud_values(self) -> frozenset[str]:
+        """Return the values that mean fraud."""
+        return values_of(self.fraud)
+
+    @property
+    def genuine_values(self) -> frozenset[str]:
+        """Return the values that mean that it was none."""
+        if self.genuine is None:
+            return opposites(self.fraud_values) - self.fraud_values
+        return values_of(self.genuine)
+
+    @model_validator(mode="after")
+    def _check_apart(self) -> "LabelSource":
+        both = self.fraud_values & self.genuine_values
+        if both:
+            raise ValueError(f"{', '.join(sorted(map(repr, both)))} means fraud and genuine at once")
+        return self
 
 
 class Mapping(_Closed):
+    """A mapping as its document says it."""
+
     description: str
+    table: Layout = Layout()
     columns: Columns
     label: LabelSource | None = None
 
     @property
     def needed(self) -> set[str]:
-        """Every column that must be there."""
-        sources = (getattr(self.columns, name) for name in Columns.model_fields)
-        names = {source.column for source in sources if source and source.column}
+        """Return every column that must be there."""
+        names = {name for source in self.columns.sources.values() for name in source.names}
         return names | ({self.label.column} if self.label else set())
 
-
-class MappedRow(NamedTuple):
-    """One row as a transaction; its event_time is that of the table."""
-
-    event_ms: int
-    event: Transaction
-    fraud: bool
-
-
-class UnmappableError(ValueError):
-    """A row that cannot be a transaction; the text says why."""
+    @property
+    def has_digests(self) -> bool:
+        """Tell whether a field is a digest with the stack's key."""
+        return any(getattr(source, "hash", False) for source in self.columns.sources.values())
 
 
 def parse_mapping(document: Mapped[str, object]) -> Mapping:
@@ -115,109 +307,46 @@ def parse_mapping(document: Mapped[str, object]) -> Mapping:
     try:
         return Mapping.model_validate(document)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_url=False)
-        ]
         raise ConfigError(
-            "the mapping is not valid", detail="\n".join(lines), hint="compare it with configs/mappings"
+            "the mapping is not valid",
+            detail=problem_lines(error, Mapping, document),
+            hint="compare it with configs/mappings",
         ) from error
 
 
-class Mapper:
-    """Maps rows one by one; the same row always gives the same transaction."""
+def check_mapping(mapping: Mapping, events: EventsSettings) -> None:
+    """Check everything that the mapping itself puts into an event.
 
-    def __init__(self, mapping: Mapping, events: EventsSettings, prefix: str) -> None:
-        self._mapping = mapping
-        self._categories = frozenset(events.categories)
-        self._currency = events.currency
-        self._prefix = prefix
-
-    def row(self, number: int, row: Mapped[str, Any]) -> MappedRow:
-        """The transaction of one row; `number` is its place in the table.
-
-        Raises:
-            UnmappableError: a field is missing, or is not what it must be.
-        """
-        columns, label = self._mapping.columns, self._mapping.label
-        known = columns.transaction_id
-        event = Transaction(
-            transaction_id=(
-                _identifier(known, row, "transaction_id") if known else f"{self._prefix}-{number:010d}"
-            ),
-            event_time="",
-            card_id=_identifier(columns.card_id, row, "card_id"),
-            merchant_id=_identifier(columns.merchant_id, row, "merchant_id"),
-            category=_text(columns.category, row, "category"),
-            amount_minor=_amount(columns.amount_minor, row),
-            currency=self._currency,
-            country=_matching(columns.country, row, "country"),
-            channel=_matching(columns.channel, row, "channel"),
+    Raises:
+        ConfigError: no event may hold one of the values; the detail names each of them with its key.
+    """
+    wrong = []
+    for field, source in mapping.columns.sources.items():
+        for key, text in source.fixed():
+            complaint = _complaint(field, source, text, events)
+            if complaint:
+                wrong.append(f"columns.{field}.{key}: {complaint}")
+    if wrong:
+        raise ConfigError(
+            "the mapping gives events values that none may hold",
+            detail="\n".join(wrong),
+            hint="change these values, or, for categories, name them in the setting events.categories",
         )
-        if event.category not in self._categories:
-            raise UnmappableError(f"category {event.category!r} is none of events.categories")
-        fraud = label is not None and str(row.get(label.column)) in label.fraud
-        return MappedRow(_moment_ms(columns.event_time, row), event, fraud)
 
 
-def _text(source: Source, row: Mapped[str, Any], field: str) -> str:
-    if source.value is not None:
-        return source.value
-    value = row.get(source.column or "")
-    if value is None or value == "":
-        if source.default is None:
-            raise UnmappableError(f"{field} is empty")
-        return source.default
-    text = str(value)
-    return source.map.get(text, text if source.default is None else source.default)
-
-
-def _identifier(source: Source, row: Mapped[str, Any], field: str) -> str:
-    """Characters that an identifier cannot hold become a hyphen."""
-    text = _text(source, row, field)
-    if source.hash:
-        return f"{field.removesuffix('_id')}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-    plain = _FOREIGN.sub("-", text).strip("-._:")[:64]
-    if not plain:
-        raise UnmappableError(f"{field} {text!r} holds nothing that an identifier may hold")
-    return plain
-
-
-def _matching(source: Source, row: Mapped[str, Any], field: str) -> str:
-    text = _text(source, row, field)
-    if not re.fullmatch(PATTERNS[field], text):
-        raise UnmappableError(f"{field} {text!r} is not of the form {PATTERNS[field]}")
-    return text
-
-
-def _amount(source: Source, row: Mapped[str, Any]) -> int:
-    text = _text(source, row, "amount_minor")
-    try:
-        exact = Decimal(text) * source.times
-        amount = int(exact.to_integral_value(ROUND_HALF_UP))
-    except (InvalidOperation, ValueError, OverflowError):
-        raise UnmappableError(f"amount {text!r} is not a number") from None
-    if not AMOUNT_MINOR_MIN <= amount <= AMOUNT_MINOR_MAX:
-        raise UnmappableError(f"amount {text!r} is out of bounds")
-    return amount
-
-
-def _moment_ms(source: Source, row: Mapped[str, Any]) -> int:
-    given = row.get(source.column or "")
-    if isinstance(given, datetime):
-        return _in_ms(given)
-    text = _text(source, row, "event_time")
-    try:
-        if source.unit:
-            return _in_ms(source.origin) + int(Decimal(text) * _UNIT_MS[source.unit])
-        if source.format:
-            return _in_ms(datetime.strptime(text, source.format))
-        return _in_ms(datetime.fromisoformat(text))
-    except (InvalidOperation, ValueError, OverflowError):
-        raise UnmappableError(f"event_time {text!r} is not a time") from None
-
-
-def _in_ms(moment: datetime) -> int:
-    """A moment that names no zone is in UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
+def _complaint(field: str, source: Source, text: str, events: EventsSettings) -> str:
+    """Return what is wrong with a text that the mapping puts into a field; nothing if it may stand there."""
+    if field == "category":
+        if text not in events.categories:
+            return f"{text!r} is none of events.categories: {', '.join(events.categories)}"
+    elif isinstance(source, AmountSource):
+        try:
+            amount_minor(text, source.form)
+        except RejectedRowError as error:
+            return f"{text!r} cannot be the amount: {error.kind}"
+    elif isinstance(source, IdentifierSource):
+        if not source.hash and not re.fullmatch(IDENTIFIER, text):
+            return f"{text!r} is not of the form {IDENTIFIER}"
+    elif not re.fullmatch(PATTERNS[field], text):
+        return f"{text!r} is not of the form {PATTERNS[field]}"
+    return ""

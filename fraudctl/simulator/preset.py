@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from fraudctl.config.closed import Closed
+from fraudctl.config.wording import not_among, problem_lines
+from fraudctl.config.yaml_file import YamlDocument
 from fraudctl.errors import ConfigError, UsageError
 from fraudctl.simulator.disorder import Disorder
 
@@ -22,11 +25,7 @@ ScenarioName = Literal[
 ]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Preset(_Closed):
+class _Preset(Closed):
     """What every preset says."""
 
     description: Annotated[str, Field(min_length=1, max_length=300)]
@@ -85,7 +84,10 @@ class HandbookPreset(_Preset):
 
 
 Preset = HabitsPreset | HandbookPreset
-_PRESETS: TypeAdapter[Preset] = TypeAdapter(Annotated[Preset, Field(discriminator="model")])
+_MODELS: dict[str, type[HabitsPreset] | type[HandbookPreset]] = {
+    "habits": HabitsPreset,
+    "handbook": HandbookPreset,
+}
 
 
 def parse_preset(document: Mapping[str, object], changes: Mapping[str, object]) -> Preset:
@@ -110,16 +112,21 @@ def parse_preset(document: Mapping[str, object], changes: Mapping[str, object]) 
 
 
 def _parsed(given: Mapping[str, object]) -> Preset:
-    try:
-        return _PRESETS.validate_python(given)
-    except ValidationError as error:
-        models = ("habits.", "handbook.")
-        lines = []
-        for problem in error.errors(include_url=False):
-            place = ".".join(str(part) for part in problem["loc"])
-            for model in models:
-                place = place.removeprefix(model)
-            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}".removeprefix(": "))
+    named = given.get("model")
+    model = _MODELS.get(named) if isinstance(named, str) else None
+    if model is None:
+        said = not_among(named, list(_MODELS)) if "model" in given else "is missing"
+        place = f"{given.place(('model',))}: " if isinstance(given, YamlDocument) else ""
         raise ConfigError(
-            "the preset is not valid", detail="\n".join(lines), hint="compare it with configs/scenarios"
+            "the preset is not valid",
+            detail=f"{place}model: {said}",
+            hint="compare it with configs/scenarios",
+        )
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError(
+            "the preset is not valid",
+            detail=problem_lines(error, model, given),
+            hint="compare it with configs/scenarios",
         ) from error

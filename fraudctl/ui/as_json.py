@@ -9,7 +9,22 @@ import msgspec
 def dumps(result: object) -> str:
     """Indented JSON of a result dataclass (or of plain data)."""
     plain = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
-    return msgspec.json.format(msgspec.json.encode(plain, enc_hook=_other), indent=2).decode()
+    try:
+        encoded = msgspec.json.encode(plain, enc_hook=_other)
+    except UnicodeEncodeError:  # the name of a file that is no text
+        encoded = msgspec.json.encode(_printable(plain), enc_hook=_other)
+    return msgspec.json.format(encoded, indent=2).decode()
+
+
+def _printable(value: object) -> object:
+    """Return the data with half surrogate pairs, which no JSON can hold, written as escapes."""
+    if isinstance(value, dict):
+        return {_printable(key): _printable(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_printable(one) for one in value]
+    if isinstance(value, (str, Path)):
+        return str(value).encode("utf-8", "backslashreplace").decode()
+    return value
 
 
 def _other(value: object) -> str:

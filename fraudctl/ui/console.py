@@ -28,5 +28,9 @@ def write(text: str) -> None:
     """One piece of data on stdout, byte for byte, with a newline."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
-    sys.stdout.write(text + "\n")
+    try:
+        sys.stdout.write(text + "\n")
+    except UnicodeEncodeError:  # the name of a file that is no text, or a terminal that knows few characters
+        encoding = sys.stdout.encoding
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()

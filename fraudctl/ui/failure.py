@@ -1,6 +1,8 @@
 """How an error looks: what, why, and what to do about it."""
 
+import errno
 import json
+import os
 import re
 
 from rich.text import Text
@@ -8,6 +10,25 @@ from rich.text import Text
 from fraudctl.errors import FraudctlError, RefusedError
 from fraudctl.ui.console import talk
 
+_ROOM = "make room there, or choose another folder: --home, FRAUDCTL_CACHE_DIR, or the name that was given"
+# What was being done with the file, and what to do about it, by error number.
+_ACTS: dict[int, tuple[str, str]] = {
+    errno.EACCES: ("opened or changed by this user", ""),
+    errno.EPERM: ("changed by this user", ""),
+    errno.ENOENT: ("found", "check the name, and that the folder above it is there"),
+    errno.EISDIR: ("used as a file: it is a folder", "name a file in it"),
+    errno.ENOTDIR: ("reached: a part of its name is a file, not a folder", "check the name"),
+    errno.EEXIST: ("created: it is there already", "remove it, or choose another name"),
+    errno.ENOSPC: ("written: the disk is full", _ROOM),
+    errno.EDQUOT: ("written: this user's quota is used up", _ROOM),
+    errno.EFBIG: ("written: it would be too large", _ROOM),
+    errno.EROFS: ("written: the file system is read-only", "choose another folder"),
+    errno.ENAMETOOLONG: ("created: its name is too long", "choose a shorter name, or a --home nearer to /"),
+    errno.EMFILE: ("opened: too many files are open", "raise the limit with `ulimit -n`"),
+    errno.ENFILE: ("opened: this machine has too many files open", "end something that holds many files"),
+    errno.EIO: ("read or written: the disk fails", "look at the machine's log (`dmesg`)"),
+    errno.ESTALE: ("reached: its network file system has lost it", "mount it again"),
+}
 _SECRETS = (
     re.compile(r"(?i)((?:password|passwd|secret|token)\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)"),
     re.compile(r"(://[^:/@\s]+:)([^@/\s]+)(?=@)"),
@@ -32,12 +53,18 @@ def show(error: FraudctlError) -> None:
 
 
 def of_system(error: OSError) -> FraudctlError:
-    """What the operating system refused: a file that may not be touched, a full disk, a closed output."""
-    place = str(error.filename) if error.filename is not None else "the output of this command"
-    return RefusedError(
-        f"{error.strerror or error} ({place})",
-        hint="check permissions and free space there; --home and FRAUDCTL_CACHE_DIR choose other folders",
+    """Return what the operating system refused: which file, what was to be done with it, and why."""
+    reason = error.strerror or str(error)
+    act, hint = _ACTS.get(error.errno or 0, ("used", ""))
+    hint = (
+        hint or "check permissions and free space there; --home and FRAUDCTL_CACHE_DIR choose other folders"
     )
+    if error.filename is None:
+        return RefusedError(f"the output of this command cannot be {act}: {reason}", hint=hint)
+    place = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
+    if error.filename2 is not None:
+        place += f" -> {error.filename2}"
+    return RefusedError(f"{place} cannot be {act}: {reason}", hint=hint)
 
 
 def as_json(error: FraudctlError) -> str:

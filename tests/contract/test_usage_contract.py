@@ -52,6 +52,13 @@ WRONG = [
 ]
 
 CONFLICTS = [
+    ("rules check a.yaml --stack a --stack b", "--stack is given twice"),
+    ("evaluate --events a --labels b --events c", "--events is given twice"),
+    ("evaluate --allow-rejected 5%", "--allow-rejected is for files"),
+    ("evaluate --all-labels --label-delay 5d", "--label-delay changes nothing"),
+    ("rules test a.yaml --allow-rejected 5%", "--allow-rejected is for a file"),
+    ("train --allow-rejected 5%", "--allow-rejected is for files"),
+    ("train --preset handbook --events a --labels b", "a preset is simulated, and files are read"),
     ("detect --stop --detach", "--stop ends the detector that runs, and cannot be combined with --detach"),
     ("detect --stop --takeover", "with --takeover"),
     ("detect --stop --duration 5s", "with --duration"),

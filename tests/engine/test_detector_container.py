@@ -103,7 +103,7 @@ def test_the_container_ends_with_its_attendant_and_is_succeeded_at_once(one: Con
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     running.finish(codes=(4,))
-    assert "ended without a word" in running.stderr
+    assert "before it could say why" in running.stderr
     scenario.wait_for("the container's end", lambda: detector(one) is None, 30)
     verified(one)
 
@@ -112,7 +112,7 @@ def test_a_killed_container_is_told_and_costs_nothing(one: Contained) -> None:
     running = begin(one)
     detector(one).kill()
     running.finish(codes=(4,))
-    assert "ended without a word" in running.stderr
+    assert "before it could say why" in running.stderr
     assert "nothing is lost" in running.stderr
     verified(one)
 

@@ -204,7 +204,7 @@ def test_a_missing_topic_is_refused(cli: Cli) -> None:
     code, out, err = cli.run("--count", "1", FRAUDCTL_KAFKA__TOPIC="test-nowhere")
     assert (code, out) == (3, "")
     assert err.startswith("error: the topic 'test-nowhere' does not exist")
-    assert "hint: create it with `fraudctl up`" in err
+    assert "hint: create it with `fraudctl migrate`" in err
 
 
 def test_no_broker_at_the_start_is_unreachable(tmp_path: Path) -> None:

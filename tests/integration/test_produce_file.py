@@ -10,20 +10,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 from confluent_kafka.admin import AdminClient
 
 from fraudctl.broker.topics import end_offsets
 from fraudctl.clock import Deadline
-from fraudctl.errors import DataError, UsageError
-from fraudctl.operations.table_rows import fingerprint, rows
+from tests import foreign_tables
 from tests.integration.test_produce import SECONDS, Cli, cli
 
 __all__ = ["cli"]
 COLUMNS = ("trans_num", "trans_date_trans_time", "cc_num", "merchant", "category", "amt", "is_fraud")
-NEEDED = {"trans_num", "amt"}
 
 
 def table(count: int) -> list[dict[str, str]]:
@@ -94,7 +90,7 @@ def test_a_run_that_was_stopped_goes_on(sent: Cli, tmp_path: Path) -> None:
     first = sent.result("--from-file", str(file), "--rate", "3000", "--count", "1234")
     assert (first["next_row"], first["ended_by"]) == (1_234, "count")
     second = sent.result("--from-file", str(file), "--rate", "3000", "--resume")
-    assert (second["first_row"], second["sent"], second["landed"]) == (1_234, 1_766, 0)
+    assert (second["first_row"], second["sent"], second["already_in_log"]) == (1_234, 1_766, 0)
     assert ids(sent) == whole(3_000)
     third = sent.result("--from-file", str(file), "--resume")
     assert (third["sent"], third["next_row"]) == (0, 3_000)
@@ -118,7 +114,7 @@ def test_a_run_that_was_killed_goes_on_without_a_row_twice_or_lost(
     assert after <= before.total() < 40_000
     result = sent.result("--from-file", str(file), "--rate", "50000", "--resume")
     assert ids(sent) == whole(40_000)
-    assert result["first_row"] + result["landed"] + result["sent"] == 40_000
+    assert result["first_row"] + result["already_in_log"] + result["sent"] == 40_000
 
 
 @pytest.mark.services
@@ -135,10 +131,17 @@ def test_the_file_s_own_gaps_are_kept(sent: Cli, tmp_path: Path) -> None:
 def test_what_cannot_be_a_transaction_is_left_out_and_counted(sent: Cli, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "some.csv", 100)
     file.write_text(file.read_text().replace(",7.25,", ",seven,").replace(",9.25,", ",-9,"))
-    result = sent.result("--from-file", str(file), "--rate", "1000", "--no-labels")
-    assert result["sent"] == 98
-    assert sum(result["unmappable"].values()) == 2
-    assert result["next_row"] == 100
+    code, out, err = sent.run("--from-file", str(file), "--rate", "1000", "--no-labels", "--json")
+    result = json.loads(out)
+    assert code == 6
+    assert "2 of 100 rows were left out" in err
+    assert (result["sent"], result["rows_read"], result["next_row"]) == (98, 100, 100)
+    assert {reason["reason"]: reason["first_lines"] for reason in result["left_out"]} == {
+        "amount_minor is not a number": [8],
+        "amount_minor is negative": [10],
+    }
+    allowed = sent.result("--from-file", str(file), "--rate", "1000", "--allow-rejected", "2%")
+    assert (allowed["sent"], allowed["rows_left_out"]) == (98, 2)
 
 
 @pytest.mark.services
@@ -159,39 +162,116 @@ def test_what_has_no_meaning_is_refused(sent: Cli, tmp_path: Path) -> None:
     assert sent.log() == []
 
 
-def test_parquet_and_csv_have_the_same_rows(tmp_path: Path) -> None:
-    write_csv(tmp_path / "some.csv", 500)
-    pyarrow.parquet.write_table(
-        pyarrow.Table.from_pylist(table(500)), tmp_path / "some.parquet", row_group_size=100
-    )
-    for skip in (0, 99, 100, 250, 500):
-        from_csv, from_parquet = (
-            [
-                (number, row["trans_num"], row["amt"])
-                for number, row in rows(tmp_path / name, NEEDED, skip=skip)
-            ]
-            for name in ("some.csv", "some.parquet")
-        )
-        assert from_csv == from_parquet
-        assert len(from_csv) == 500 - skip
+def killed_after(command: Cli, file: Path, records: int, *arguments: str) -> int:
+    """Kill a run that has sent so many records; return how many the log holds then."""
+    process = command.spawn("--from-file", str(file), *arguments)
+    before = held(command)
+    deadline = Deadline(3 * SECONDS)
+    while held(command) < before + records:
+        assert not deadline.expired
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return held(command) - before
 
 
-def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.parquet"
-    wrong.write_text("trans_num,amt\n")
-    with pytest.raises(DataError, match="not Parquet"):
-        rows(wrong, NEEDED, skip=0)
-    with pytest.raises(UsageError, match="neither"):
-        rows(wrong.rename(tmp_path / "wrong.txt"), NEEDED, skip=0)
-    latin = tmp_path / "latin.csv"
-    latin.write_bytes(b"trans_num,amt\na,1\nb\xff,2\n")
-    with pytest.raises(DataError, match="UTF-8"):
-        list(rows(latin, NEEDED, skip=0))
+@pytest.mark.services
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": lambda number: f"order-{number % 10}"},
+        {"id": lambda number: "y" * 63 + f"{number}"},
+        {"id": "one", "ts": "2024-05-01", "card": "c", "shop": "s", "amount": "1", "fraud": "0"},
+    ],
+)
+def test_rows_whose_ids_repeat_are_each_sent_once(sent: Cli, tmp_path: Path, change: dict[str, Any]) -> None:
+    file = foreign_tables.write_csv(tmp_path / "t.csv", foreign_tables.rows(600, **change))
+    mapping = foreign_tables.write_mapping(tmp_path / "m.yaml", foreign_tables.generic())
+    killed_after(sent, file, 100, "--mapping", mapping, "--rate", "100")
+    result = sent.result("--from-file", str(file), "--mapping", mapping, "--rate", "5000", "--resume")
+    assert result["first_row"] + result["rows_read"] == 600
+    assert held(sent) == 600
+    if "id" in change and callable(change["id"]):
+        amounts = Counter(event["amount_minor"] for event in sent.events())
+        assert amounts == Counter(number % 90 * 100 + 150 for number in range(600))
 
 
-def test_a_changed_file_has_another_fingerprint(tmp_path: Path) -> None:
+@pytest.mark.services
+def test_a_file_that_grew_is_gone_on_with_and_a_changed_one_is_refused(sent: Cli, tmp_path: Path) -> None:
+    file = foreign_tables.write_csv(tmp_path / "t.csv", foreign_tables.rows(100))
+    common = ["--from-file", str(file), "--rate", "2000", "--mapping"]
+    common.append(foreign_tables.write_mapping(tmp_path / "m.yaml", foreign_tables.generic()))
+
+    code, _, err = sent.run(*common, "--resume")
+    assert (code, held(sent)) == (3, 0)
+    assert "no earlier run" in err
+    assert sent.result(*common)["sent"] == 100
+    foreign_tables.write_csv(file, foreign_tables.rows(120))
+    assert sent.result(*common, "--resume")["sent"] == 20
+    assert sent.result(*common, "--resume")["rows_read"] == 0
+    foreign_tables.write_csv(file, list(reversed(foreign_tables.rows(140))))
+    code, _, err = sent.run(*common, "--resume")
+    assert code == 3
+    assert "have changed since" in err
+    assert "begin anew without --resume" in err
+    assert held(sent) == 120
+    assert "came to row 120" in sent.result(*common)["notes"][0]
+
+
+@pytest.mark.services
+def test_a_file_that_breaks_off_is_settled_and_goes_on_once_it_is_mended(sent: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    text = foreign_tables.text_of(foreign_tables.rows(3000, shop=lambda n: "Caf\xe9" if n == 2500 else "s"))
+    file.write_text(text, encoding="latin-1")
+    common = ["--from-file", str(file), "--rate", "max", "--mapping"]
+    common.append(foreign_tables.write_mapping(tmp_path / "m.yaml", foreign_tables.generic()))
+
+    code, out, err = sent.run(*common, "--json")
+    assert code == 6
+    assert "line 2,502" in err
+    result = json.loads(out)
+    assert (result["rows_read"], result["acknowledged"], result["next_row"]) == (2500, 2500, 2500)
+    assert held(sent) == 2500
+    file.write_text(text, encoding="utf-8")
+    assert sent.result(*common, "--resume")["sent"] == 500
+    assert held(sent) == 3000
+
+
+@pytest.mark.services
+def test_digests_of_cards_keep_their_key_and_a_lost_one_is_told(sent: Cli, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "some.csv", 50)
-    before: Any = fingerprint(file)
-    assert fingerprint(file) == before
-    file.write_text(file.read_text() + "more\n")
-    assert fingerprint(file) != before
+    common = ["--from-file", str(file), "--rate", "max"]
+    sent.result(*common, "--count", "25")
+    (key,) = tmp_path.glob("stacks/*/secrets/card-digest.key")
+    assert key.stat().st_mode & 0o777 == 0o600
+    kept = key.read_text()
+
+    key.unlink()
+    code, _, err = sent.run(*common, "--resume")
+    assert code == 3
+    assert "card-digest.key" in err
+    key.write_text("0" * 64)
+    key.chmod(0o600)
+    code, _, err = sent.run(*common, "--resume")
+    assert code == 3
+    assert "not the one that the file was begun with" in err
+    key.write_text(kept)
+    assert sent.result(*common, "--resume")["sent"] == 25
+    key.unlink()
+    assert "is new" in sent.result(*common)["notes"][0]
+
+
+@pytest.mark.services
+def test_a_file_is_sent_by_one_process_at_a_time(sent: Cli, tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "some.csv", 2_000)
+    first = sent.spawn("--from-file", str(file), "--rate", "50")
+    deadline = Deadline(3 * SECONDS)
+    while held(sent) == 0:
+        assert not deadline.expired
+        time.sleep(0.05)
+    code, _, err = sent.run("--from-file", str(file), "--resume")
+    first.kill()
+    first.communicate()
+    assert code == 5
+    assert "sending some.csv" in err

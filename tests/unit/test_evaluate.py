@@ -165,10 +165,11 @@ def test_of_nothing_there_is_nothing_to_say(files: tuple[Path, Path]) -> None:
     with pytest.raises(RefusedError, match="nothing to evaluate") as young:
         evaluated(files, as_of=datetime(2020, 1, 1, tzinfo=UTC), label_delay_seconds=0)
     assert "--as-of" in young.value.hint
-    with pytest.raises(RefusedError) as empty:
+    with pytest.raises(DataError, match=r"labels\.jsonl:1 is no event, and no other line is one") as empty:
         evaluated((files[1], files[1]))
     labels = len(files[1].read_text(encoding="utf-8").splitlines())
-    assert f"{labels} lines or records are no admissible events" in empty.value.detail
+    assert f"{labels} left out: a label, not an event" in empty.value.detail
+    assert "--labels" in empty.value.hint
 
 
 def test_what_is_no_event_is_counted(files: tuple[Path, Path]) -> None:

@@ -30,7 +30,7 @@ class Client:
         self.records: list[tuple[bytes, bytes, int]] = []
 
     def produce(self, _topic: str, value: bytes, key: bytes, *rest: Any) -> None:
-        self.records.append((key, value, rest[-1]))
+        self.records.append((key, value, rest[3]))
 
     def poll(self, _seconds: float) -> int:
         return 0

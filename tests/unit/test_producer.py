@@ -35,7 +35,15 @@ class FakeClient:
     waiting: list[bytes] = field(default_factory=list)
 
     def produce(
-        self, topic: str, value: bytes, key: bytes, partition: int, _1: None, _2: None, timestamp: int
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        partition: int,
+        _1: None,
+        _2: None,
+        timestamp: int,
+        _headers: object,
     ) -> None:
         assert partition == -1
         self.attempts += 1

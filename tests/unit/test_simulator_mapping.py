@@ -1,5 +1,6 @@
 """Somebody else's rows as transactions: known data sets fit, and what cannot be is named."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,10 @@ from fraudctl.config.preset_file import mapping_names, read_mapping_document
 from fraudctl.errors import ConfigError
 from fraudctl.events.codec import encode, rfc3339
 from fraudctl.recount.parse import Transaction, parser
-from fraudctl.simulator.mapping import MappedRow, Mapper, UnmappableError, parse_mapping
+from fraudctl.simulator.mapper import MappedRow, Mapper
+from fraudctl.simulator.mapping import parse_mapping
+from fraudctl.tables.cells import Moment
+from fraudctl.tables.rejection import RejectedRowError
 
 SETTINGS = load(profile="local").settings
 SPARKOV = {
@@ -47,7 +51,11 @@ ROW = {"when": "2026-03-01T12:00:00+01:00", "card": "c-1", "cents": "1250"}
 
 
 def mapped(document: dict[str, Any], row: dict[str, Any], number: int = 0) -> MappedRow:
-    return Mapper(parse_mapping(document), SETTINGS.events, "file").row(number, row)
+    return mapper(document).row(number, row)
+
+
+def mapper(document: dict[str, Any], key: bytes = b"k" * 32) -> Mapper:
+    return Mapper(parse_mapping(document), SETTINGS.events, "file", key)
 
 
 def test_a_row_of_sparkov() -> None:
@@ -56,7 +64,10 @@ def test_a_row_of_sparkov() -> None:
     assert not row.fraud
     event = row.event
     assert (event.amount_minor, event.category, event.channel) == (497, "Electronics", "ecom")
-    assert event.merchant_id == "fraud_Rippin-Kub-and-Mann"
+    # What was changed to fit ends with a digest of what it was.
+    assert event.merchant_id.startswith("fraud_Rippin-Kub-and-Mann.")
+    other = mapped(read_mapping_document("sparkov"), SPARKOV | {"merchant": "fraud_Rippin Kub and Mann"})
+    assert other.event.merchant_id != event.merchant_id
     assert event.transaction_id == SPARKOV["trans_num"]
 
 
@@ -93,8 +104,9 @@ def test_rows_without_an_id_are_numbered() -> None:
 
 def test_times_may_have_a_zone_or_be_ready_made() -> None:
     assert rfc3339(mapped(MINE, ROW).event_ms) == "2026-03-01T11:00:00.000Z"
-    moment = datetime(2026, 3, 1, 12, 0, 0, 250_000)
-    assert rfc3339(mapped(MINE, ROW | {"when": moment}).event_ms) == "2026-03-01T12:00:00.250Z"
+    moment = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+    cell = Moment(round(moment.timestamp() * 1_000_000))
+    assert rfc3339(mapped(MINE, ROW | {"when": cell}).event_ms) == "2026-03-01T12:00:00.250Z"
 
 
 @pytest.mark.parametrize(("amount", "minor"), [("0.005", 1), ("12.345", 1235), ("1e2", 10000), (12.5, 1250)])
@@ -106,32 +118,109 @@ def test_amounts_are_exact(amount: object, minor: int) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"cents": "-5"}, "out of bounds"),
+        ({"cents": "-5"}, "is negative"),
         ({"cents": "abc"}, "not a number"),
         ({"cents": "NaN"}, "not a number"),
         ({"cents": "Infinity"}, "not a number"),
         ({"cents": ""}, "amount_minor is empty"),
         ({"cents": None}, "amount_minor is empty"),
-        ({"when": "yesterday"}, "not a time"),
-        ({"card": "§§"}, "nothing that an identifier may hold"),
+        ({"when": "yesterday"}, "event_time is not of the form"),
+        ({"card": b"\xff"}, "bytes that are not UTF-8"),
+        ({"card": "4.5E+15"}, "was rounded"),
     ],
 )
 def test_a_row_that_cannot_be_a_transaction_is_named(change: dict[str, Any], words: str) -> None:
-    with pytest.raises(UnmappableError, match=words):
+    with pytest.raises(RejectedRowError, match=words):
         mapped(MINE, ROW | change)
 
 
 @pytest.mark.parametrize(
-    ("field", "source", "words"),
+    ("field", "text", "words"),
     [
-        ("category", {"value": "Nowhere"}, "none of events.categories"),
-        ("country", {"value": "Germany"}, "not of the form"),
-        ("channel", {"value": "Chip!"}, "not of the form"),
+        ("category", "Nowhere", "none of events.categories"),
+        ("country", "Germany", "not of the form"),
+        ("channel", "Chip!", "not of the form"),
     ],
 )
-def test_a_value_out_of_bounds_is_named(field: str, source: dict[str, str], words: str) -> None:
-    with pytest.raises(UnmappableError, match=words):
-        mapped(MINE | {"columns": MINE["columns"] | {field: source}}, ROW)
+def test_a_value_out_of_bounds_is_named(field: str, text: str, words: str) -> None:
+    with pytest.raises(RejectedRowError, match=words):
+        mapped(MINE | {"columns": MINE["columns"] | {field: "given"}}, ROW | {"given": text})
+
+
+def test_texts_that_are_changed_to_fit_stay_apart() -> None:
+    texts = ["a b", "a-b", "a_b", " a b", "a  b", "-5", "5", "§§", "§", "x" * 64, "x" * 65, "x" * 66, "a.b"]
+    changed = mapped(MINE, ROW | {"card": "a b"}).event.card_id
+    texts.append(changed)  # a text that looks like the changed form of another one
+    ids = [mapped(MINE, ROW | {"card": text}).event.card_id for text in texts]
+    assert len(set(ids)) == len(texts)
+    assert ids[1] == "a-b"
+    assert ids[9] == "x" * 64
+    assert ids[4] == mapped(MINE, ROW | {"card": "a  b"}).event.card_id
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_columns_that_are_put_together_stay_apart(hashed: bool) -> None:
+    source = {"columns": ["user", "card"], "hash": hashed}
+    document = MINE | {"columns": MINE["columns"] | {"card_id": source}}
+    pairs = [
+        ("1", "12"),
+        ("11", "2"),
+        ("a-b", "c"),
+        ("a", "b-c"),
+        ("a", ""),
+        ("", "a"),
+        ("a-", ""),
+        ("1-12", ""),
+    ]
+    ids = [mapped(document, ROW | {"user": user, "card": card}).event.card_id for user, card in pairs]
+    assert len(set(ids)) == len(pairs)
+    if not hashed:
+        assert ids[0] == "1-12"
+
+
+@pytest.mark.parametrize("text", ["3.57E+15", "3,57e+15", "3.57E15", "4E+15", "-1.2e+18"])
+def test_a_rounded_number_identifies_nothing(text: str) -> None:
+    with pytest.raises(RejectedRowError, match="was rounded"):
+        mapped(MINE, ROW | {"card": text})
+
+
+@pytest.mark.parametrize("text", ["12e5", "7e12", "3.57", "1E", "E+15"])
+def test_what_only_looks_a_little_like_a_rounded_number_stays(text: str) -> None:
+    assert mapped(MINE, ROW | {"card": text}).event.card_id.startswith(text[:1])
+
+
+def test_texts_of_identifiers_are_replaced_by_the_very_text() -> None:
+    source = {"column": "card", "map": {"12": "twelve"}}
+    document = MINE | {"columns": MINE["columns"] | {"card_id": source}}
+    ids = [mapped(document, ROW | {"card": card}).event.card_id for card in ("12", "0012", 12)]
+    assert ids == ["twelve", "0012", "twelve"]
+
+
+def test_equal_numbers_are_one_identity_whatever_their_type() -> None:
+    ids = {mapped(MINE, ROW | {"card": card}).event.card_id for card in (13926, 13926.0, "13926")}
+    assert ids == {"13926"}
+
+
+def test_a_card_s_digest_needs_the_key() -> None:
+    document = MINE | {"columns": MINE["columns"] | {"card_id": {"column": "card", "hash": True}}}
+    one, same, other = (
+        mapper(document, key).row(0, ROW).event.card_id for key in (b"a" * 32, b"a" * 32, b"b" * 32)
+    )
+    assert one == same != other
+    assert hashlib.sha256(ROW["card"].encode()).hexdigest()[:20] not in one
+
+
+def test_a_default_is_for_what_is_empty_or_not_named() -> None:
+    columns = MINE["columns"] | {
+        "merchant_id": {"column": "shop", "default": "none"},
+        "category": {"column": "kind", "default": "Retail"},
+        "channel": {"column": "way", "default": "chip", "map": {"web": "ecom"}},
+    }
+    given = {"shop": "s", "kind": "Food", "way": "pos"}
+    event = mapped(MINE | {"columns": columns}, ROW | given).event
+    assert (event.merchant_id, event.category, event.channel) == ("s", "Food", "chip")
+    event = mapped(MINE | {"columns": columns}, ROW | {"shop": "", "kind": "Travel", "way": "web"}).event
+    assert (event.merchant_id, event.category, event.channel) == ("none", "Retail", "ecom")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +229,7 @@ def test_a_value_out_of_bounds_is_named(field: str, source: dict[str, str], word
         ({"card_id": {"column": "a", "value": "b"}}, "columns.card_id"),
         ({"card_id": {}}, "columns.card_id"),
         ({"cards": "a"}, "columns.cards"),
-        ({"event_time": {"column": "a", "unit": "min"}}, "columns.event_time"),
+        ({"event_time": {"column": "a", "unit": "weeks"}}, "columns.event_time"),
     ],
 )
 def test_a_wrong_mapping_is_refused(columns: dict[str, Any], place: str) -> None:

@@ -41,7 +41,7 @@ def find_engine(
         UnreachableError: no socket is there, or the context does not exist.
         RefusedError: the engine runs on another machine.
     """
-    home = home or Path.home()
+    home = home or _home_folder()
     address = _named(environ, home) or _first_socket(environ, home, system)
     if address is None:
         installed = shutil.which("docker", path=environ.get("PATH")) is not None
@@ -55,6 +55,14 @@ def find_engine(
         )
     _refuse_elsewhere(address)
     return address
+
+
+def _home_folder() -> Path:
+    """Return the home folder; for a user without one a folder in which there is nothing of Docker's."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
 
 
 def _named(environ: Mapping[str, str], home: Path) -> EngineAddress | None:

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from fraudctl.runtime.docker.packages import NEEDED, ensure_packages
 from fraudctl.runtime.docker.spark_user import SparkUser
 from fraudctl.runtime.files import make_folder, write_whole
 from fraudctl.runtime.progress import Observe, Progress
-from fraudctl.runtime.spark_submit import SCALA, Interior, SparkSubmit
+from fraudctl.runtime.spark_submit import SCALA, Interior, SparkSubmit, spark_version
 
 SERVICE = "detector"
 # Where the stack's services answer inside its network.
@@ -233,12 +232,12 @@ def _offer(image: str, answer: dict[str, Any]) -> Offer:
 
 def _check_spark(image: str, jars: Sequence[str]) -> None:
     """Refuse a Spark of another minor version, or for another Scala: connector and JVM code would not fit."""
-    minor = version("pyspark").rpartition(".")[0]
+    minor = spark_version().rpartition(".")[0]
     if not any(name.startswith(f"spark-core_{SCALA}-{minor}.") for name in jars):
         raise RefusedError(
             f"the image {image} has {' and '.join(sorted(jars)) or 'no Spark'}",
             detail=f"the detector needs Spark {minor} for Scala {SCALA}",
-            hint=f"let docker.spark_image name an image of Spark {version('pyspark')}",
+            hint=f"let docker.spark_image name an image of Spark {spark_version()}",
         )
 
 

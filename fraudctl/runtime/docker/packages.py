@@ -1,12 +1,14 @@
 """Python packages of the detector for an image that has none: fetched by pip once, mounted ever after."""
 
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from fraudctl import environment
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import UnreachableError
@@ -88,6 +90,7 @@ def _fill(
             log=log,
             deadline=deadline,
             cwd=folder.parent,
+            env=environment.for_pip(os.environ),
             stop=StopFlag(),
         )
         if code != 0:

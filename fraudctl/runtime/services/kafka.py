@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from fraudctl import assets
+from fraudctl import assets, environment
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.model import KafkaSettings
 from fraudctl.config.paths import StackPaths
@@ -138,8 +138,8 @@ def _java(paths: StackPaths, java: Java, jars: Sequence[Path], flags: Sequence[s
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the user's: variables like JAVA_TOOL_OPTIONS or KAFKA_OPTS are meant for other programs."""
-    return {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC"}
+    """Return nothing of the user's: JAVA_TOOL_OPTIONS or KAFKA_OPTS are meant for other programs."""
+    return environment.for_service(os.environ, LANG="C.UTF-8")
 
 
 def _new_cluster_id() -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import psutil
 
+from fraudctl import environment
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.model import PostgresSettings
-from fraudctl.config.paths import StackPaths
+from fraudctl.config.paths import StackPaths, user_path
 from fraudctl.errors import NotReadyError, RefusedError
 from fraudctl.runtime.files import make_folder, tail, write_whole
 from fraudctl.runtime.one_shot import LOG_LINES, run_to_end
@@ -47,7 +48,7 @@ def data_folder(paths: StackPaths) -> Path:
 def password_file(paths: StackPaths, settings: PostgresSettings) -> Path:
     """The file that the settings name, or the stack's own."""
     if settings.password_file:
-        return Path(settings.password_file).expanduser().absolute()
+        return user_path(settings.password_file, "postgres.password_file")
     return paths.secrets / "postgres.password"
 
 
@@ -190,5 +191,5 @@ def _servers_in(data: Path) -> set[int]:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the user's: PGPORT, PGDATA and the like are meant for clients."""
-    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+    """Return nothing of the user's: PGPORT, PGDATA and the like are meant for clients."""
+    return environment.for_service(os.environ, LC_ALL="C")

@@ -1,9 +1,13 @@
 """An evaluation as text: every share with what it is a share of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fraudctl.evaluation.metrics import CardPrecision
 from fraudctl.operations.evaluate import Evaluation, Figures
+from fraudctl.operations.event_files import report_lines
+from fraudctl.operations.join_labels import join_lines
+
+_CONTRADICTIONS_SHOWN = 3
 
 
 def evaluation(result: Evaluation) -> str:
@@ -27,10 +31,37 @@ def _basis(result: Evaluation) -> Iterator[str]:
     else:
         yield f"labels     {result.labels:,}, all of them taken as known"
     if result.labels_unmatched:
-        yield f"           {result.labels_unmatched:,} labels of transactions that were not judged"
+        labels = "1 label" if result.labels_unmatched == 1 else f"{result.labels_unmatched:,} labels"
+        yield f"           {labels} of transactions that were not judged"
+        if not result.join.matched:
+            yield "           no label holds for any of these transactions: do they belong together?"
+    if result.files:
+        events, labels_read = result.files
+        if copies := events.taken - result.judged:
+            yield f"           {copies:,} copies of events, counted once"
+        if copies := labels_read.taken - result.labels:
+            yield f"           {copies:,} more labels of a transaction that has one; the first report counts"
+    for line in (*join_lines(result.join), *contradiction_lines(result.contradictions)):
+        yield f"           {line}"
+    for file in result.files:
+        if file.left_out:
+            yield from report_lines(file)
     yield f"evaluated  {result.evaluated:,} transactions, {result.fraud:,} of them fraud" + _of(
         result.fraud, result.evaluated
     )
+
+
+def contradiction_lines(contradictions: Sequence[str]) -> list[str]:
+    """Return as text which ids have several labels that differ; of one time the earliest report counts."""
+    if not contradictions:
+        return []
+    more = len(contradictions) - _CONTRADICTIONS_SHOWN
+    ids = "1 id has" if len(contradictions) == 1 else f"{len(contradictions):,} ids have"
+    return [
+        f"{ids} several labels that differ:",
+        *(f"  {one}" for one in contradictions[:_CONTRADICTIONS_SHOWN]),
+        *([f"  and {more:,} more"] if more > 0 else []),
+    ]
 
 
 def _table(result: Evaluation) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from fraudctl.errors import DataError
+from fraudctl.errors import NOT_DELIVERED, DataError
 from fraudctl.operations.produce import Produced, Progress
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
@@ -56,7 +56,7 @@ def summary(result: Produced) -> str:
         f"seed: {result.seed}  digest: {result.digest}",
     ]
     if result.skipped_seconds:
-        lines.append(_skipped(result))
+        lines.append(skipped(result))
     return "\n".join(lines)
 
 
@@ -80,27 +80,7 @@ def preset_summary(result: "PresetProduced") -> str:
             f"{result.labels_early:,} of them at the end, before their time"
         )
     if result.skipped_seconds:
-        lines.append(_skipped(result))
-    return "\n".join(lines)
-
-
-def file_summary(result: "FileProduced") -> str:
-    """The account of one run of a file."""
-    lines = [
-        f"sent {result.sent:,} to {result.topic!r}: "
-        f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
-        f"pace: {result.rate_achieved:,.1f}/s achieved, over {result.seconds:,.1f} s from {result.anchor}",
-        f"file: {result.file} as {result.mapping}, rows {result.first_row:,} to {result.next_row:,}",
-        f"digest: {result.digest}",
-    ]
-    if result.landed:
-        lines.append(f"{result.landed:,} rows were in the log already")
-    for reason, count in result.unmappable.items():
-        lines.append(f"{count:,} rows left out: {reason}")
-    if result.labels_topic:
-        lines.append(f"labels: {result.labels_sent:,} to {result.labels_topic!r}")
-    if result.skipped_seconds:
-        lines.append(_skipped(result))
+        lines.append(skipped(result))
     return "\n".join(lines)
 
 
@@ -113,7 +93,7 @@ def not_delivered(result: Produced) -> DataError:
     return DataError(
         f"{result.sent - result.acknowledged:,} of {result.sent:,} events were not delivered",
         detail="\n".join(lines),
-        hint="look at `fraudctl status` and `fraudctl logs kafka`",
+        hint=NOT_DELIVERED,
     )
 
 
@@ -129,5 +109,5 @@ def _rate(result: Produced) -> str:
     return "max" if result.rate_asked is None else f"{result.rate_asked:,.1f}/s"
 
 
-def _skipped(result: Produced) -> str:
+def skipped(result: Produced) -> str:
     return f"{result.skipped_seconds:,.1f} s of the schedule were skipped: Kafka or this machine halted"

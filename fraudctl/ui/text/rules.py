@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fraudctl.operations.apply_rules import Applied, InForce
+from fraudctl.operations.event_files import report_lines
 from fraudctl.operations.try_rules import Example, RuleTally, Trial
 from fraudctl.rules.model import Rule, RuleSet
 
@@ -60,6 +61,7 @@ def trial(result: Trial) -> str:
             f"rule set   {result.digest[:SHORT]}",
             f"events     {result.read:,} of {result.source}",
             f"not judged {result.refused:,} refused, {result.duplicates:,} duplicates",
+            *(report_lines(result.file)[1:] if result.file else ()),
             f"flagged    {result.flagged:,} of {result.judged:,}{_share(result.flagged, result.judged)}",
             f"alerts     {result.alerts:,}{_share(result.alerts, result.judged)}",
             *(line for rule in result.rules for line in _tally(rule)),

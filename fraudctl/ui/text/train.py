@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 
 from fraudctl.evaluation.training import Score
+from fraudctl.operations.event_files import report_lines
+from fraudctl.operations.join_labels import join_lines
 from fraudctl.operations.train import TrainedModel, Training
 from fraudctl.operations.train_forest import TrainedForest
+from fraudctl.ui.text.evaluate import contradiction_lines
 
 
 def training(result: Training) -> str:
@@ -58,6 +61,17 @@ def _data(result: Training | TrainedForest) -> Iterator[str]:
         f"data      {result.transactions:,} transactions of {result.source}, {result.fraud:,} of them fraud,"
         f" seed {result.seed}"
     )
+    if (recorded := result.recorded) is not None:
+        if recorded.join.unmatched:
+            labels = "1 label" if recorded.join.unmatched == 1 else f"{recorded.join.unmatched:,} labels"
+            yield f"          {labels} of transactions that are not among them"
+        if copies := recorded.files[0].taken - result.transactions:
+            yield f"          {copies:,} copies of events, counted once"
+        for line in (*join_lines(recorded.join), *contradiction_lines(recorded.contradictions)):
+            yield f"          {line}"
+        for file in recorded.files:
+            if file.left_out:
+                yield from report_lines(file)
     yield (
         f"learned   days {days.first_day} to {days.first_day + days.train_days - 1}:"
         f" {result.train_rows:,} transactions, {result.train_fraud:,} frauds known{unknown}"

@@ -1,0 +1,42 @@
+"""The model that settings and presets are made of: frozen, closed, and strict about numbers."""
+
+import math
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+
+class Closed(BaseModel):
+    """A frozen model that takes no unknown key, no infinite number, and no true or false for a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_numbers(cls, value: object, info: ValidationInfo) -> object:
+        # Python takes True for 1, and pydantic with it; nobody means that in a file.
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if _holds_model(annotation):  # which checks the values of its own
+            return value
+        for one in _values(value):
+            if isinstance(one, bool) and not _may_be_bool(annotation):
+                raise PydanticCustomError("number_from_bool", "true or false is no number")
+            if isinstance(one, float) and not math.isfinite(one):
+                raise PydanticCustomError("finite_number", "it is not finite")
+        return value
+
+
+def _values(value: object) -> list[object]:
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def _holds_model(annotation: Any) -> bool:
+    own = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return own or any(map(_holds_model, get_args(annotation)))
+
+
+def _may_be_bool(annotation: Any) -> bool:
+    return annotation in (bool, object, Any) or any(map(_may_be_bool, get_args(annotation)))

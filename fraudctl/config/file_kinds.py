@@ -1,0 +1,48 @@
+"""Names of the kinds of files that are given by mistake, recognised by their first bytes."""
+
+# Longest first where one begins with another.
+_BEGINNINGS: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xfe\x00\x00", "a text in UTF-32"),
+    (b"\x00\x00\xfe\xff", "a text in UTF-32"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ\x00", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (b"PK\x03\x04", "a ZIP archive (such as a workbook of a spreadsheet)"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"PAR1", "a Parquet table"),
+    (b"ARROW1", "an Arrow table"),
+    (b"FEA1", "a Feather table"),
+    (b"ORC", "an ORC table"),
+    (b"Obj\x01", "an Avro file"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"\xd0\xcf\x11\xe0", "an old workbook or document of an office suite"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"\x7fELF", "a program"),
+    (b"\x89HDF", "an HDF5 file"),
+)
+
+
+def binary_kind(head: bytes) -> str:
+    """Return what a file is that begins like this, with its article; empty when it may be a text.
+
+    Args:
+        head: the first bytes, at least 16 of a file that has so many.
+    """
+    for beginning, kind in _BEGINNINGS:
+        if head.startswith(beginning):
+            return kind
+    return ""
+
+
+def utf16_of(head: bytes) -> str:
+    """Return the codec of a text in UTF-16, by its mark or by the NUL beside every letter; else empty."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if len(head) >= 4 and head[0] and not head[1] and head[2] and not head[3]:
+        return "utf-16-le"
+    if len(head) >= 4 and not head[0] and head[1] and not head[2] and head[3]:
+        return "utf-16-be"
+    return ""

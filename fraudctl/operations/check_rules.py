@@ -1,0 +1,48 @@
+"""Check a rules document: is it valid, and can an event meet what it asks?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fraudctl.config.model import Settings
+from fraudctl.config.yaml_file import YamlDocument
+from fraudctl.errors import ConfigError
+from fraudctl.rules.model import RuleSet, parse_rules
+from fraudctl.rules.possible import Finding, findings
+
+
+@dataclass(frozen=True)
+class CheckedRules:
+    """Rules that an event can match; `warnings` name conditions that every event meets or that are idle."""
+
+    rules: RuleSet
+    warnings: tuple[str, ...]
+
+
+def checked_rules(settings: Settings, document: Mapping[str, Any]) -> CheckedRules:
+    """Return the rules if they are valid and each of them can match.
+
+    Raises:
+        ConfigError: they are not, or one cannot; the detail names each place.
+    """
+    rules = parse_rules(document)
+    found = findings(rules, settings.events)
+    impossible = [finding for finding in found if finding.kind == "impossible"]
+    if impossible:
+        raise ConfigError(
+            "the rules ask for what no event can have",
+            detail="\n".join(_line(document, finding) for finding in impossible),
+            hint="correct each rule: it would never match, or match by what it leaves out",
+        )
+    return CheckedRules(rules, tuple(_line(document, finding) for finding in found))
+
+
+def rules_warnings(settings: Settings, rules: RuleSet, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what can never match in valid rules and what changes nothing, one line each."""
+    return tuple(_line(document, finding) for finding in findings(rules, settings.events))
+
+
+def _line(document: Mapping[str, Any], finding: Finding) -> str:
+    place = f"{document.place(finding.way)}: " if isinstance(document, YamlDocument) else ""
+    rule = f"rule {finding.rule}: " if finding.rule is not None else ""
+    return f"{place}{rule}{finding.text}"

@@ -1,0 +1,68 @@
+"""The values of a table's cells, and the rows that hold them."""
+
+from collections.abc import Mapping
+from decimal import Context, Decimal
+from typing import NamedTuple
+
+from fraudctl.events.card_numbers import mask
+
+_SHOWN_CHARACTERS = 60
+# Above it a double no longer holds every whole number.
+EXACT_FLOAT = 2**53
+# More digits than any decimal column has.
+_EXACT = Context(prec=100)
+
+
+class Moment(NamedTuple):
+    """A point in time of a typed column, in microseconds since 1970 (UTC)."""
+
+    us: int
+
+
+# Bytes are what a text column held that is not UTF-8: no field may be made of them.
+Cell = str | int | float | bool | Decimal | Moment | bytes | None
+
+
+class TableRow(NamedTuple):
+    """One row of a table; `number` counts from 0, `line` is that of a file of text.
+
+    `defect` says why the row cannot be read as one; then it has no cells. `content` is what a digest of the
+    rows covers.
+    """
+
+    number: int
+    line: int | None
+    cells: Mapping[str, Cell]
+    content: bytes
+    defect: str = ""
+
+
+def text_of(cell: Cell) -> str:
+    """Return a cell as text; numbers that are equal have one text, whatever type their column has."""
+    if isinstance(cell, str):
+        return cell
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        if cell != cell:
+            return ""
+        return str(int(cell)) if cell.is_integer() and abs(cell) < EXACT_FLOAT else repr(cell)
+    if isinstance(cell, Decimal):
+        return format(_EXACT.normalize(cell), "f") if cell.is_finite() else ""
+    if isinstance(cell, Moment):
+        return f"{cell.us}us"
+    return repr(cell) if isinstance(cell, bytes) else str(cell)
+
+
+def is_empty(cell: Cell) -> bool:
+    """Tell whether a cell holds nothing: an empty text, a null, or a number that is none."""
+    return cell is None or text_of(cell) == ""
+
+
+def shown(cell: object) -> str:
+    """Return a cell as it may stand in a message: short, on one line, without a card's number."""
+    text = mask(cell if isinstance(cell, str) else repr(cell))
+    plain = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return plain if len(plain) <= _SHOWN_CHARACTERS else plain[: _SHOWN_CHARACTERS - 1] + "…"

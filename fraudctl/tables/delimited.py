@@ -1,0 +1,239 @@
+"""Tables of text: the delimiter is told or recognised, every row has as many fields as the header."""
+
+import csv
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fraudctl.errors import DataError, UsageError
+from fraudctl.tables.cells import TableRow, shown
+from fraudctl.tables.layout import Layout
+from fraudctl.tables.streams import Lines, unpacked
+
+DELIMITERS = (",", ";", "\t", "|")
+# Excel writes and reads such a first line, which names the delimiter.
+_SEP_LINE = re.compile(r'"?sep=(.)"?;*\s*', re.IGNORECASE)
+# What JSON, JSON lines, HTML and XML begin with, and no header does.
+_NO_TABLE = ("{", "[{", "<")
+_WIDTH = "another number of fields than the header"
+
+
+class DelimitedTable:
+    """A table of text whose header has been read; `headers` has its columns for each possible delimiter."""
+
+    def __init__(self, file: Path, layout: Layout) -> None:
+        self.file = file
+        self._layout = layout
+        with self._opened() as lines:
+            first = next(iter(lines), "")
+        if first.lstrip().startswith(_NO_TABLE):
+            raise DataError(
+                f"{file} is JSON or markup, not a table of text or Parquet",
+                hint="write its records as CSV with a header, or as Parquet, and give that file",
+            )
+        told = _SEP_LINE.fullmatch(first)
+        self._skip = 1 if told else 0
+        self._unreadable: UnreadableRowError | None = None
+        delimiters = self._delimiters(told[1] if told else None)
+        found = {delimiter: self._header(delimiter) for delimiter in delimiters}
+        self.headers = {delimiter: names for delimiter, names in found.items() if names}
+        if self._unreadable and not self.headers:
+            raise self._unreadable
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns as they are most likely meant: those of the delimiter that finds most."""
+        return max(self.headers.values(), key=len, default=())
+
+    def fits(self, needed: Collection[str]) -> bool:
+        """Tell whether the header has all of these columns."""
+        return bool(self._fitting(needed))
+
+    def check(self, needed: Collection[str]) -> None:
+        """Check that the columns are there, each once.
+
+        Raises:
+            UsageError: a column is missing, or the delimiter cannot be recognised.
+            DataError: there are two columns of one name.
+        """
+        self._delimiter(needed)
+
+    def rows(self, needed: Collection[str]) -> Iterator[TableRow]:
+        """Yield every row that is not blank, in the order of the file.
+
+        Raises:
+            DataError: the file cannot be read on: a quotation that never ends, a byte that is no text.
+            UsageError, DataError: as `check`.
+        """
+        delimiter = self._delimiter(needed)
+        names = self.headers[delimiter]
+        wanted = [(name, names.index(name)) for name in sorted(needed)]
+        width = len(names)
+        with self._opened() as lines:
+            records = _Records(self.file, lines, self._dialect(delimiter), self._skip)
+            next(records)  # the header
+            for number, (line, fields) in enumerate(records):
+                if len(fields) != width:
+                    text = f"{len(fields)} instead of {width}"
+                    yield TableRow(number, line, {_WIDTH: text}, repr(fields).encode(), _WIDTH)
+                else:
+                    cells = {name: fields[index] for name, index in wanted}
+                    yield TableRow(number, line, cells, repr(list(cells.values())).encode())
+
+    @contextmanager
+    def _opened(self) -> Iterator[Lines]:
+        with unpacked(self.file) as stream:
+            yield Lines(self.file, stream, self._layout.encoding)
+
+    def _delimiters(self, in_file: str | None) -> tuple[str, ...]:
+        told = self._layout.delimiter
+        if told and in_file and told != in_file:
+            raise UsageError(
+                f"{self.file.name!r} says sep={in_file}, and its delimiter was said to be {told!r}",
+                hint="leave the delimiter out",
+            )
+        given = told or in_file
+        return (given,) if given else DELIMITERS
+
+    def _header(self, delimiter: str) -> tuple[str, ...]:
+        """Return the names of the columns if this is the delimiter; none if the line cannot be read so."""
+        with self._opened() as lines:
+            records = _Records(self.file, lines, self._dialect(delimiter), self._skip)
+            try:
+                _, fields = next(records, (0, []))
+            except UnreadableRowError as error:
+                self._unreadable = error
+                return ()
+        return tuple(name.strip() for name in fields)
+
+    def _fitting(self, needed: Collection[str]) -> list[str]:
+        return [delimiter for delimiter, names in self.headers.items() if set(needed) <= set(names)]
+
+    def _delimiter(self, needed: Collection[str]) -> str:
+        fitting = self._fitting(needed)
+        if len(fitting) > 1:
+            raise UsageError(
+                f"the delimiter of {self.file.name!r} cannot be recognised: {' and '.join(fitting)} fit",
+                hint="say which it is with --delimiter",
+            )
+        if not fitting:
+            raise missing_columns(self.file, needed, self.columns())
+        check_unique(self.file, needed, self.headers[fitting[0]])
+        return fitting[0]
+
+    def _dialect(self, delimiter: str) -> dict[str, Any]:
+        quote, escape = self._layout.quote, self._layout.escape
+        return {
+            "delimiter": delimiter,
+            "quotechar": quote or None,
+            "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+            "escapechar": escape or None,
+            "strict": True,
+        }
+
+
+class UnreadableRowError(DataError):
+    """A row that cannot be told from the next one, as a rule because of an unclosed quotation."""
+
+
+class _Records:
+    """The records of a file with the lines in which they begin; blank lines are passed over."""
+
+    def __init__(self, file: Path, lines: Lines, dialect: dict[str, Any], skip: int) -> None:
+        self._file = file
+        self._dialect = dialect
+        # The text of the record that is being read: an error is looked for in it.
+        self._text: list[str] = []
+        self._lines = lines
+        self._reader = csv.reader(self._remembered(skip), **dialect)
+
+    def __iter__(self) -> "_Records":
+        return self
+
+    def __next__(self) -> tuple[int, list[str]]:
+        while True:
+            self._text.clear()
+            try:
+                fields = next(self._reader)
+            except csv.Error as error:
+                raise self._unreadable(str(error)) from error
+            if fields:
+                # The reader takes a line only when it needs it.
+                return self._lines.taken - len(self._text) + 1, fields
+
+    def _remembered(self, skip: int) -> Iterator[str]:
+        for line in self._lines:
+            if self._lines.taken > skip:
+                self._text.append(line)
+                yield line
+
+    def _unreadable(self, reason: str) -> UnreadableRowError:
+        begin = self._lines.taken - len(self._text) + 1
+        opened = _open_quotation("".join(self._text), self._dialect)
+        if opened is None:
+            return UnreadableRowError(f"{self._file}: line {begin:,} cannot be read as a row", detail=reason)
+        line = begin + opened
+        return UnreadableRowError(
+            f"{self._file}: the quotation that begins in line {line:,} does not end where a field ends",
+            detail=f"looked for its end up to line {self._lines.taken:,}: {reason}",
+            hint=f"correct line {line:,} (double a quotation mark that belongs to the text), or, if marks do "
+            'not quote in this table, say `table: {quote: ""}` in the mapping; then go on with --resume',
+        )
+
+
+def _open_quotation(text: str, dialect: dict[str, Any]) -> int | None:
+    """Return in which line of a record (from 0) the quotation begins that was read last; None without one."""
+    quote, delimiter, escape = dialect["quotechar"], dialect["delimiter"], dialect["escapechar"]
+    if quote is None:
+        return None
+    opened, quoted, begins, index = None, False, True, 0
+    while index < len(text):
+        character = text[index]
+        if escape and character == escape:
+            index, begins = index + 2, False
+            continue
+        if quoted:
+            if character == quote:
+                if text[index + 1 : index + 2] == quote:
+                    index += 2
+                    continue
+                quoted = False
+                if text[index + 1 : index + 2] not in ("", delimiter, "\r", "\n"):
+                    break
+        elif character == quote and begins:
+            opened, quoted = index, True
+        begins = not quoted and character in (delimiter, "\r", "\n")
+        index += 1
+    return None if opened is None else len(re.findall(r"\r\n|\r|\n", text[:opened]))
+
+
+def missing_columns(file: Path, needed: Collection[str], present: Collection[str]) -> UsageError:
+    """Return the error that names the columns that a table lacks."""
+    missing = sorted(set(needed) - set(present))
+    return UsageError(
+        f"{file.name!r} lacks {', '.join(missing)}",
+        detail=f"its columns: {column_list(present)}",
+        hint="name the mapping that fits it with --mapping, and its delimiter with --delimiter "
+        "if the columns are not told apart",
+    )
+
+
+def column_list(names: Collection[str]) -> str:
+    """Return the names of columns for a message; where there is no header they may be values of a card."""
+    return ", ".join(shown(name) or "(no name)" for name in list(names)[:60]) or "none"
+
+
+def check_unique(file: Path, needed: Collection[str], present: Collection[str]) -> None:
+    """Check that each column that is needed is there once.
+
+    Raises:
+        DataError: the table has two columns of one name.
+    """
+    twice = sorted({name for name in needed if list(present).count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{file.name!r} has more than one column {', '.join(map(repr, twice))}",
+            detail="which of them is meant cannot be told",
+            hint="rename or remove one of them",
+        )

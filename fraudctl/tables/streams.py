@@ -1,0 +1,242 @@
+"""A file as lines of text: unpacked by its first bytes, decoded strictly, damage named with its line."""
+
+import bz2
+import codecs
+import gzip
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, cast
+
+from fraudctl.errors import DataError
+
+_CHUNK_BYTES = 1 << 16
+# A line that is longer is no row of a table, and would be held in memory.
+LONGEST_LINE = 1 << 20
+PARQUET_MARK = b"PAR1"
+_ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
+_FOREIGN = {
+    b"\x28\xb5\x2f\xfd": ("packed with zstd", "unpack it first: `zstd -d FILE`"),
+    b"\x04\x22\x4d\x18": ("packed with lz4", "unpack it first: `lz4 -d FILE`"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it first: `7z x FILE`"),
+    b"Rar!": ("a RAR archive", "unpack it first: `unrar x FILE`"),
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", "save the sheet as CSV in UTF-8, and give that file"),
+    b"Obj\x01": ("an Avro file", "save the table as CSV or Parquet, and give that file"),
+    b"ORC": ("an ORC file", "save the table as CSV or Parquet, and give that file"),
+    b"ARROW1": ("an Arrow file", "save the table as CSV or Parquet, and give that file"),
+    b"SQLite format 3": ("an SQLite database", "save the table as CSV, and give that file"),
+    b"%PDF": ("a PDF document", "save the table as CSV, and give that file"),
+}
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MARK_BYTES = 4
+# Errors of the libraries that unpack: damage, a wrong sum, an end that comes too early, a password.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+)
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)")
+
+
+class ByteStream(Protocol):
+    """What bytes are read from, packed or not."""
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, as soon as there are some; none at the end."""
+
+
+def first_bytes(file: Path, count: int = 16) -> bytes:
+    """Return the bytes that a file begins with, as they are on the disk."""
+    with file.open("rb") as stream:
+        return stream.read(count)
+
+
+@contextmanager
+def unpacked(file: Path) -> Iterator[ByteStream]:
+    """Open a file's content; gzip, bzip2, xz and a zip of one file are unpacked while it is read.
+
+    Raises:
+        DataError: the file is something else than a table of text; the hint says what to do.
+    """
+    begin = first_bytes(file)
+    for mark, (what, hint) in _FOREIGN.items():
+        if begin.startswith(mark):
+            raise DataError(f"{file} is {what}, not a table of text or Parquet", hint=hint)
+    if begin.startswith(b"\x1f\x8b"):
+        with gzip.open(file) as stream:
+            yield stream
+    elif begin.startswith(b"BZh"):
+        with bz2.open(file) as stream:
+            yield stream
+    elif begin.startswith(b"\xfd7zXZ"):
+        with lzma.open(file) as stream:
+            yield stream
+    elif begin.startswith(_ZIP_MARKS):
+        with _the_one_file(file) as stream:
+            yield stream
+    else:
+        with file.open("rb") as stream:
+            yield stream
+
+
+@contextmanager
+def _the_one_file(file: Path) -> Iterator[ByteStream]:
+    try:
+        archive = zipfile.ZipFile(file)
+    except _DAMAGE as error:
+        raise DataError(f"{file} is a damaged zip archive", detail=str(error)) from error
+    with archive:
+        names = [
+            name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")
+        ]
+        if "[Content_Types].xml" in names:
+            raise DataError(
+                f"{file} is an Excel workbook, not a table of text or Parquet",
+                hint="save the sheet as CSV in UTF-8, and give that file",
+            )
+        if len(names) != 1:
+            raise DataError(
+                f"{file} is a zip archive of {len(names)} files, and one table is read at a time",
+                detail=", ".join(names[:10]),
+                hint="unpack it, and give one of its files",
+            )
+        try:
+            stream = archive.open(names[0])
+        except _DAMAGE as error:
+            raise DataError(
+                f"{file} cannot be unpacked", detail=str(error), hint="unpack it first: `unzip FILE`"
+            ) from error
+        with stream:
+            yield cast(ByteStream, stream)
+
+
+def _whole_lines(text: str, *, ended: bool) -> tuple[str, str]:
+    """Split text behind its last whole line; more text may make one line end of a carriage return."""
+    certain = len(text) - (text.endswith("\r") and not ended)
+    end = max(text.rfind("\n", 0, certain), text.rfind("\r", 0, certain)) + 1
+    return text[:end], text[end:]
+
+
+class Lines:
+    """The lines of an opened file with their ends, numbered from 1; `taken` counts them.
+
+    A byte that is no character, or damage of the packing, is a `DataError` that names its line, after every
+    whole line before it has been handed out.
+    """
+
+    def __init__(self, file: Path, stream: ByteStream, encoding: str | None) -> None:
+        self._file = file
+        self._stream = stream
+        self.taken = 0
+        self._begin = self._read_first()
+        self.encoding, skip = self._encoding(encoding)
+        self._begin = self._begin[skip:]
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines():
+            self.taken += 1
+            yield line
+
+    def _read(self) -> bytes:
+        try:
+            # Not `read`: it would lose what comes before the damage.
+            return self._stream.read1(_CHUNK_BYTES)
+        except _DAMAGE as error:
+            raise DataError(
+                f"{self._file} is damaged: it cannot be read beyond line {self.taken:,}",
+                detail=f"{type(error).__name__}: {error}",
+                hint="get the file again, and go on with --resume",
+            ) from error
+
+    def _read_first(self) -> bytes:
+        """Return bytes that are enough to tell an encoding by its mark."""
+        begin = b""
+        while len(begin) < _MARK_BYTES and (more := self._read()):
+            begin += more
+        return begin
+
+    def _encoding(self, told: str | None) -> tuple[str, int]:
+        """Return the encoding to decode with, and the length of the mark that says so."""
+        begin = self._begin
+        for mark, encoding in _MARKS:
+            if begin.startswith(mark):
+                if told and not encoding.startswith(told.removesuffix("-sig")):
+                    raise DataError(
+                        f"{self._file} begins with the mark of {encoding}, and was said to be {told}",
+                        hint="leave the encoding out: a file with such a mark needs none",
+                    )
+                return encoding, len(mark)
+        if told:
+            return {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}.get(told, told), 0
+        even, odd = begin[0:4096:2], begin[1:4096:2]
+        if begin.startswith(PARQUET_MARK):
+            raise DataError(f"{self._file} is packed Parquet", hint="unpack it, and give the Parquet file")
+        for own, other, encoding in ((even, odd, "utf-16-be"), (odd, even, "utf-16-le")):
+            if own.count(0) > 0.8 * len(own) > 0 and other.count(0) < 0.2 * len(other):
+                return encoding, 0
+        if b"\x00" in begin[:4096]:
+            raise DataError(
+                f"{self._file} is neither a table of text nor Parquet",
+                detail="it holds bytes that no text has",
+                hint="give CSV (also packed with gzip, bzip2, xz or zip) or Parquet",
+            )
+        return "utf-8", 0
+
+    def _lines(self) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder(self.encoding)()
+        rest, chunk, damage = "", self._begin, None
+        while True:
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeError as error:
+                text, damage = self._before(error), error
+            rest += text
+            ended = not chunk or damage is not None
+            # Only what ends with a line is searched: a search without a match takes quadratic time.
+            whole, rest = _whole_lines(rest, ended=damage is not None)
+            for found in _LINES.finditer(whole):
+                yield found[0]
+            if len(rest) > LONGEST_LINE:
+                raise DataError(
+                    f"{self._file}: line {self.taken + 1:,} has more than {LONGEST_LINE:,} characters",
+                    hint="this is not how a table's rows end; save it as CSV with one row a line",
+                )
+            if damage is not None:
+                raise self._not_text(damage) from damage
+            if ended:
+                if rest:
+                    yield rest
+                return
+            chunk = self._read()
+
+    def _before(self, error: UnicodeError) -> str:
+        """Return the text before a byte that is none."""
+        if not isinstance(error, UnicodeDecodeError):
+            return ""
+        return error.object[: error.start].decode(self.encoding, errors="ignore")
+
+    def _not_text(self, error: UnicodeError) -> DataError:
+        bad = ""
+        if isinstance(error, UnicodeDecodeError):
+            bad = ": byte " + " ".join(f"0x{byte:02x}" for byte in error.object[error.start : error.end][:4])
+        return DataError(
+            f"{self._file}: line {self.taken + 1:,} is not text in {self.encoding}{bad}",
+            detail=f"lines before it that can be read: {self.taken:,}",
+            hint="say what it is with --encoding (latin-1, cp1252), or correct the line, "
+            "and go on with --resume",
+        )

@@ -1,0 +1,48 @@
+"""Open a table, whatever its kind: by what the file begins with, not by its name."""
+
+from pathlib import Path
+
+from fraudctl.errors import DataError, UsageError
+from fraudctl.tables.delimited import DelimitedTable
+from fraudctl.tables.layout import Layout
+from fraudctl.tables.parquet import ParquetTable
+from fraudctl.tables.streams import PARQUET_MARK, first_bytes
+
+Table = DelimitedTable | ParquetTable
+_PARQUET_NAMES = (".parquet", ".pq")
+
+
+def open_table(file: Path, layout: Layout) -> Table:
+    """Open a table of text or a Parquet file; its header has been read then.
+
+    Raises:
+        UsageError: there is no such file, or its layout contradicts what was told.
+        DataError: it is empty, damaged, or no table.
+    """
+    if file.is_dir():
+        raise UsageError(
+            f"{file} is a folder, and one table is read at a time", hint="give one of the files in it"
+        )
+    if not file.exists():
+        raise UsageError(f"there is no file {file}")
+    if not file.is_file():
+        raise UsageError(
+            f"{file} is no regular file, and a table is read more than once",
+            hint="write the table to a file, and give that one",
+        )
+    begin = first_bytes(file)
+    if not begin:
+        raise DataError(f"{file} is empty", hint="give a table with a header and rows")
+    if begin.startswith(PARQUET_MARK):
+        if layout.delimiter or layout.encoding:
+            raise UsageError(
+                f"{file.name!r} is Parquet, which has neither delimiter nor encoding",
+                hint="leave --delimiter and --encoding out, and `table` out of the mapping",
+            )
+        return ParquetTable(file)
+    if file.suffix.lower() in _PARQUET_NAMES:
+        raise DataError(f"{file} is not Parquet: it does not begin with {PARQUET_MARK.decode()}")
+    table = DelimitedTable(file, layout)
+    if not table.columns():
+        raise DataError(f"{file} has no header", hint="its first line must name the columns")
+    return table
