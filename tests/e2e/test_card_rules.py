@@ -211,6 +211,7 @@ def looking_back_further_needs_a_rebuild(stack: Stack, further: Path) -> None:
     """Rules that came into force past the refusal stop the detector at its start; a rebuild takes them."""
     rules = stack.json("rules", "check", str(further))
     digest = rules.pop("digest")
+    rules.pop("warnings")
     before = scenario.execute(stack, "SELECT rule_set FROM fraud.active_rules")
     scenario.execute(stack, "INSERT INTO fraud.rule_sets VALUES (%s, %s)", digest, json.dumps(rules))
     scenario.execute(stack, "UPDATE fraud.active_rules SET rule_set = %s", digest)
