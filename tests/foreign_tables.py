@@ -124,3 +124,12 @@ def check(
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Checked(result.exit_code, result.stdout, result.stderr)
+
+
+def mapped(
+    folder: Path, table: Sequence[Mapping[str, Any]], document: dict[str, Any], *arguments: str
+) -> Checked:
+    """Check a table with a mapping of its own."""
+    return check(
+        write_csv(folder / "table.csv", table), write_mapping(folder / "own.yaml", document), arguments
+    )

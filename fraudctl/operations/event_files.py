@@ -49,7 +49,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class FileReport:
-    """How many lines of a file were read, taken and left out; blank lines are not among them."""
+    """The numbers of lines of a file that were read, taken and left out; blank lines do not count."""
 
     file: str
     holds: str

@@ -1,4 +1,4 @@
-"""How far a file has been sent to a topic: kept in a small file, a little behind the truth, never ahead.
+"""Save how far a file has been sent to a topic: a little behind the truth, never ahead of it.
 
 Every record carries the run and the number of its row in a Kafka header. So what the log holds beyond the
 last save is recognised row by row, also where ids repeat.

@@ -8,7 +8,7 @@ from fraudctl.operations.labels import Label
 
 
 class Subject(NamedTuple):
-    """What a transaction is joined by; `event_us` in microseconds since 1970."""
+    """The part of a transaction that labels are joined by; `event_us` in microseconds since 1970."""
 
     transaction_id: str
     card_id: str
@@ -17,7 +17,7 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True)
 class JoinReport:
-    """How labels met transactions.
+    """The result of joining labels with transactions.
 
     `unmatched` labels hold for no transaction; of these, `of_other_cards` name an id of other cards only.
     `at_other_times` hold for a transaction of their id and card whose time is another one.

@@ -47,7 +47,7 @@ class _Manifest(msgspec.Struct):
 class Kept:
     """The files of an earlier recount: `ranges` of the log are in them already.
 
-    `generation` counts how many recounts they were made in.
+    `generation` counts how many recounts they were made in; `files` has their SHA-256 by name.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Kept:
     intake: LogIntake
     generation: int
     verified_at: str
-    files: Sequence[str]
+    files: Mapping[str, str]
 
     @property
     def events(self) -> int:
@@ -98,17 +98,18 @@ def find_kept(parent: Path, ledger: Ledger) -> Kept | str:
         intake.read[batch, partition] = read
         if rejected:
             intake.rejected[batch, partition] = Counter(rejected)
-    return Kept(
-        folder, manifest.ranges, intake, manifest.generation, manifest.verified_at, list(manifest.files)
-    )
+    return Kept(folder, manifest.ranges, intake, manifest.generation, manifest.verified_at, manifest.files)
 
 
-def keep(parent: Path, work: Path, ledger: Ledger, ranges: Ranges, intake: LogIntake, before: int) -> None:
-    """Keep what a recount that agreed has written to its work folder, in the place of what was kept before.
+def keep(
+    parent: Path, work: Path, ledger: Ledger, ranges: Ranges, intake: LogIntake, before: Kept | None
+) -> None:
+    """Keep what a recount that agreed has written to its work folder, instead of what was kept before.
 
     Args:
-        before: the generation that this recount began with, 0 if with none.
+        before: what this recount began with; its files are not written again, so their digests stay.
     """
+    known = before.files if before else {}
     new, old, folder = (parent / f"{_FOLDER}{suffix}" for suffix in (".new", ".old", ""))
     for left in (new, old):
         rmtree(left, ignore_errors=True)
@@ -125,9 +126,9 @@ def keep(parent: Path, work: Path, ledger: Ledger, ranges: Ranges, intake: LogIn
             (batch, partition, read, dict(intake.rejected.get((batch, partition), {})))
             for (batch, partition), read in intake.read.items()
         ],
-        generation=before + 1,
+        generation=(before.generation if before else 0) + 1,
         verified_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        files={name: _file_digest(new / name) for name in names},
+        files={name: known.get(name) or _file_digest(new / name) for name in names},
     )
     (new / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
     # Whoever is interrupted between these leaves nothing kept, and the next one reads the whole log.

@@ -179,7 +179,7 @@ def _tell_rules(
     document: Mapping[str, Any],
     observe: Observe,
 ) -> None:
-    """Say whether other rules than the file's are in force; if not, say what in the file can never match.
+    """Tell if other rules than the file's are active; if none are, warn of what in the file can never match.
 
     The rules of the settings are only what a new pipeline begins with.
     """
@@ -189,7 +189,7 @@ def _tell_rules(
             observe(Progress("rules", "note", f"warning: {warning}"))
     if stored is not None and stored.digest != given.digest:
         text = (
-            f"{stored.digest[:12]} is in force, not {given.digest[:12]} of {settings.rules.file}; "
+            f"{stored.digest[:12]} is active, not {given.digest[:12]} of {settings.rules.file}; "
             f"`fraudctl rules apply {settings.rules.file}` would change that"
         )
         observe(Progress("rules", "note", text))

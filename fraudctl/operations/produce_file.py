@@ -56,7 +56,7 @@ _RUN_BYTES = 6
 
 @dataclass(frozen=True)
 class FileRequest:
-    """What to send of a file, and how.
+    """A request to send the rows of a file.
 
     With `speed` the file's own gaps, so many times as fast; without it the rate of `plain`. `resume`: go on
     where the last run of this file on this topic came to. `allow_rejected` is a percentage of the rows.

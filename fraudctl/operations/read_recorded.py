@@ -14,7 +14,10 @@ from fraudctl.recount.recount import payload_digest
 
 @dataclass(frozen=True)
 class RecordedReport:
-    """How files of events and labels were read and joined; `contradictions`: ids whose labels differ."""
+    """The report on reading and joining files of events and labels.
+
+    `contradictions` are ids whose labels differ.
+    """
 
     files: tuple[FileReport, ...]
     join: JoinReport

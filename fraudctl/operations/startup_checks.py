@@ -1,4 +1,4 @@
-"""What must be so on this machine before anything is started: one list, for `up`, `detect` and `doctor`.
+"""Check this machine before anything is started: one list of checks, for `up`, `detect` and `doctor`.
 
 Each check answers in one line, or raises an error with its remedy. `up` and `detect` run them before they
 start a process; `doctor` shows every answer.

@@ -66,7 +66,7 @@ class RuleTally:
 
 @dataclass(frozen=True)
 class Trial:
-    """What the rules make of the events; `refused` and `duplicates` are not judged.
+    """The result of trying rules on events; `refused` and `duplicates` are not evaluated.
 
     `file`: how the file was read that the events come from.
     """

@@ -165,9 +165,8 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
             seconds=round(time.monotonic() - began, 3),
         )
         if request.from_ledger and request.folder and result.verdict == "ok" and kept != _LOOKS_BACK:
-            before = known.generation if known else 0
             with enough_room(request.folder):
-                keep(request.folder, folder, ledger, landed, recounted.intake, before)
+                keep(request.folder, folder, ledger, landed, recounted.intake, known)
     return result
 
 

@@ -17,7 +17,7 @@ _MINUS = "-\u2212\u2013"
 
 @dataclass(frozen=True)
 class AmountFormat:
-    """How a column writes amounts; `times` leads from its unit to minor units."""
+    """The format of a column of amounts; `times` leads from its unit to minor units."""
 
     times: int = 1
     decimal: str = "."

@@ -54,7 +54,7 @@ _LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)")
 
 
 class ByteStream(Protocol):
-    """What bytes are read from, packed or not."""
+    """A source of bytes, packed or not."""
 
     def read1(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes, as soon as there are some; none at the end."""

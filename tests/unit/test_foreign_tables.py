@@ -1,7 +1,6 @@
 """Tables as people have them: what fits is read, what does not is named and counted."""
 
 import gzip
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -13,9 +12,9 @@ import pytest
 
 from tests.foreign_tables import (
     HEADER,
-    Checked,
     check,
     generic,
+    mapped,
     rows,
     text_of,
     write_csv,
@@ -26,21 +25,9 @@ from tests.foreign_tables import (
 Table = list[dict[str, Any]]
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("FRAUDCTL_")]:
-        monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def mapping(tmp_path: Path) -> str:
     return write_mapping(tmp_path / "generic.yaml", generic())
-
-
-def mapped(folder: Path, table: Table, document: dict[str, Any], *arguments: str) -> Checked:
-    return check(
-        write_csv(folder / "table.csv", table), write_mapping(folder / "own.yaml", document), arguments
-    )
 
 
 # Rows that are left out are counted by kind.

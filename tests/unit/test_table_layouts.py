@@ -20,9 +20,9 @@ from fraudctl.tables.amounts import amount_minor
 from fraudctl.tables.rejection import RejectedRowError
 from fraudctl.tables.times import moment_ms
 from tests.foreign_tables import (
-    Checked,
     check,
     generic,
+    mapped,
     rows,
     text_of,
     write_csv,
@@ -32,21 +32,9 @@ from tests.foreign_tables import (
 Table = list[dict[str, Any]]
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("FRAUDCTL_")]:
-        monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def mapping(tmp_path: Path) -> str:
     return write_mapping(tmp_path / "generic.yaml", generic())
-
-
-def mapped(folder: Path, table: Table, document: dict[str, Any], *arguments: str) -> Checked:
-    return check(
-        write_csv(folder / "table.csv", table), write_mapping(folder / "own.yaml", document), arguments
-    )
 
 
 # Layouts.

@@ -6,7 +6,7 @@ object CardNumbers {
   private val KeptFirst = 6
   private val KeptLast = 4
 
-  /** Replace, in index, all but the first six and the last four digits of each possible card number by `*`.
+  /** Replace, in the array itself, all but the first six and the last four digits of each possible card number by `*`.
     *
     * Thirteen digits or more, alone or with single blanks or hyphens between them, may be a card's number. Byte by
     * byte, so that it also holds for what is no UTF-8 at all.

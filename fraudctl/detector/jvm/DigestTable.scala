@@ -80,7 +80,7 @@ final class DigestTable {
 
   /** A walk that takes removals of the entry it stands at.
     *
-    * It ends after the first minute of which an entry was left in its position. Whoever removes what has expired
+    * It ends after the first minute of which an entry was left. Whoever removes what has expired
     * so sees every entry that has, and of the others only those of one minute.
     */
   final class Walk {
