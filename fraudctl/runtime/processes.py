@@ -4,6 +4,7 @@ A process is known by its pid *and* its start: a pid alone may have been given t
 is counted from boot (Linux), so setting the clock changes nothing.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -215,7 +216,13 @@ def stop(
 
 def ending(record: ProcessRecord) -> str:
     """Say how a child of this very process ended: "was killed by SIGKILL", "ended with exit code 1"."""
-    start_of(record.pid)
+    child = _children.get(record.pid)
+    if child is not None:
+        # The kernel calls a leader dead while its other threads, hundreds in a JVM, are still taken down.
+        # There is no exit code before that.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_KILL_SECONDS)
+        start_of(record.pid)
     code = _exit_codes.get(record.pid)
     if code is None:
         return "ended"
@@ -228,8 +235,8 @@ def start_of(pid: int) -> str | None:
     """When the process of this pid started, in a form that never changes; None if it is gone or a zombie."""
     child = _children.get(pid)
     if child is not None and child.poll() is not None:
-        _children.pop(pid, None)  # another thread may have seen the same
         _exit_codes[pid] = child.returncode
+        _children.pop(pid, None)  # another thread may have seen the same
         return None
     try:
         process = psutil.Process(pid)

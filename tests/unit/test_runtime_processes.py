@@ -13,7 +13,16 @@ import pytest
 from fraudctl.clock import Deadline
 from fraudctl.errors import RefusedError
 from fraudctl.runtime import processes
-from fraudctl.runtime.processes import ProcessRecord, is_alive, known, read_record, remember, spawn, stop
+from fraudctl.runtime.processes import (
+    ProcessRecord,
+    ending,
+    is_alive,
+    known,
+    read_record,
+    remember,
+    spawn,
+    stop,
+)
 
 WAIT = "import signal; signal.pause()"
 STUBBORN = (
@@ -26,6 +35,12 @@ PARENT = (
     " start_new_session=True)\n"
     "print(child.pid, flush=True)\n"
     "signal.pause()\n"
+)
+# A JVM that is killed looks like this while its memory is given back.
+THREAD_OUTLIVES_LEADER = (
+    "import ctypes, os, threading, time\n"
+    "threading.Thread(target=lambda: (time.sleep(0.5), os._exit(3))).start()\n"
+    "ctypes.CDLL(None).pthread_exit(None)\n"
 )
 
 
@@ -103,6 +118,14 @@ def test_who_ignores_the_first_signal_is_killed(tmp_path: Path) -> None:
     wait_for_line(record)
     assert stop(record, 0.2) == "killed"
     assert not is_alive(record)
+
+
+def test_the_exit_code_is_known_though_threads_outlive_the_leader(tmp_path: Path) -> None:
+    record = start(tmp_path, THREAD_OUTLIVES_LEADER)
+    deadline = Deadline(20)
+    while is_alive(record):
+        assert not deadline.expired
+    assert ending(record) == "ended with exit code 3"
 
 
 def test_a_halted_process_ends_without_being_killed(tmp_path: Path) -> None:
