@@ -16,6 +16,8 @@ from fraudctl.config.model import TopicSettings
 from fraudctl.errors import (
     BROKER_LOG,
     CREATE_TOPIC,
+    RECORDS_GONE,
+    RECORDS_GONE_HINT,
     START_STACK,
     TOPIC_ANEW,
     ConfigError,
@@ -225,6 +227,28 @@ class TopicGuard:
                 detail=f"its id was {self._topic_id}, now it is {present}; nothing of the new one has landed",
                 hint=TOPIC_ANEW,
             )
+
+    def check_held(self, planned_ends: Mapping[int, int], *, timeout_seconds: float) -> None:
+        """Return if the topic still holds what comes after these offsets, by partition.
+
+        A consumer holds megabytes of what it has not been asked for, and finds out only after those.
+
+        Raises:
+            RefusedError: records after them are gone.
+            UnreachableError: no broker answered in time.
+        """
+        if not planned_ends:
+            return
+        with self._lock:
+            self._admin.deadline = Deadline(timeout_seconds)
+            starts = _offsets(self._admin, self._topic, sorted(planned_ends), OffsetSpec.earliest())
+        gone = {number: start for number, start in starts.items() if start > planned_ends[number]}
+        if gone:
+            said = (
+                f"partition {number} begins at offset {start}, and was read to {planned_ends[number]}"
+                for number, start in sorted(gone.items())
+            )
+            raise RefusedError(RECORDS_GONE, detail="; ".join(said), hint=RECORDS_GONE_HINT)
 
 
 def _topic_id(described: TopicDescription) -> str:

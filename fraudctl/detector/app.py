@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial, reduce
 from operator import or_
@@ -258,7 +259,7 @@ def _watch(
             heartbeat.check()
             executors.check()
             if next_look.expired:
-                _look_at_topic(guard)
+                _look_at_topic(guard, {} if job.redo_batches else sink.planned_ends, job.ending_offsets or {})
                 next_look = Deadline(_LOOK_SECONDS)
             if stopping() and not sink.stopping.is_set():
                 sink.stopping.set()
@@ -273,10 +274,19 @@ def _watch(
         progress.publish(query)
 
 
-def _look_at_topic(guard: TopicGuard) -> None:
-    """Also between batches: a topic that was created again and is shorter now plans no batch, for ever."""
+def _look_at_topic(guard: TopicGuard, planned: Mapping[int, int], wanted: Mapping[int, int]) -> None:
+    """Raise if the topic is another one by now, or has lost records that were to be read.
+
+    Also between batches: a topic that was created again and is shorter now plans no batch, for ever.
+
+    Args:
+        planned: by partition, the offset up to which a batch has been planned.
+        wanted: by partition, the offset at which reading ends; none where it never does.
+    """
     try:
         guard.check(timeout_seconds=_ANSWER_SECONDS)
+        unread = {number: end for number, end in planned.items() if end != wanted.get(number)}
+        guard.check_held(unread, timeout_seconds=_ANSWER_SECONDS)
     except UnreachableError as error:
         # Not known is not another: Spark waits for the broker too, and says so when it gives up.
         print(f"topic: {error.message}: {error.detail}", file=sys.stderr, flush=True)  # noqa: T201 - the log

@@ -4,7 +4,15 @@ import re
 
 from pyspark.errors import StreamingQueryException
 
-from fraudctl.errors import REBUILD, DataError, FraudctlError, RefusedError, UnreachableError
+from fraudctl.errors import (
+    REBUILD,
+    RECORDS_GONE,
+    RECORDS_GONE_HINT,
+    DataError,
+    FraudctlError,
+    RefusedError,
+    UnreachableError,
+)
 
 _DATA_LOSS = re.compile(r"KAFKA_DATA_LOSS|may have been lost|aged out")
 _SILENT_BROKER = re.compile(r"TimeoutException|DisconnectException|No resolvable bootstrap|Timed out")
@@ -28,9 +36,9 @@ def explained(error: StreamingQueryException) -> FraudctlError:
     cause = brief(text)
     if _DATA_LOSS.search(text):
         return RefusedError(
-            "records that were not read yet are gone from the topic",
+            RECORDS_GONE,
             detail=cause,
-            hint="retention removed them or the topic was recreated; nothing was skipped silently",
+            hint=RECORDS_GONE_HINT,
         )
     if _DISK_FULL.search(text):
         return UnreachableError(

@@ -1,12 +1,12 @@
 """foreachBatch: collect one micro-batch, whole, and hand it to the landing."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fraudctl import failpoints
 from fraudctl.database.landing import Landed, Landing, MicroBatch
-from fraudctl.detector.checkpoint import Checkpoint
+from fraudctl.detector.checkpoint import Checkpoint, PlannedBatch
 from fraudctl.detector.collect import BatchContent
 from fraudctl.detector.rules_in_force import RulesInForce
 from fraudctl.detector.skew import Skew
@@ -23,6 +23,7 @@ class Sink:
     is run again with its own watermark) nothing does.
     `same_source` is asked after a batch was read and before it lands, and raises if the topic is another one.
     `rules` are those that the query was made with, and may have the batch run again with others.
+    `planned_ends` are the offsets, by partition, to which batches have been planned; empty before the first.
     `failure` keeps the first exception, because Spark hands it on only as text.
     """
 
@@ -45,6 +46,7 @@ class Sink:
         self.idle = threading.Event()
         self.idle.set()
         self.failure: Exception | None = None
+        self.planned_ends: Mapping[int, int] = {}
 
     def take(self, collect: Callable[[Any], BatchContent], frame: Any, batch_id: int) -> None:
         """Land one batch; `collect` is that of the query which brings it."""
@@ -55,14 +57,16 @@ class Sink:
             failpoints.reach("before_batch")
             if self._rules is not None:
                 self._rules.check(self._checkpoint.query_id(), batch_id)
+            planned = self._checkpoint.planned(batch_id)
+            ends = {partition: end for partition, (_first, end) in planned.offsets.items()}
+            self.planned_ends = ends
             # Consume everything first: returning without it would leave state stores uncommitted.
             content = collect(frame)
             failpoints.reach("batch_consumed")
             # Read from the right topic: ids do not come back, so what was read before now is of this one.
             self._same_source()
-            batch = self._micro_batch(content, batch_id)
+            batch = self._micro_batch(content, planned)
             if self._skew is not None:
-                ends = {partition: end for partition, (_first, end) in batch.offsets.items()}
                 self._skew.take(content.newest_arrivals_ms, ends)
             self._report(batch, self._landing.land(batch))
         except Exception as error:
@@ -75,11 +79,10 @@ class Sink:
         """Before the query is started again, after a failure that was dealt with."""
         self.failure = None
 
-    def _micro_batch(self, content: BatchContent, batch_id: int) -> MicroBatch:
-        planned = self._checkpoint.planned(batch_id)
+    def _micro_batch(self, content: BatchContent, planned: PlannedBatch) -> MicroBatch:
         return MicroBatch(
             query_id=self._checkpoint.query_id(),
-            batch_id=batch_id,
+            batch_id=planned.batch_id,
             offsets=planned.offsets,
             intake=content.intake,
             watermark_ms=planned.watermark_ms,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from fraudctl.broker.topics import TopicGuard, end_offsets, ensure_topic, identity, probe
@@ -134,6 +134,25 @@ def test_a_guard_notices_that_the_topic_is_gone_or_another_one(servers: str, kaf
     ensure_topic(servers, kafka, timeout_seconds=SECONDS)
     with pytest.raises(RefusedError, match="created again"):
         guard.check(timeout_seconds=SECONDS)
+
+
+def test_a_guard_notices_that_records_were_removed_before_they_were_planned(
+    servers: str, kafka: KafkaSettings
+) -> None:
+    ensure_topic(servers, kafka, timeout_seconds=SECONDS)
+    guard = TopicGuard(servers, kafka.topic, identity(servers, kafka.topic, timeout_seconds=SECONDS).topic_id)
+    producer = Producer({"bootstrap.servers": servers})
+    for _ in range(10):
+        producer.produce(kafka.topic, b"x", partition=1)
+    assert producer.flush(SECONDS) == 0
+    admin = AdminClient({"bootstrap.servers": servers})
+    for future in admin.delete_records([TopicPartition(kafka.topic, 1, 6)]).values():
+        future.result(SECONDS)
+    guard.check_held({}, timeout_seconds=SECONDS)
+    guard.check_held({0: 0, 1: 6}, timeout_seconds=SECONDS)
+    with pytest.raises(RefusedError, match="gone from the topic") as caught:
+        guard.check_held({0: 0, 1: 5}, timeout_seconds=SECONDS)
+    assert caught.value.detail == "partition 1 begins at offset 6, and was read to 5"
 
 
 def test_a_guard_that_hears_nothing_says_so() -> None:
