@@ -16,6 +16,7 @@ from fraudctl.database import continuation, lease, migrations
 from fraudctl.database.connection import connect
 from fraudctl.errors import FraudctlError, RefusedError
 from fraudctl.operations import card_horizon, startup_checks
+from fraudctl.operations.check_rules import rules_warnings
 from fraudctl.operations.place_detector import check_place
 from fraudctl.operations.plan_detector import check_writer
 from fraudctl.operations.settle_checkpoint import awaits_its_place
@@ -36,7 +37,7 @@ class DoctorRequest:
 
 @dataclass(frozen=True)
 class Finding:
-    """One question and its answer; `detail` and `hint` only where something is wrong."""
+    """One question and its answer; `detail` where more than a line is to be said, `hint` what to do."""
 
     name: str
     well: bool
@@ -82,9 +83,7 @@ def doctor(request: DoctorRequest) -> DoctorReport:
 
 def _services(request: DoctorRequest, endpoints: Endpoints, examined: "_Examination") -> DoctorReport:
     """Ask the broker and the database, and compare what they hold with the checkpoint."""
-    rules = examined.ask(
-        "rules", lambda: parse_rules(request.rules_document), lambda found: _count(found.rules, "rule")
-    )
+    rules = examined.ask("rules", lambda: parse_rules(request.rules_document), partial(_rules, request))
     topic = examined.ask("topic", lambda: _topic(request, endpoints), lambda found: f"id {found.topic_id}")
     schema = examined.ask("schema", lambda: _schema(request, endpoints), lambda _found: "current")
     if schema:
@@ -128,7 +127,8 @@ class _Examination:
         except FraudctlError as error:
             self.findings.append(Finding(name, False, error.message, error.detail, error.hint))
             return None
-        self.findings.append(Finding(name, True, answer(found)))
+        first, *rest = answer(found).splitlines()
+        self.findings.append(Finding(name, True, first, "\n".join(rest)))
         return found
 
     def compare(self, name: str, check: Callable[[], object], answer: str) -> None:
@@ -246,6 +246,8 @@ def _compare(
         )
 
 
-def _count(things: object, name: str) -> str:
-    number = len(things)  # type: ignore[arg-type]
-    return f"{number} {name}{'' if number == 1 else 's'}"
+def _rules(request: DoctorRequest, found: RuleSet) -> str:
+    """Return how many there are, and in a line each what `detect` warns of: valid rules may never match."""
+    number = len(found.rules)
+    warnings = rules_warnings(request.settings, found, request.rules_document)
+    return "\n".join((f"{number} rule{'' if number == 1 else 's'}", *(f"warning: {one}" for one in warnings)))

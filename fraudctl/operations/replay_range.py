@@ -6,7 +6,7 @@ place of the live ones, in one transaction.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -18,6 +18,7 @@ from fraudctl.config.lane import REPLAY
 from fraudctl.database.shadow import Shadow, endpoint_of
 from fraudctl.database.snapshot import Snapshot, read_snapshot
 from fraudctl.errors import RefusedError
+from fraudctl.operations.join_labels import Subject
 from fraudctl.operations.labels import labels_if_any
 from fraudctl.operations.replay import ReplayRequest, Views, alone, clear, run
 from fraudctl.operations.replay_change import Change, change
@@ -33,6 +34,7 @@ from fraudctl.operations.replay_span import (
     log_span,
     widened,
 )
+from fraudctl.recount.alerts import Alert
 from fraudctl.recount.compare import Timed, WindowDifference, compare_windows
 from fraudctl.recount.flags import OF_THE_BATCH, Flags, compare_flags
 from fraudctl.recount.instants import instant_text
@@ -140,7 +142,7 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
         flags=change(*flags),
         detection=detection(
             labels_if_any(replay.settings, replay.endpoints),
-            *({row.transaction_id for row in rows.values()} for rows in alerts),
+            *(_subjects(rows.values()) for rows in alerts),
             begin_us=span.begin_us,
             finish_us=span.finish_us,
             now_us=round(utc_now().timestamp() * 1_000_000),
@@ -257,6 +259,10 @@ def _tell(views: Views, span: Range, part: LogSpan) -> None:
             f"{part.records:,} offsets to read",
         )
     )
+
+
+def _subjects(alerts: Iterable[Alert]) -> list[Subject]:
+    return [Subject(alert.transaction_id, alert.card_id, alert.event_time_us) for alert in alerts]
 
 
 def _rows_inside(rows: Mapping[Key, Row], span: Range) -> dict[Key, Row]:

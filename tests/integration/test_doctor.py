@@ -1,6 +1,7 @@
 """`fraudctl doctor` on a stack: all is well, then several things are wrong at once and each is named."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,12 @@ def test_the_failpoints_are_listed_and_a_wrong_one_stops_nothing_else(stack: Sta
     done = stack.run("detect", "--dry-run", check=False, env={"FRAUDCTL_FAILPOINT": "before_merg"})
     assert done.returncode == 3
     assert "doctor --failpoints" in done.stderr
+
+
+def test_a_rule_that_can_never_match_is_told(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("rules:\n- {id: never, reason: no place, when: {categories: [Nowhere]}}\n", encoding="utf-8")
+    rules = findings(stack, 0, FRAUDCTL_RULES__FILE=str(file))["rules"]
+    assert rules["answer"] == "1 rule"
+    assert "warning: " in str(rules["detail"])
+    assert "Nowhere" in str(rules["detail"])
