@@ -12,6 +12,13 @@ from fraudctl.runtime.files import make_folder, write_whole
 _FILES = {MIGRATOR: "migrator.password", WRITER: "writer.password", READER: "reader.password"}
 
 
+def password_file(paths: StackPaths, settings: PostgresSettings) -> Path:
+    """Return the owner's file: the one that the settings name, or the stack's own."""
+    if settings.password_file:
+        return user_path(settings.password_file, "postgres.password_file")
+    return paths.secrets / "postgres.password"
+
+
 def writer_password_file(paths: StackPaths, settings: PostgresSettings) -> Path:
     """The file that the settings name, or the stack's own."""
     if settings.writer_password_file:

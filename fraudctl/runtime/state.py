@@ -11,8 +11,7 @@ from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
 from fraudctl.runtime.files import make_folder, write_whole
 from fraudctl.runtime.ports import LOOPBACK
-from fraudctl.runtime.role_passwords import writer_password_file
-from fraudctl.runtime.services import postgres as postgres_service
+from fraudctl.runtime.role_passwords import password_file, writer_password_file
 
 Profile = Literal["local", "docker", "external"]
 
@@ -80,7 +79,7 @@ def planned_state(
         configured=asked,
         database=settings.postgres.database,
         user=settings.postgres.user,
-        password_file=str(postgres_service.password_file(paths, settings.postgres)),
+        password_file=str(password_file(paths, settings.postgres)),
         engine=engine,
         engine_tls=engine_tls,
         writer_password_file=str(writer_password_file(paths, settings.postgres)),

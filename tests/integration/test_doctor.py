@@ -49,7 +49,8 @@ def test_the_failpoints_are_listed_and_a_wrong_one_stops_nothing_else(stack: Sta
 
 def test_a_rule_that_can_never_match_is_told(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
-    file.write_text("rules:\n- {id: never, reason: no place, when: {categories: [Nowhere]}}\n", encoding="utf-8")
+    rule = "{id: never, reason: no place, when: {categories: [Nowhere]}}"
+    file.write_text(f"rules:\n- {rule}\n", encoding="utf-8")
     rules = findings(stack, 0, FRAUDCTL_RULES__FILE=str(file))["rules"]
     assert rules["answer"] == "1 rule"
     assert "warning: " in str(rules["detail"])

@@ -28,7 +28,7 @@ from fraudctl.runtime.driver import LogSource, Look, Probes, ServiceName
 from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.ports import free_port
 from fraudctl.runtime.progress import Observe, Progress
-from fraudctl.runtime.services.postgres import password_file
+from fraudctl.runtime.role_passwords import password_file
 from fraudctl.runtime.state import Ports, Profile, StackState, asked_ports, planned_state
 
 # What the broker needs beside its heap: threads, buffers, the class library.

@@ -11,14 +11,14 @@ import psutil
 from fraudctl import environment
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.model import PostgresSettings
-from fraudctl.config.paths import StackPaths, user_path
+from fraudctl.config.paths import StackPaths
 from fraudctl.errors import NotReadyError, RefusedError
 from fraudctl.runtime.files import make_folder, tail, write_whole
 from fraudctl.runtime.one_shot import LOG_LINES, run_to_end
 from fraudctl.runtime.ports import LOOPBACK
 from fraudctl.runtime.postgres_wheel import Server, server_for
 from fraudctl.runtime.processes import ProcessRecord, known, spawn
-from fraudctl.runtime.role_passwords import password_in
+from fraudctl.runtime.role_passwords import password_file, password_in
 
 NAME = "postgres"
 # INT is PostgreSQL's fast shutdown: clients are cut off, everything is written. TERM would wait for clients.
@@ -43,13 +43,6 @@ def log_file(paths: StackPaths) -> Path:
 
 def data_folder(paths: StackPaths) -> Path:
     return paths.data / "postgres"
-
-
-def password_file(paths: StackPaths, settings: PostgresSettings) -> Path:
-    """The file that the settings name, or the stack's own."""
-    if settings.password_file:
-        return user_path(settings.password_file, "postgres.password_file")
-    return paths.secrets / "postgres.password"
 
 
 def prepare(
