@@ -57,7 +57,7 @@ test-slow: $(READY)  ## What is slow and no bar: other users, wheels, replays, d
 prove: $(READY)  ## Every reliability bar, and one table of their figures (also build/bars.json)
 	@rm -rf build/bars; mkdir -p build
 	@PROVE_BARS=build/bars $(PYTEST) -m "bar and not engine" $(ARGS); tests=$$?; \
-	  $(BIN)/python -m tests.bars build/bars build/bars.json && exit $$tests
+	  $(BIN)/python -m tests.support.bars build/bars build/bars.json && exit $$tests
 
 kill-matrix: $(READY)  ## 20 kills at each failpoint, 50 at random moments, 30 zombies, 20 double starts (hours)
 	PROVE_WHOLE_MATRIX=1 $(BIN)/pytest -s -m "slow and bar" tests/e2e/test_kill_matrix.py tests/e2e/test_kill.py \

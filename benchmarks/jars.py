@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks.errors import BenchError, UnavailableError
 from benchmarks.services import ROOT
 from fraudctl.config.paths import stack_paths
-from fraudctl.runtime.java import find_java
-from fraudctl.runtime.spark_submit import spark_home
+from fraudctl.runtime.jvm.java import find_java
+from fraudctl.runtime.jvm.spark_submit import spark_home
 
 _LOCK = Path(__file__).resolve().parent / "jars.lock"
 _SECONDS = 600.0

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from fraudctl.config.paths import stack_paths
-from fraudctl.runtime.java import find_java
+from fraudctl.runtime.jvm.java import find_java
 
 _PACKAGES = ("pyspark", "confluent-kafka", "psycopg", "pyarrow", "msgspec")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests import stacks
-from tests.bars import (  # noqa: F401 - the fixture `bar`, and the hooks that write its figures down
+from tests.support import stacks
+from tests.support.bars import (  # noqa: F401 - the fixture `bar`, and the hooks that write its figures down
     bar,
     pytest_collection_finish,
     pytest_runtest_makereport,
 )
-from tests.stacks import Stack
+from tests.support.stacks import Stack
 
 NewStack = Callable[..., Stack]
 

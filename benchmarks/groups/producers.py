@@ -20,8 +20,8 @@ from benchmarks.runner import Context, Outcome, RunSide
 from benchmarks.services import Code, clean_environment
 from fraudctl.clock import Deadline
 from fraudctl.config.paths import stack_paths
-from fraudctl.runtime.jars import ensure_jars
-from fraudctl.runtime.java import find_java
+from fraudctl.runtime.jvm.jars import ensure_jars
+from fraudctl.runtime.jvm.java import find_java
 
 PARTITIONS = 3
 _SCRIPT = Path(__file__).resolve().parent.parent / "sides" / "naive_producer.py"

@@ -20,7 +20,7 @@ from benchmarks.services import ROOT, clean_environment
 from benchmarks.sides.detect import HEAP, WINDOWS_PER_EVENT, check_plausible
 from benchmarks.traffic import Loaded
 from fraudctl.config.paths import stack_paths
-from fraudctl.runtime.java import find_java
+from fraudctl.runtime.jvm.java import find_java
 
 _FLINK = ROOT / "benchmarks" / "flink"
 _SCRIPT = Path(__file__).resolve().parent / "flink_sql.py"

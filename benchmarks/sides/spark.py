@@ -20,9 +20,9 @@ from benchmarks.sides import detect
 from benchmarks.traffic import Loaded
 from fraudctl.clock import Deadline
 from fraudctl.config.paths import stack_paths
-from fraudctl.runtime.jars import ensure_jars
-from fraudctl.runtime.java import find_java
-from fraudctl.runtime.spark_submit import LOCAL_FS, spark_home
+from fraudctl.runtime.jvm.jars import ensure_jars
+from fraudctl.runtime.jvm.java import find_java
+from fraudctl.runtime.jvm.spark_submit import LOCAL_FS, spark_home
 
 _HERE = Path(__file__).resolve().parent
 _JARS_SECONDS = 900.0

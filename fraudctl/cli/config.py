@@ -19,7 +19,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print every setting with its value."""
-    from fraudctl.operations.show_config import show_config
+    from fraudctl.operations.lifecycle.show_config import show_config
     from fraudctl.ui.text import config as text
 
     result = show_config(session.load())

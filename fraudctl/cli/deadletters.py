@@ -47,7 +47,7 @@ def list_letters(
     as_json: Json = False,
 ) -> None:
     """List refused records, newest first, and how many there are of each reason."""
-    from fraudctl.operations import dead_letters as operation
+    from fraudctl.operations.dead_letters import inspect_letters as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import dead_letters as text
 
@@ -68,7 +68,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one refused record, and what exactly is wrong with it."""
-    from fraudctl.operations import dead_letters as operation
+    from fraudctl.operations.dead_letters import inspect_letters as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import dead_letters as text
 
@@ -98,7 +98,7 @@ def requeue(
 
     Exit 0: all were sent, now or before. Exit 1: some were not, each named with its reason.
     """
-    from fraudctl.operations import requeue_letters as operation
+    from fraudctl.operations.dead_letters import requeue as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import dead_letters as text
 
@@ -129,7 +129,7 @@ def purge(
     as_json: Json = False,
 ) -> int:
     """Remove old payloads for good. That a record was refused, where and why, stays on record."""
-    from fraudctl.operations import dead_letters as operation
+    from fraudctl.operations.dead_letters import inspect_letters as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import dead_letters as text
 

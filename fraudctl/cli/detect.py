@@ -15,7 +15,7 @@ from fraudctl.ui import console
 from fraudctl.ui.text.progress import ProgressView
 
 if TYPE_CHECKING:
-    from fraudctl.operations.detect import DetectRequest
+    from fraudctl.operations.detect.supervise import DetectRequest
 
 Duration = Annotated[
     float | None, typer.Option(parser=parse_duration, metavar="TIME", help="Stop after this long (90s, 5m).")
@@ -50,7 +50,7 @@ def detect(
     Follows its micro-batches; Ctrl-C finishes the running one and stops.
     """
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations import detect as operation
+    from fraudctl.operations.detect import supervise as operation
 
     others = {
         "--detach": detach,
@@ -101,7 +101,7 @@ def _refuse_conflicts(given: list[str], stop_it: bool) -> None:
 
 
 def _stop(session: Session, grace_seconds: float, as_json: bool) -> None:
-    from fraudctl.operations.detect import stop_detached
+    from fraudctl.operations.detect.supervise import stop_detached
 
     was = stop_detached(session.paths, grace_seconds)
     if as_json:
@@ -111,14 +111,14 @@ def _stop(session: Session, grace_seconds: float, as_json: bool) -> None:
 
 
 def _new_generation(request: "DetectRequest") -> None:
-    from fraudctl.operations.new_generation import new_generation
+    from fraudctl.operations.detect.new_generation import new_generation
 
     with graceful() as stop, ProgressView() as progress:
         new_generation(request.settings, request.paths, stop=stop, observe=progress.show)
 
 
 def _dry_run(request: "DetectRequest", as_json: bool) -> None:
-    from fraudctl.operations.detect import prepare
+    from fraudctl.operations.detect.supervise import prepare
     from fraudctl.ui.text import detect as text
 
     with graceful() as stop, ProgressView() as progress:
@@ -127,7 +127,7 @@ def _dry_run(request: "DetectRequest", as_json: bool) -> None:
 
 
 def _detach(request: "DetectRequest", as_json: bool) -> None:
-    from fraudctl.operations.detect import detach
+    from fraudctl.operations.detect.supervise import detach
 
     with graceful() as stop, ProgressView() as progress:
         result = detach(request, stop=stop, observe=progress.show)
@@ -137,7 +137,7 @@ def _detach(request: "DetectRequest", as_json: bool) -> None:
 
 
 def _follow(request: "DetectRequest", as_json: bool) -> None:
-    from fraudctl.operations.detect import detect as follow
+    from fraudctl.operations.detect.supervise import detect as follow
     from fraudctl.ui.text import detect as text
 
     with graceful(text.STOPPED_AT_ONCE) as stop, ProgressView() as progress, text.BatchView() as view:

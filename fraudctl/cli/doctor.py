@@ -33,7 +33,7 @@ def doctor(
         console.write(to_json.dumps(known) if as_json else text.failpoints(known, failpoints.VARIABLE))
         return ExitCode.DONE
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations import doctor as operation
+    from fraudctl.operations.detect import doctor as operation
 
     settings = session.settings()
     rules = read_rules_document(settings.rules.file)

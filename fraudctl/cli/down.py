@@ -23,8 +23,8 @@ def down(
 
     The next `up` goes on with it, unless --volumes is given.
     """
-    from fraudctl.operations.down import DownRequest
-    from fraudctl.operations.down import down as operation
+    from fraudctl.operations.lifecycle.down import DownRequest
+    from fraudctl.operations.lifecycle.down import down as operation
     from fraudctl.ui.text import down as text
     from fraudctl.ui.text.progress import ProgressView
 

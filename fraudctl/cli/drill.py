@@ -38,8 +38,8 @@ def drill(
     On a stack of its own. Ctrl-C ends it after the present cycle, and verifies what was done.
     """
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations import drill as operation
-    from fraudctl.operations.drilling import plan
+    from fraudctl.operations.drill import drill as operation
+    from fraudctl.operations.drill import plan
     from fraudctl.ui.text import drill as text
 
     kinds = plan.faults_named(faults)

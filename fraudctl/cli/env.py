@@ -11,8 +11,8 @@ def env(session: Session, as_json: Json = False) -> None:
 
     The password is not printed: PGPASSFILE names a file that only you can read, and libpq looks there.
     """
-    from fraudctl.operations.env import EnvRequest
-    from fraudctl.operations.env import env as operation
+    from fraudctl.operations.lifecycle.env import EnvRequest
+    from fraudctl.operations.lifecycle.env import env as operation
     from fraudctl.ui.text import env as text
 
     report = operation(EnvRequest(session.settings(), session.paths))

@@ -54,9 +54,9 @@ def evaluate(
     Exit 6: more lines of a file were left out than --allow-rejected allows; nothing is stored then.
     """
     from fraudctl.clock import utc_now
-    from fraudctl.operations import evaluate as operation
-    from fraudctl.operations.apply_rules import rules_to_try
-    from fraudctl.operations.event_files import ALLOWED_REJECTED, too_many_left_out
+    from fraudctl.operations.evaluate import evaluate as operation
+    from fraudctl.operations.inputs.event_files import ALLOWED_REJECTED, too_many_left_out
+    from fraudctl.operations.rules.apply import rules_to_try
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import evaluate as text
 

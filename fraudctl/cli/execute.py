@@ -21,8 +21,8 @@ def execute(
 
     Its exit code is this one's. It has no terminal and no input: for those use `docker exec -it`.
     """
-    from fraudctl.operations.execute import ExecuteRequest
-    from fraudctl.operations.execute import execute as operation
+    from fraudctl.operations.lifecycle.exec_in import ExecuteRequest
+    from fraudctl.operations.lifecycle.exec_in import execute as operation
     from fraudctl.runtime.driver import ServiceName
 
     if service is Service.DETECTOR:

@@ -19,8 +19,8 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Print the last lines of the services' logs."""
-    from fraudctl.operations.logs import LogLine, LogsRequest
-    from fraudctl.operations.logs import logs as operation
+    from fraudctl.operations.lifecycle.logs import LogLine, LogsRequest
+    from fraudctl.operations.lifecycle.logs import logs as operation
 
     request = LogsRequest(session.settings(), session.paths, service, lines, follow, dict(os.environ))
 

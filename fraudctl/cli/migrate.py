@@ -29,7 +29,7 @@ def migrate(
     and kafka.timestamp_type say how); a topic that is there is left as it is.
     Any number of runs may race. A migration that was changed after it had been applied is refused.
     """
-    from fraudctl.operations import migrate as operation
+    from fraudctl.operations.lifecycle import migrate as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import migrate as text
 

@@ -15,9 +15,9 @@ from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console, failure
 
 if TYPE_CHECKING:
-    from fraudctl.operations.produce import ProduceRequest
-    from fraudctl.operations.produce_file import FileRequest
-    from fraudctl.operations.produce_preset import PresetRequest
+    from fraudctl.operations.produce.file import FileRequest
+    from fraudctl.operations.produce.preset import PresetRequest
+    from fraudctl.operations.produce.steady import ProduceRequest
 
 DEFAULT_RATE = 100.0
 
@@ -127,7 +127,7 @@ def produce(
     CreateTime. --from-file sends a file's transactions, stamped as they leave, at --rate or with the gaps
     that the file has (--speed 60x: 60 times as fast).
     """
-    from fraudctl.operations import produce as operation
+    from fraudctl.operations.produce import steady as operation
 
     if speed is not None and (rate is not None or not (preset or from_file)):
         raise UsageError(
@@ -167,7 +167,7 @@ def produce(
     if not preset:
         return _plain(session, request, as_json)
     from fraudctl.config.preset_file import read_preset_document
-    from fraudctl.operations.produce_preset import PresetRequest
+    from fraudctl.operations.produce.preset import PresetRequest
     from fraudctl.simulator.preset import parse_preset
 
     hours = None if label_delay is None else (label_delay / 3600, label_delay / 3600)
@@ -180,7 +180,7 @@ def produce(
 
 
 def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:
-    from fraudctl.operations.produce import produce
+    from fraudctl.operations.produce.steady import produce
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import produce as text
 
@@ -196,7 +196,7 @@ def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:
 
 
 def _preset(session: Session, request: "PresetRequest", as_json: bool) -> int:
-    from fraudctl.operations import produce_preset as operation
+    from fraudctl.operations.produce import preset as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import produce as text
 
@@ -220,8 +220,8 @@ def _file_request(
     layout: tuple[str | None, str | None],
     changes: dict[str, Any],
 ) -> "FileRequest":
-    from fraudctl.operations.file_mapping import map_table
-    from fraudctl.operations.produce_file import FileRequest, validate_request
+    from fraudctl.operations.produce.file import FileRequest, validate_request
+    from fraudctl.operations.produce.file_mapping import map_table
     from fraudctl.tables.layout import Told, check_delimiter, check_encoding
 
     delimiter, encoding = layout
@@ -238,8 +238,8 @@ def _file_request(
 
 
 def _check_file(request: "FileRequest", as_json: bool) -> int:
-    from fraudctl.operations.produce_file import check_file
-    from fraudctl.operations.rows_report import rows_error
+    from fraudctl.operations.produce.file import check_file
+    from fraudctl.operations.produce.rows_report import rows_error
     from fraudctl.ui.text import produce_file as text
 
     with graceful() as stop:
@@ -253,8 +253,8 @@ def _check_file(request: "FileRequest", as_json: bool) -> int:
 
 
 def _file(session: Session, request: "FileRequest", as_json: bool) -> int:
-    from fraudctl.operations.produce_file import produce_file
-    from fraudctl.operations.rows_report import rows_error
+    from fraudctl.operations.produce.file import produce_file
+    from fraudctl.operations.produce.rows_report import rows_error
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import produce_file as text
     from fraudctl.ui.text.produce import ProduceView, preset_not_delivered

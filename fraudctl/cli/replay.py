@@ -17,7 +17,7 @@ from fraudctl.ui import console
 from fraudctl.ui.text.progress import ProgressView
 
 if TYPE_CHECKING:
-    from fraudctl.operations.replay import ReplayRequest
+    from fraudctl.operations.replay.session import ReplayRequest
 
 
 @command("replay", example="fraudctl replay --from 2026-03-10T12:00:00Z --to 2026-03-10T13:00:00Z")
@@ -95,9 +95,9 @@ def replay(
 
 def _request(session: Session, batch_size: int | None, rules: Path | None) -> "ReplayRequest":
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations.apply_rules import rules_in_force
-    from fraudctl.operations.check_rules import checked_rules
-    from fraudctl.operations.replay import ReplayRequest
+    from fraudctl.operations.replay.session import ReplayRequest
+    from fraudctl.operations.rules.apply import rules_in_force
+    from fraudctl.operations.rules.check import checked_rules
     from fraudctl.runtime.stack import endpoints
 
     settings = session.settings({"spark.max_offsets_per_trigger": batch_size} if batch_size else None)
@@ -112,7 +112,7 @@ def _request(session: Session, batch_size: int | None, rules: Path | None) -> "R
 
 
 def _last_batches(request: "ReplayRequest", batches: int, as_json: bool) -> int:
-    from fraudctl.operations.replay_last import replay_last
+    from fraudctl.operations.replay.rerun import replay_last
     from fraudctl.ui.text import replay as text
 
     with graceful() as stop, ProgressView() as progress, text.views(progress.show) as views:
@@ -129,7 +129,7 @@ def _range(
     limit: int,
     as_json: bool,
 ) -> int:
-    from fraudctl.operations.replay_range import RangeRequest, replay_range
+    from fraudctl.operations.replay.time_range import RangeRequest, replay_range
     from fraudctl.ui.text import replay as text
 
     asked = RangeRequest(request, span, rules=rules, apply=apply)
@@ -140,7 +140,7 @@ def _range(
 
 
 def _rebuild(request: "ReplayRequest", apply: bool, limit: int, as_json: bool) -> int:
-    from fraudctl.operations.replay_rebuild import RebuildRequest, rebuild
+    from fraudctl.operations.replay.rebuild import RebuildRequest, rebuild
     from fraudctl.ui.text import replay as text
 
     with graceful() as stop, ProgressView() as progress, text.views(progress.show) as views:

@@ -23,9 +23,9 @@ def restart(
 
     A detector at work waits for them. What else is missing is brought up as well.
     """
-    from fraudctl.operations.restart import RestartRequest
-    from fraudctl.operations.restart import restart as operation
-    from fraudctl.operations.up import UpRequest
+    from fraudctl.operations.lifecycle.restart import RestartRequest
+    from fraudctl.operations.lifecycle.restart import restart as operation
+    from fraudctl.operations.lifecycle.up import UpRequest
     from fraudctl.runtime.driver import ServiceName
     from fraudctl.ui.text import up as text
     from fraudctl.ui.text.progress import ProgressView

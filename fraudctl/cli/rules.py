@@ -22,7 +22,7 @@ RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file, s
 @command("list", example="fraudctl rules list", group=group)
 def list_rules(session: Session, as_json: Json = False) -> None:
     """List the rules in force: the stack's, or, where it does not run, those that it would begin with."""
-    from fraudctl.operations.apply_rules import rules_to_list
+    from fraudctl.operations.rules.apply import rules_to_list
     from fraudctl.ui.text import rules as text
 
     found = rules_to_list(session.settings(), session.paths)
@@ -38,7 +38,7 @@ def check(session: Session, file: RulesFile, as_json: Json = False) -> None:
     Exit 0: it is. Exit 3: it is not.
     """
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations.check_rules import checked_rules
+    from fraudctl.operations.rules.check import checked_rules
     from fraudctl.ui.text import rules as text
 
     checked = checked_rules(session.settings(), read_rules_document(str(file)))
@@ -64,8 +64,8 @@ def test(
     Exit 6: more lines of the file of events were left out than --allow-rejected allows.
     """
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations.event_files import ALLOWED_REJECTED, too_many_left_out
-    from fraudctl.operations.try_rules import TryRequest, try_rules
+    from fraudctl.operations.inputs.event_files import ALLOWED_REJECTED, too_many_left_out
+    from fraudctl.operations.rules.dry_run import TryRequest, try_rules
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import rules as text
 
@@ -93,7 +93,7 @@ def apply(session: Session, file: RulesFile, as_json: Json = False) -> None:
     An invalid file is refused (exit 3), and the rules in force stay.
     """
     from fraudctl.config.rules_file import read_rules_document
-    from fraudctl.operations.apply_rules import apply_rules
+    from fraudctl.operations.rules.apply import apply_rules
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import rules as text
 

@@ -12,7 +12,7 @@ from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
 
 if TYPE_CHECKING:
-    from fraudctl.operations.simulate import SimulateRequest
+    from fraudctl.operations.simulate.simulate import SimulateRequest
 
 
 @command(
@@ -54,7 +54,7 @@ def simulate(
     The events never say which of them are fraud; --labels does, with the moment at which each became known.
     """
     from fraudctl.config.preset_file import read_preset_document
-    from fraudctl.operations.simulate import SimulateRequest
+    from fraudctl.operations.simulate.simulate import SimulateRequest
 
     if not (out or labels or dry_run or difficulty_plot):
         raise UsageError("say where the events are to go", hint="--out FILE, or --dry-run to only count them")
@@ -75,7 +75,7 @@ def simulate(
 
 
 def _run(request: "SimulateRequest", as_json: bool) -> int:
-    from fraudctl.operations import simulate as operation
+    from fraudctl.operations.simulate import simulate as operation
     from fraudctl.ui.text import simulate as text
 
     with text.SimulateView() as view:
@@ -85,7 +85,7 @@ def _run(request: "SimulateRequest", as_json: bool) -> int:
 
 
 def _plot(request: "SimulateRequest", file: Path, as_json: bool) -> int:
-    from fraudctl.operations import difficulty as operation
+    from fraudctl.operations.simulate import difficulty as operation
     from fraudctl.ui import plot
     from fraudctl.ui.text import simulate as text
 

@@ -15,8 +15,8 @@ def status(session: Session, as_json: Json = False) -> int:
     Asks broker, database, topic and schema. Exit 0 if all is well, 1 if not.
     The detector is shown, but need not run for all to be well.
     """
-    from fraudctl.operations.status import StatusRequest
-    from fraudctl.operations.status import status as operation
+    from fraudctl.operations.lifecycle.status import StatusRequest
+    from fraudctl.operations.lifecycle.status import status as operation
     from fraudctl.ui.text import status as text
 
     report = operation(StatusRequest(session.settings(), session.paths, dict(os.environ)))

@@ -47,9 +47,9 @@ def train(
     rule can name. Needs the extra `learn`.
     """
     from fraudctl.config.preset_file import read_preset_document
-    from fraudctl.operations import train as operation
-    from fraudctl.operations.event_files import ALLOWED_REJECTED
-    from fraudctl.operations.train_forest import train_forest
+    from fraudctl.operations.inputs.event_files import ALLOWED_REJECTED
+    from fraudctl.operations.train import train as operation
+    from fraudctl.operations.train.train_forest import train_forest
     from fraudctl.ui.text import train as text
 
     if (events is None) != (labels is None):

@@ -23,7 +23,7 @@ def up(
     Returns once all of it answers its clients. What runs already is left as it is: a second `up` changes
     nothing. The first one downloads jars of about 110 MB, or images; after that no network is needed.
     """
-    from fraudctl.operations import up as operation
+    from fraudctl.operations.lifecycle import up as operation
     from fraudctl.ui.text import up as text
     from fraudctl.ui.text.progress import ProgressView
 

@@ -28,7 +28,7 @@ def verify_idempotency(
 
     Exit 0: every row agrees. Exit 1: differences, each named. Exit 3: it cannot be told any more.
     """
-    from fraudctl.operations import verify as operation
+    from fraudctl.operations.verify import verify as operation
     from fraudctl.runtime.files import make_folder
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import verify as text

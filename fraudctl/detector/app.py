@@ -25,6 +25,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from fraudctl.broker.log import next_arrivals
 from fraudctl.broker.topics import TopicGuard
+from fraudctl.checkpoint.rewind import rewound
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.job import DetectorJob
@@ -46,8 +47,7 @@ from fraudctl.detector.skew import Skew
 from fraudctl.detector.transforms import output_rows
 from fraudctl.errors import ExitCode, FraudctlError, UnreachableError
 from fraudctl.rules.model import RuleSet, parse_rules
-from fraudctl.runtime import whereabouts
-from fraudctl.runtime.rewind import rewound
+from fraudctl.runtime.process import identity
 
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 10.0
@@ -86,7 +86,7 @@ def _detect(job: DetectorJob) -> None:
         job.landing,
         holder=Holder(
             f"{socket.gethostname()} pid {os.getpid()}, checkpoint {job.checkpoint}",
-            whereabouts.of_detector(os.environ),
+            identity.of_detector(os.environ),
         ),
         connect_seconds=job.connect_seconds,
         stopping=stopping,
@@ -334,7 +334,7 @@ def _stop_asked(job: DetectorJob) -> _Asked:
 def _outcome(job: DetectorJob, error: FraudctlError | None) -> int:
     code = ExitCode.DONE if error is None else error.exit_code
     outcome = {
-        "process": whereabouts.supervised_pid(os.environ),
+        "process": identity.supervised_pid(os.environ),
         "exit_code": int(code),
         "message": error.message if error else "",
         "detail": error.detail if error else "",

@@ -13,14 +13,14 @@ from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.database.windows import WindowCounts, WindowReader
 from fraudctl.errors import DataError, FraudctlError
-from fraudctl.operations import produce as producing
-from fraudctl.operations.detect import Batch, Detected, DetectRequest, detect
-from fraudctl.operations.down import DownRequest, down
-from fraudctl.operations.up import UpRequest, up
-from fraudctl.operations.verify import Verification, VerifyRequest, verify
+from fraudctl.operations.detect.supervise import Batch, Detected, DetectRequest, detect
+from fraudctl.operations.lifecycle.down import DownRequest, down
+from fraudctl.operations.lifecycle.up import UpRequest, up
+from fraudctl.operations.produce import steady as producing
+from fraudctl.operations.verify.verify import Verification, VerifyRequest, verify
+from fraudctl.progress import Observe, Progress
 from fraudctl.runtime import stack
 from fraudctl.runtime.files import make_folder
-from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.simulator.arrivals import Arrivals, Message, arrivals
 
 # A day that ends just now: brokers refuse record timestamps that lie ahead of their own clock.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from fraudctl.clock import Deadline, StopFlag
-from fraudctl.runtime.progress import Observe
+from fraudctl.progress import Observe
 from fraudctl.runtime.readiness import Probe
 from fraudctl.runtime.state import Profile, StackState
 

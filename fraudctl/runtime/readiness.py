@@ -7,7 +7,7 @@ from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import FraudctlError, NotReadyError, UnreachableError
 from fraudctl.runtime.files import tail
 from fraudctl.runtime.first_cause import first_cause, lines_since
-from fraudctl.runtime.processes import ProcessRecord, ending, is_alive
+from fraudctl.runtime.process.supervise import ProcessRecord, ending, is_alive
 
 # Raises UnreachableError while there is no answer; is given the seconds it may take.
 Probe = Callable[[float], None]

@@ -9,10 +9,10 @@ from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths, user_path
 from fraudctl.errors import ConfigError, RefusedError, UnreachableError
+from fraudctl.progress import Observe, Progress, silent
 from fraudctl.runtime.driver import Driver, ServiceName
 from fraudctl.runtime.files import is_locked, locked
-from fraudctl.runtime.local import LocalDriver
-from fraudctl.runtime.progress import Observe, Progress, silent
+from fraudctl.runtime.local.driver import LocalDriver
 from fraudctl.runtime.state import (
     Ports,
     Profile,

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fraudctl.errors import RefusedError
-from fraudctl.operations.difficulty import DifficultyCurve
+from fraudctl.operations.simulate.difficulty import DifficultyCurve
 
 
 def need_matplotlib() -> None:

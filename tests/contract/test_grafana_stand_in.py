@@ -15,7 +15,7 @@ import pytest
 
 from fraudctl.clock import Deadline
 from fraudctl.runtime.ports import free_port
-from tests.dashboards import FOLDER
+from tests.support.dashboards import FOLDER
 
 SERVER = Path(__file__).parents[1] / "engine" / "grafana_stand_in" / "server.py"
 

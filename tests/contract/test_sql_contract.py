@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from fraudctl import assets
-from tests.stacks import Stack
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.services
 

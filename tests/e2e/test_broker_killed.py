@@ -9,10 +9,10 @@ import pytest
 
 from fraudctl.broker.topics import end_offsets
 from fraudctl.clock import Deadline
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import TOPIC
+from tests.support import scenario
+from tests.support.bars import Bar
+from tests.support.raw_log import TOPIC
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 

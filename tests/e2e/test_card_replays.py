@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests import stacks
-from tests.e2e import scenario, simulated_log
-from tests.stacks import Stack
+from tests.support import scenario, simulated_log, stacks
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(3_600)]
 

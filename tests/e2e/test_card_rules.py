@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests import forests
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import CREATE_TIME
-from tests.stacks import Stack
+from tests.support import forests, scenario
+from tests.support.raw_log import CREATE_TIME
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(3_600)]
 

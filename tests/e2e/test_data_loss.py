@@ -7,11 +7,11 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import TOPIC
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.bars import Bar
+from tests.support.raw_log import TOPIC
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 

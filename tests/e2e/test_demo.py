@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.services
 

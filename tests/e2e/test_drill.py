@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.stacks import Stack
 
 SEED = 20_261_124
 # Each merged row counts too many, as with a merge that adds instead of replacing.

@@ -10,11 +10,11 @@ import pytest
 
 from fraudctl.config.load import load
 from fraudctl.simulator.arrivals import Arrivals, Faults, Message
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import CREATE_TIME, Raw, send
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.bars import Bar
+from tests.support.raw_log import CREATE_TIME, Raw, send
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1200)]
 

@@ -6,10 +6,10 @@ import pytest
 
 from fraudctl.config.load import load
 from fraudctl.events.codec import Transaction, encode, rfc3339
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import Raw, send
+from tests.support import scenario
+from tests.support.bars import Bar
+from tests.support.raw_log import Raw, send
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 

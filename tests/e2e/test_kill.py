@@ -6,9 +6,9 @@ import random
 import pytest
 
 from fraudctl.clock import Deadline
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import faults, reader, scenario
+from tests.support import faults, reader, scenario
+from tests.support.bars import Bar
 
 pytestmark = pytest.mark.services
 

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from fraudctl.failpoints import FAILPOINTS
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import faults, scenario
+from tests.support import faults, scenario
+from tests.support.bars import Bar
 
 pytestmark = [pytest.mark.services]
 

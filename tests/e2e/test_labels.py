@@ -9,9 +9,9 @@ from confluent_kafka.admin import AdminClient
 
 from fraudctl.config.load import load
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import CREATE_TIME, TOPIC
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.raw_log import CREATE_TIME, TOPIC
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

@@ -17,12 +17,11 @@ from fraudctl.config.load import load
 from fraudctl.database.landing import Landing, MicroBatch, Source, WindowRow
 from fraudctl.database.lease import Holder
 from fraudctl.events.codec import Transaction, encode, rfc3339
-from tests import stacks
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import faults, scenario
-from tests.e2e.raw_log import CREATE_TIME, Raw, send
-from tests.stacks import Stack
+from tests.support import faults, scenario, stacks
+from tests.support.bars import Bar
+from tests.support.raw_log import CREATE_TIME, Raw, send
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from tests.conftest import NewStack
-from tests.e2e import scenario
+from tests.support import scenario
 
 pytestmark = pytest.mark.services
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.conftest import NewStack
-from tests.e2e import scenario
 from tests.e2e.test_data_loss import delete_records
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

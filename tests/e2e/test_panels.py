@@ -17,11 +17,10 @@ import pytest
 
 from fraudctl.config.load import load
 from fraudctl.simulator.arrivals import Arrivals, Faults
-from tests import stacks
-from tests.dashboards import Panel, expanded, panels, variables
-from tests.e2e import scenario
-from tests.e2e.panel_values import EMPTIED, EXPECTED, SENT_AGAIN, Near, Run, View
-from tests.e2e.raw_log import CREATE_TIME, Raw, send
+from tests.support import scenario, stacks
+from tests.support.dashboards import Panel, expanded, panels, variables
+from tests.support.panel_values import EMPTIED, EXPECTED, SENT_AGAIN, Near, Run, View
+from tests.support.raw_log import CREATE_TIME, Raw, send
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 

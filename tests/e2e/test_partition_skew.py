@@ -8,10 +8,10 @@ import pytest
 
 from fraudctl.config.load import load
 from fraudctl.simulator.arrivals import Arrivals, Faults
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import CREATE_TIME, Raw, send
+from tests.support import scenario
+from tests.support.bars import Bar
+from tests.support.raw_log import CREATE_TIME, Raw, send
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 

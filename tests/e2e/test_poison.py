@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import CREATE_TIME, Raw, send
 from tests.golden import MESSAGES, value_bytes
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.bars import Bar
+from tests.support.raw_log import CREATE_TIME, Raw, send
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 

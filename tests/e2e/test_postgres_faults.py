@@ -23,14 +23,13 @@ import pytest
 
 from fraudctl.broker.topics import end_offsets
 from fraudctl.clock import Deadline
-from tests import stacks
-from tests.bars import Bar
-from tests.e2e import faults, scenario
-from tests.e2e.raw_log import TOPIC
-from tests.e2e.reader import TARGET as READER_TARGET
-from tests.e2e.reader import Reader
-from tests.e2e.tcp_proxy import Cut, TcpProxy
-from tests.stacks import Stack
+from tests.support import faults, scenario, stacks
+from tests.support.bars import Bar
+from tests.support.raw_log import TOPIC
+from tests.support.reader import TARGET as READER_TARGET
+from tests.support.reader import Reader
+from tests.support.stacks import Stack
+from tests.support.tcp_proxy import Cut, TcpProxy
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -15,11 +15,10 @@ from confluent_kafka.admin import AdminClient
 
 from fraudctl.broker.topics import ensure_topic
 from fraudctl.config.load import load
-from fraudctl.operations.produce_preset import labels_settings
-from tests import stacks
-from tests.bars import Bar
-from tests.e2e import scenario, simulated_log
-from tests.stacks import Stack
+from fraudctl.operations.produce.preset import labels_settings
+from tests.support import scenario, simulated_log, stacks
+from tests.support.bars import Bar
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import scenario, simulated_log
+from tests.support import scenario, simulated_log
+from tests.support.bars import Bar
 
 pytestmark = [pytest.mark.services]
 

@@ -10,8 +10,8 @@ import pytest
 from fraudctl.broker.log import read_whole
 from fraudctl.broker.topics import end_offsets
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

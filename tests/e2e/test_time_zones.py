@@ -12,12 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests import stacks
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e.dst_log import MINUTES, NIGHTS
-from tests.e2e.raw_log import CREATE_TIME
-from tests.stacks import Stack
+from tests.support import stacks
+from tests.support.bars import Bar
+from tests.support.dst_log import MINUTES, NIGHTS
+from tests.support.raw_log import CREATE_TIME
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -39,7 +39,7 @@ COPY = (
 def fill(stack: Stack) -> dict[str, Any]:
     """Have the log made and sent by a process of the stack's zone; what it says of itself."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.dst_log", stack.kafka],
+        [sys.executable, "-m", "tests.support.dst_log", stack.kafka],
         env=stack.env,
         cwd=REPOSITORY,
         capture_output=True,

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.bars import Bar
 from tests.conftest import NewStack
-from tests.e2e import faults, scenario
-from tests.stacks import Stack
+from tests.support import faults, scenario
+from tests.support.bars import Bar
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services]
 

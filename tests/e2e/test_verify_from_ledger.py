@@ -5,9 +5,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.e2e.raw_log import TOPIC
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.raw_log import TOPIC
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.services
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1_800)]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NewStack
-from tests.e2e import scenario
-from tests.stacks import Stack
+from tests.support import scenario
+from tests.support.stacks import Stack
 
 
 def refused(stack: Stack, code: int, *arguments: str, says: str, **options: object) -> str:

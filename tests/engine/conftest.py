@@ -12,8 +12,8 @@ import pytest
 
 from fraudctl.errors import FraudctlError
 from fraudctl.runtime.docker.address import find_engine
-from tests import stacks
-from tests.stacks import Stack
+from tests.support import stacks
+from tests.support.stacks import Stack
 
 IMAGES = ("apache/kafka:4.1.1", "postgres:17")
 

@@ -6,10 +6,9 @@ import docker
 import psycopg
 import pytest
 
-from tests.e2e import scenario
-from tests.engine import app_stand_in
 from tests.engine.conftest import NewContained
 from tests.engine.test_lifecycle import PLUGIN, compose
+from tests.support import app_stand_in, scenario
 
 pytestmark = [pytest.mark.engine, pytest.mark.skipif(not PLUGIN, reason="docker compose is not installed")]
 

@@ -11,13 +11,13 @@ import docker
 import psutil
 import pytest
 
-from tests.e2e import scenario
 from tests.e2e import test_time_zones as time_zones
-from tests.e2e.dst_log import MINUTES, NIGHTS
-from tests.e2e.raw_log import CREATE_TIME
 from tests.engine import conftest
 from tests.engine.conftest import Contained, NewContained
-from tests.engine.runtimes import CLUSTER, CONTAINER
+from tests.support import scenario
+from tests.support.dst_log import MINUTES, NIGHTS
+from tests.support.raw_log import CREATE_TIME
+from tests.support.runtimes import CLUSTER, CONTAINER
 
 pytestmark = pytest.mark.engine
 

@@ -12,7 +12,7 @@ from fraudctl.errors import UnreachableError
 from fraudctl.runtime.docker.address import EngineAddress
 from fraudctl.runtime.docker.engine import Engine
 from tests.engine.conftest import Contained, NewContained
-from tests.engine.engine_proxy import EngineProxy
+from tests.support.engine_proxy import EngineProxy
 
 pytestmark = pytest.mark.engine
 

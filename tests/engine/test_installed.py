@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from tests.engine.conftest import Contained, NewContained
-from tests.engine.runtimes import CONTAINER
-from tests.stacks import Stack
+from tests.support.runtimes import CONTAINER
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 

@@ -10,9 +10,9 @@ import psutil
 import psycopg
 import pytest
 
-from tests.e2e import scenario
 from tests.e2e.test_main_job import main_job
 from tests.engine.conftest import Contained, NewContained
+from tests.support import scenario
 
 pytestmark = pytest.mark.engine
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests import stacks
-from tests.another_user import copy_cache, libraries, python_for
 from tests.engine.conftest import NewContained
-from tests.engine.engine_proxy import EngineProxy
-from tests.engine.runtimes import CLUSTER, RUNTIMES, Runtime, the_whole_way
+from tests.support import stacks
+from tests.support.another_user import copy_cache, libraries, python_for
+from tests.support.engine_proxy import EngineProxy
+from tests.support.runtimes import CLUSTER, RUNTIMES, Runtime, the_whole_way
 
 pytestmark = pytest.mark.engine
 

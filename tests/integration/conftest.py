@@ -5,7 +5,7 @@ import pytest
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.paths import stack_paths
 from fraudctl.runtime.stack import read_state
-from tests.stacks import Stack
+from tests.support.stacks import Stack
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ from fraudctl.database.migrations import migrate
 from fraudctl.detector.relay import AlertRelay
 from fraudctl.errors import FencedError, UnreachableError
 from fraudctl.rules.model import parse_rules
-from tests.integration.databases import open_session, temporary_database
-from tests.integration.landed import remove_topic
+from tests.support.databases import open_session, temporary_database
+from tests.support.landed import remove_topic
 
 pytestmark = pytest.mark.services
 

@@ -12,7 +12,7 @@ from fraudctl.database.landing import Landing, MicroBatch, Source
 from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import RefusedError
-from tests.integration.databases import open_session, temporary_database
+from tests.support.databases import open_session, temporary_database
 
 pytestmark = pytest.mark.services
 

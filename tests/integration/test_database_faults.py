@@ -15,9 +15,9 @@ from fraudctl.database.landing import Landed, Landing, MicroBatch, Source, Windo
 from fraudctl.database.lease import Heartbeat, Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import UnreachableError
-from tests.e2e.scenario import wait_for
-from tests.e2e.tcp_proxy import Cut, TcpProxy
-from tests.integration.databases import open_session, temporary_database
+from tests.support.databases import open_session, temporary_database
+from tests.support.scenario import wait_for
+from tests.support.tcp_proxy import Cut, TcpProxy
 
 pytestmark = pytest.mark.services
 

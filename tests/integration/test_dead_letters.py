@@ -21,8 +21,8 @@ from fraudctl.database.dead_letters import DeadLetters, Letter
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import RefusedError, UsageError
 from fraudctl.events.codec import Transaction, encode, rfc3339
-from fraudctl.operations import requeue_letters as requeue_operation
-from fraudctl.operations.dead_letters import (
+from fraudctl.operations.dead_letters import requeue as requeue_operation
+from fraudctl.operations.dead_letters.inspect_letters import (
     LettersRequest,
     count_expired,
     list_letters,
@@ -30,11 +30,11 @@ from fraudctl.operations.dead_letters import (
     purge_letters,
     show_letter,
 )
-from fraudctl.operations.requeue_letters import Requeued, RequeueRequest, requeue_letters
-from fraudctl.operations.verify import verify
-from tests.integration.commands import fraudctl
-from tests.integration.databases import open_session, temporary_database
-from tests.integration.landed import land, make_topic, remove_topic, settings_for
+from fraudctl.operations.dead_letters.requeue import Requeued, RequeueRequest, requeue_letters
+from fraudctl.operations.verify.verify import verify
+from tests.support.commands import fraudctl
+from tests.support.databases import open_session, temporary_database
+from tests.support.landed import land, make_topic, remove_topic, settings_for
 
 pytestmark = pytest.mark.services
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stacks import Stack
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.services
 

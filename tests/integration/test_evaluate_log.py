@@ -13,9 +13,9 @@ from fraudctl.broker.topics import ensure_topic
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
 from fraudctl.errors import RefusedError
-from fraudctl.operations.evaluate import EvaluateRequest, Evaluation, evaluate, store_evaluation
-from tests.integration.databases import open_session, temporary_database
-from tests.integration.landed import Landed, land, make_topic, remove_topic, settings_for
+from fraudctl.operations.evaluate.evaluate import EvaluateRequest, Evaluation, evaluate, store_evaluation
+from tests.support.databases import open_session, temporary_database
+from tests.support.landed import Landed, land, make_topic, remove_topic, settings_for
 
 pytestmark = pytest.mark.services
 

@@ -12,8 +12,8 @@ import pytest
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.endpoints import Endpoints
 from tests.conftest import NewStack
-from tests.integration.commands import fraudctl
-from tests.integration.databases import temporary_database
+from tests.support.commands import fraudctl
+from tests.support.databases import temporary_database
 
 pytestmark = pytest.mark.services
 

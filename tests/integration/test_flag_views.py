@@ -8,7 +8,7 @@ import pytest
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.database.migrations import migrate
 from fraudctl.database.windows import CategoryCount, WindowReader
-from tests.integration.databases import open_session, temporary_database
+from tests.support.databases import open_session, temporary_database
 
 pytestmark = pytest.mark.services
 

@@ -8,9 +8,9 @@ import pytest
 
 from fraudctl.config.endpoints import Endpoints
 from tests.conftest import NewStack
-from tests.integration.commands import fraudctl
-from tests.integration.databases import temporary_database
-from tests.stacks import Stack
+from tests.support.commands import fraudctl
+from tests.support.databases import temporary_database
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.services
 

@@ -16,7 +16,7 @@ from fraudctl.database.landing import Alert, DeadLetter, Landing, MicroBatch, So
 from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import DataError, FencedError, UnreachableError
-from tests.integration.databases import temporary_database
+from tests.support.databases import temporary_database
 
 pytestmark = pytest.mark.services
 

@@ -11,7 +11,7 @@ from fraudctl.database.landings import Landings, LandingsReader
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import UnreachableError
 from fraudctl.runtime.ports import free_port
-from tests.integration.databases import open_session, temporary_database
+from tests.support.databases import open_session, temporary_database
 
 pytestmark = pytest.mark.services
 

@@ -13,7 +13,7 @@ from fraudctl.database.connection import Connection, connect
 from fraudctl.database.lease import Heartbeat, Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.errors import FencedError, RefusedError
-from tests.integration.databases import open_session, temporary_database
+from tests.support.databases import open_session, temporary_database
 
 pytestmark = pytest.mark.services
 

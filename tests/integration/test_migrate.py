@@ -12,7 +12,7 @@ from fraudctl import assets
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.database.migrations import MigrationReport, migrate, status
 from fraudctl.errors import DataError, NotReadyError, UnreachableError
-from tests.integration.databases import open_session, temporary_database
+from tests.support.databases import open_session, temporary_database
 
 pytestmark = pytest.mark.services
 

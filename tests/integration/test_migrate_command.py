@@ -10,9 +10,9 @@ import pytest
 
 from fraudctl import assets
 from fraudctl.config.endpoints import WRITER, Endpoints
-from tests.integration.commands import fraudctl
-from tests.integration.databases import open_session, temporary_database
-from tests.integration.own_server import own_server
+from tests.support.commands import fraudctl
+from tests.support.databases import open_session, temporary_database
+from tests.support.own_server import own_server
 
 pytestmark = pytest.mark.services
 NAMES = sorted(file.name for file in (assets.sql() / "migrations").glob("*.sql"))

@@ -20,7 +20,7 @@ from fraudctl.broker.topics import end_offsets, ensure_topic
 from fraudctl.clock import StopFlag, utc_now
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.load import load
-from fraudctl.operations.produce import Progress, produce_messages
+from fraudctl.operations.produce.steady import Progress, produce_messages
 from fraudctl.runtime.ports import free_port
 from fraudctl.simulator.arrivals import DEMO_FAULTS, Message, arrivals
 

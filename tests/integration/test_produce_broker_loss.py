@@ -18,7 +18,7 @@ from fraudctl.clock import Deadline
 from fraudctl.config.load import load
 from fraudctl.errors import UnreachableError
 from tests.conftest import NewStack
-from tests.stacks import Stack
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.services
 SECONDS = 20.0

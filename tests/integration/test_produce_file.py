@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient
 
 from fraudctl.broker.topics import end_offsets
 from fraudctl.clock import Deadline
-from tests import foreign_tables
 from tests.integration.test_produce import SECONDS, Cli, cli
+from tests.support import foreign_tables
 
 __all__ = ["cli"]
 COLUMNS = ("trans_num", "trans_date_trans_time", "cc_num", "merchant", "category", "amt", "is_fraud")

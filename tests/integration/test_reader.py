@@ -11,9 +11,9 @@ from fraudctl.config.load import load
 from fraudctl.database.landing import DeadLetter, Landing, MicroBatch, Source, WindowRow
 from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
-from tests.e2e.reader import Reader
-from tests.e2e.scenario import wait_for
-from tests.integration.databases import open_session, temporary_database
+from tests.support.databases import open_session, temporary_database
+from tests.support.reader import Reader
+from tests.support.scenario import wait_for
 
 pytestmark = pytest.mark.services
 

@@ -25,9 +25,9 @@ from fraudctl.database.roles import close_to_others, set_passwords
 from fraudctl.database.shadow import Shadow, endpoint_of
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import DataError, RefusedError
-from tests.bars import Bar
-from tests.integration.databases import open_session, temporary_database
-from tests.integration.own_server import own_server
+from tests.support.bars import Bar
+from tests.support.databases import open_session, temporary_database
+from tests.support.own_server import own_server
 
 pytestmark = pytest.mark.services
 

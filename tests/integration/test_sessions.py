@@ -20,9 +20,9 @@ from fraudctl.database import creation, migrations
 from fraudctl.database.connection import connect
 from fraudctl.errors import ConfigError, RefusedError, UnreachableError
 from fraudctl.runtime.ports import free_port
-from tests.integration.databases import open_session
-from tests.integration.own_server import own_server
-from tests.integration.swallowing_proxy import SwallowingProxy
+from tests.support.databases import open_session
+from tests.support.own_server import own_server
+from tests.support.swallowing_proxy import SwallowingProxy
 
 pytestmark = pytest.mark.services
 

@@ -9,9 +9,9 @@ import pytest
 from fraudctl.config.endpoints import Endpoints, PostgresEndpoint
 from fraudctl.config.paths import StackPaths
 from fraudctl.database.migrations import migrate
-from fraudctl.operations.settle_checkpoint import awaits_its_place, settle_checkpoint
-from fraudctl.runtime.progress import silent
-from tests.integration.databases import open_session, temporary_database
+from fraudctl.operations.detect.promote_checkpoint import awaits_its_place, settle_checkpoint
+from fraudctl.progress import silent
+from tests.support.databases import open_session, temporary_database
 
 pytestmark = pytest.mark.services
 

@@ -14,7 +14,7 @@ from fraudctl.database.lease import Holder
 from fraudctl.database.migrations import migrate
 from fraudctl.database.shadow import SCHEMA, Shadow
 from fraudctl.errors import RefusedError
-from tests.integration.databases import open_session, temporary_database
+from tests.support.databases import open_session, temporary_database
 
 pytestmark = pytest.mark.services
 

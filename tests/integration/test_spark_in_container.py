@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.stacks import Stack
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.services
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fraudctl.clock import Deadline
-from tests import foreign_tables
 from tests.integration.test_produce import SECONDS, Cli, cli
 from tests.integration.test_produce_file import held, sent
+from tests.support import foreign_tables
 
 __all__ = ["cli", "sent"]
 pytestmark = pytest.mark.services

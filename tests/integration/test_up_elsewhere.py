@@ -13,11 +13,11 @@ import pytest
 from fraudctl.clock import Deadline
 from fraudctl.config.paths import StackPaths, stack_paths
 from fraudctl.errors import FraudctlError, UnreachableError
-from fraudctl.runtime import jars
-from fraudctl.runtime.java import find_java
-from tests.another_user import ROOT, copy_cache, dependencies, libraries, python_for
+from fraudctl.runtime.jvm import jars
+from fraudctl.runtime.jvm.java import find_java
 from tests.conftest import NewStack
-from tests.stacks import Stack, missing
+from tests.support.another_user import ROOT, copy_cache, dependencies, libraries, python_for
+from tests.support.stacks import Stack, missing
 
 DEAD_PROXY_ENVIRONMENT = dict.fromkeys(
     ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"

@@ -16,7 +16,7 @@ import pytest
 
 from fraudctl.clock import Deadline
 from tests.conftest import NewStack
-from tests.stacks import Stack, missing
+from tests.support.stacks import Stack, missing
 
 pytestmark = pytest.mark.services
 

@@ -14,14 +14,14 @@ from fraudctl.config.model import Settings
 from fraudctl.database.migrations import migrate
 from fraudctl.database.snapshot import read_snapshot
 from fraudctl.errors import DataError, ExitCode, RefusedError, UnreachableError
-from fraudctl.operations import recount_log
-from fraudctl.operations.recount_log import Progress
-from fraudctl.operations.verify import Verification, VerifyRequest, verify
+from fraudctl.operations.verify import recount_log
+from fraudctl.operations.verify.recount_log import Progress
+from fraudctl.operations.verify.verify import Verification, VerifyRequest, verify
 from fraudctl.ui.text.verify import verification
-from tests.bars import Bar
-from tests.integration.databases import temporary_database
-from tests.integration.landed import Landed, land, make_topic, remove_topic, settings_for
-from tests.integration.mutants import LEDGER, MUTANTS, Mutant
+from tests.support.bars import Bar
+from tests.support.databases import temporary_database
+from tests.support.landed import Landed, land, make_topic, remove_topic, settings_for
+from tests.support.mutants import LEDGER, MUTANTS, Mutant
 
 pytestmark = pytest.mark.services
 

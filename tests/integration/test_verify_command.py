@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from fraudctl.config.endpoints import Endpoints
-from tests.integration.commands import fraudctl
-from tests.integration.databases import temporary_database
-from tests.integration.landed import Landed, land, make_topic, remove_topic, settings_for
+from tests.support.commands import fraudctl
+from tests.support.databases import temporary_database
+from tests.support.landed import Landed, land, make_topic, remove_topic, settings_for
 
 pytestmark = pytest.mark.services
 

@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 
 from fraudctl.clock import Deadline
 from fraudctl.config.paths import stack_paths
-from fraudctl.runtime.java import find_java
-from fraudctl.runtime.jvm_code import COMPILE_SECONDS, ensure_jvm_code
-from fraudctl.runtime.spark_submit import STATE_STORES
+from fraudctl.runtime.jvm.compile_scala import COMPILE_SECONDS, ensure_jvm_code
+from fraudctl.runtime.jvm.java import find_java
+from fraudctl.runtime.jvm.spark_submit import STATE_STORES
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from fraudctl.recount.parse import Transaction, parser
 from fraudctl.recount.raised import transaction_digest
-from tests.spark.streams import admitted, job, land
+from tests.support.streams import admitted, job, land
 
 pytestmark = pytest.mark.spark
 

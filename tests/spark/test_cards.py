@@ -20,8 +20,8 @@ from pyspark.sql import SparkSession
 
 from fraudctl.detector.collect import BatchContent
 from fraudctl.rules.model import parse_rules
-from tests import forests
-from tests.spark.streams import job, land
+from tests.support import forests
+from tests.support.streams import job, land
 
 pytestmark = pytest.mark.spark
 

@@ -21,11 +21,11 @@ import pytest
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
+from fraudctl.checkpoint.rewind import rewound
 from fraudctl.clock import Deadline
 from fraudctl.detector.explain import explained
 from fraudctl.errors import DataError
-from fraudctl.runtime.rewind import rewound
-from fraudctl.runtime.spark_submit import STATE_STORES
+from fraudctl.runtime.jvm.spark_submit import STATE_STORES
 
 pytestmark = pytest.mark.spark
 

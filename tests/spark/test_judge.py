@@ -11,7 +11,7 @@ from fraudctl.recount.instants import DAY_US, HOUR_US
 from fraudctl.recount.judgement import judge
 from fraudctl.recount.parse import Transaction
 from fraudctl.rules.model import WEEKDAYS, parse_rules
-from tests import forests
+from tests.support import forests
 
 pytestmark = pytest.mark.spark
 

@@ -23,8 +23,8 @@ from fraudctl.events.schema import FUTURE, LATE, REASONS
 from fraudctl.recount.judgement import judge
 from fraudctl.recount.parse import Rejected, parser
 from fraudctl.recount.raised import transaction_digest
-from tests.spark import messages_drawn
-from tests.spark.streams import RECORDS, RULES, job
+from tests.support import messages_drawn
+from tests.support.streams import RECORDS, RULES, job
 
 pytestmark = pytest.mark.spark
 

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from fraudctl.detector import intake
-from tests.spark.streams import job, taken_in
+from tests.support.streams import job, taken_in
 
 pytestmark = pytest.mark.spark
 

@@ -24,8 +24,8 @@ from fraudctl.detector.collect import collect
 from fraudctl.detector.foreach_batch import foreach_batch
 from fraudctl.detector.intake import Intake
 from fraudctl.rules.model import RuleSet, parse_rules
-from tests import forests
-from tests.spark.streams import RULES, job
+from tests.support import forests
+from tests.support.streams import RULES, job
 
 pytestmark = pytest.mark.spark
 

@@ -21,10 +21,10 @@ from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
 from fraudctl.recount.recount import Record, Recount
 from fraudctl.rules.model import parse_rules
-from tests.bars import Bar
 from tests.golden import MESSAGES, value_bytes
-from tests.recounts import recount_both
-from tests.spark.streams import admitted, job, land, rejected, taken_in, windows_of
+from tests.support.bars import Bar
+from tests.support.recounts import recount_both
+from tests.support.streams import admitted, job, land, rejected, taken_in, windows_of
 
 pytestmark = pytest.mark.spark
 

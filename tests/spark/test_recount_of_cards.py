@@ -12,9 +12,9 @@ from fraudctl.config.load import load
 from fraudctl.detector.collect import BatchContent
 from fraudctl.recount.recount import NO_WATERMARK, Recount
 from fraudctl.rules.model import RuleSet, parse_rules
-from tests.recounts import recount_both
-from tests.spark.streams import land
 from tests.spark.test_cards import BATCHES, BEGIN_MS, MINUTES, One, random_log, random_rules, read
+from tests.support.recounts import recount_both
+from tests.support.streams import land
 
 pytestmark = pytest.mark.spark
 

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.golden import MESSAGES, WINDOWS, value_bytes
-from tests.spark.streams import admitted, instant_us, job, land, rejected, taken_in, windows_of
+from tests.support.streams import admitted, instant_us, job, land, rejected, taken_in, windows_of
 
 pytestmark = pytest.mark.spark
 

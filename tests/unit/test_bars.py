@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import bars
-from tests.bars import Bar, Row
+from tests.support import bars
+from tests.support.bars import Bar, Row
 
 MARK = pytest.mark.bar(4, "a bar that only this page has", target="4 apples")
 

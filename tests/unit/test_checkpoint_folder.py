@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fraudctl.checkpoint.inspect_folder import look
 from fraudctl.errors import RefusedError
-from fraudctl.runtime.checkpoint_folder import look
 
 QUERY = "59520f14-67f9-4299-9b65-c04e7cb5d09e"
 NEWEST = 12

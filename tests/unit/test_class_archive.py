@@ -12,11 +12,11 @@ import pytest
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.config.paths import StackPaths
-from fraudctl.operations.archive_classes import Archiver
-from fraudctl.runtime.class_archive import ClassArchive, class_archive, class_path_of
+from fraudctl.operations.detect.archive_classes import Archiver
+from fraudctl.progress import Progress
 from fraudctl.runtime.files import has_own_sum, write_own_sum
-from fraudctl.runtime.java import Java
-from fraudctl.runtime.progress import Progress
+from fraudctl.runtime.jvm.class_archive import ClassArchive, class_archive, class_path_of
+from fraudctl.runtime.jvm.java import Java
 
 # Stands for a JVM that archives its classes at its end.
 ARCHIVES = """\
@@ -185,7 +185,7 @@ def test_no_room_costs_nothing_but_a_note(
     def refuse(**_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fraudctl.runtime.class_archive.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("fraudctl.runtime.jvm.class_archive.tempfile.mkdtemp", refuse)
     heard: list[Progress] = []
     archiver = Archiver(archive(paths, tmp_path), tmp_path / "log", heard.append)
     archiver.look_at(jvm.pid)

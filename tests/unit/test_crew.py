@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from fraudctl.errors import ExitCode, RefusedError, UnreachableError
-from fraudctl.operations.crew import Crew, Report
+from fraudctl.operations.verify.worker_processes import Crew, Report
 
 
 @dataclass(frozen=True)

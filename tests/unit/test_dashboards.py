@@ -17,7 +17,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from fraudctl import assets
-from tests.dashboards import FILES, FOLDER, document, panels, variables
+from tests.support.dashboards import FILES, FOLDER, document, panels, variables
 
 MIGRATIONS = "\n".join(
     file.read_text(encoding="utf-8") for file in sorted((assets.sql() / "migrations").glob("*.sql"))

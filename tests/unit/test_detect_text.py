@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from fraudctl.config.job import DetectorJob
-from fraudctl.operations.detect import Batch, Detected
-from fraudctl.operations.place_detector import Place
-from fraudctl.operations.plan_detector import DetectorPlan
-from fraudctl.runtime.spark_submit import SparkSubmit
+from fraudctl.operations.detect.placement import Place
+from fraudctl.operations.detect.plan import DetectorPlan
+from fraudctl.operations.detect.supervise import Batch, Detected
+from fraudctl.runtime.jvm.spark_submit import SparkSubmit
 from fraudctl.ui import as_json
 from fraudctl.ui.text.detect import line, plan_document, summary
 

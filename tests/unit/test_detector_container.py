@@ -16,15 +16,15 @@ from fraudctl.config.lane import LIVE
 from fraudctl.config.load import load
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
+from fraudctl.progress import silent
 from fraudctl.runtime.compose.read import load_compose
 from fraudctl.runtime.docker.address import EngineAddress
-from fraudctl.runtime.docker.detector_container import DetectorContainer
+from fraudctl.runtime.docker.detector.container import DetectorContainer
+from fraudctl.runtime.docker.detector.packages import NEEDED, requirements
+from fraudctl.runtime.docker.detector.spark_user import SparkUser, spark_user
 from fraudctl.runtime.docker.identity import Identity
-from fraudctl.runtime.docker.packages import NEEDED, requirements
-from fraudctl.runtime.docker.spark_user import SparkUser, spark_user
-from fraudctl.runtime.progress import silent
-from fraudctl.runtime.spark_submit import SparkSubmit
-from tests.engine.app_stand_in import needed
+from fraudctl.runtime.jvm.spark_submit import SparkSubmit
+from tests.support.app_stand_in import needed
 
 GIVEN = SparkUser(185, 185, given=True)
 GOOD = {

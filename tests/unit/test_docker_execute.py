@@ -10,13 +10,13 @@ import pytest
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import ConfigError, NotReadyError, RefusedError, UnreachableError
+from fraudctl.progress import Progress
 from fraudctl.runtime.compose.read import read_compose
 from fraudctl.runtime.docker.execute import Execution
 from fraudctl.runtime.docker.look import of_inspection, taken_ports
 from fraudctl.runtime.docker.observed import Network, Observed
 from fraudctl.runtime.docker.plan import plan_down, plan_up
 from fraudctl.runtime.docker.secret_files import SecretFiles
-from fraudctl.runtime.progress import Progress
 from tests.unit.test_docker_plan import ME, NOTHING, TEXT, VOLUMES, container
 
 FILE = read_compose(TEXT, ME.file, {})

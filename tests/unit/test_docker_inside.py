@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fraudctl.runtime.docker import inside
+from fraudctl.runtime.docker.detector import entrypoint
 
 SECONDS = 30.0
 WAITS = """\
@@ -20,7 +20,7 @@ signal.pause()
 
 def begin(script: Path, *command: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, inside.__file__, str(script), *command],
+        [sys.executable, entrypoint.__file__, str(script), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

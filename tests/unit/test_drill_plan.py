@@ -6,7 +6,7 @@ import pytest
 
 from fraudctl.errors import UsageError
 from fraudctl.failpoints import FAILPOINTS, Failpoint, parse
-from fraudctl.operations.drilling.plan import (
+from fraudctl.operations.drill.plan import (
     FAULTS,
     MOMENT,
     START_UP,

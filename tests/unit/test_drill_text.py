@@ -1,8 +1,8 @@
 """How a drill looks: one line a cycle, the load beside what is waited for."""
 
 from fraudctl.broker.producer import Deliveries
-from fraudctl.operations.drilling.rig import CycleReport
-from fraudctl.operations.produce import Progress
+from fraudctl.operations.drill.harness import CycleReport
+from fraudctl.operations.produce.steady import Progress
 from fraudctl.ui.text.drill import line, state
 
 

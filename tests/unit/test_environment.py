@@ -10,7 +10,7 @@ import pytest
 from fraudctl import environment
 from fraudctl.config.load import load
 from fraudctl.errors import ConfigError
-from fraudctl.runtime import spark_submit
+from fraudctl.runtime.jvm import spark_submit
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,7 +119,7 @@ def test_another_pyspark_on_the_python_path_is_passed_over(foreign: str, tmp_pat
         metadata = tmp_path / "python" / "pyspark-3.3.2.dist-info"
         metadata.mkdir()
         (metadata / "METADATA").write_text("Name: pyspark\nVersion: 3.3.2\n", encoding="utf-8")
-    code = "from fraudctl.runtime.spark_submit import *; print(spark_home(), spark_version())"
+    code = "from fraudctl.runtime.jvm.spark_submit import *; print(spark_home(), spark_version())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(tmp_path / "python"), "PATH": "/usr/bin:/bin"},

@@ -9,7 +9,7 @@ import pytest
 
 from fraudctl.config.load import load
 from fraudctl.errors import DataError, RefusedError
-from fraudctl.operations.evaluate import EvaluateRequest, Evaluation, evaluate
+from fraudctl.operations.evaluate.evaluate import EvaluateRequest, Evaluation, evaluate
 from fraudctl.rules.model import parse_rules
 from fraudctl.ui.text.evaluate import evaluation as as_text
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from fraudctl.cli.main import app
 from fraudctl.errors import DataError, FraudctlError, UsageError
-from fraudctl.operations.event_files import ReportBuilder, check_some_taken, lines_of, report_lines
+from fraudctl.operations.inputs.event_files import ReportBuilder, check_some_taken, lines_of, report_lines
 
 RULES = "rules: [{id: dear, reason: dear, when: {amount_over: 100}}]\n"
 TAKEN = 300

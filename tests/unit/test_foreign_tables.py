@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow
 import pytest
 
-from tests.foreign_tables import (
+from tests.support.foreign_tables import (
     HEADER,
     check,
     generic,

@@ -15,8 +15,8 @@ from fraudctl.recount.parse import Transaction
 from fraudctl.recount.past import Past, pasts
 from fraudctl.rules.forest import MILLION, PAST_FEATURES, Forest
 from fraudctl.rules.model import parse_rules
-from tests import forests
-from tests.unit.card_events import NOON_US
+from tests.support import forests
+from tests.support.card_events import NOON_US
 
 # A Tuesday, 14:30.
 TRANSACTION = Transaction(1, "t", NOON_US + 9_000_000_000, "c", "m", "Food", 1234, "EUR", "DE", "online")

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudctl.cli.main import app
-from fraudctl.operations.join_labels import Subject, join_labels, join_lines
-from fraudctl.operations.labels import Label, labels_from_file
+from fraudctl.operations.inputs.join_labels import Subject, join_labels, join_lines
+from fraudctl.operations.inputs.labels import Label, labels_from_file
 from tests.unit.test_event_files import event, label, lines
 
 

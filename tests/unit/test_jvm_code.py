@@ -11,9 +11,9 @@ from fraudctl import assets
 from fraudctl.clock import Deadline
 from fraudctl.config.paths import StackPaths, stack_paths
 from fraudctl.errors import DataError, NotReadyError, RefusedError
-from fraudctl.runtime import jvm_code
-from fraudctl.runtime.java import Java, find_java
-from fraudctl.runtime.jvm_code import COMPILE_SECONDS, JAR, ensure_jvm_code
+from fraudctl.runtime.jvm import compile_scala
+from fraudctl.runtime.jvm.compile_scala import COMPILE_SECONDS, JAR, ensure_jvm_code
+from fraudctl.runtime.jvm.java import Java, find_java
 
 NO_JAVA = Java(Path("/nonexistent"), "17.0.1", "PATH")
 
@@ -43,7 +43,7 @@ def compilations(source: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         jar.write_bytes(b"compiled")
         runs.append(jar)
 
-    monkeypatch.setattr(jvm_code, "_compile", compile_at_once)
+    monkeypatch.setattr(compile_scala, "_compile", compile_at_once)
     return runs
 
 
@@ -99,7 +99,7 @@ def test_another_source_and_another_java_make_another_jar(
 def test_a_pyspark_without_the_compiler_is_named(
     paths: StackPaths, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jvm_code, "spark_home", lambda: tmp_path)
+    monkeypatch.setattr(compile_scala, "spark_home", lambda: tmp_path)
     with pytest.raises(NotReadyError, match="no Scala compiler") as caught:
         compiled(NO_JAVA, paths)
     assert "install fraudctl again" in caught.value.hint
@@ -113,7 +113,7 @@ def test_a_package_without_sources_is_named(paths: StackPaths, source: Path) -> 
 
 def test_a_cache_that_is_full_is_told_with_the_way_out(paths: StackPaths) -> None:
     lines = ["error: error while writing One.class: No space left on device"]
-    error = jvm_code._failure(lines, paths.logs / "jvm-code.log", paths)
+    error = compile_scala._failure(lines, paths.logs / "jvm-code.log", paths)
     assert (error.exit_code, "FRAUDCTL_CACHE_DIR" in error.hint) == (3, True)
 
 
@@ -123,7 +123,7 @@ def test_a_cache_that_cannot_be_written_to_is_told(
     def refuse(**_: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(jvm_code.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(compile_scala.tempfile, "mkdtemp", refuse)
     with pytest.raises(RefusedError, match="cannot be written") as caught:
         compiled(NO_JAVA, paths)
     assert "FRAUDCTL_CACHE_DIR" in caught.value.hint

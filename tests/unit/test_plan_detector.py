@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fraudctl.checkpoint.inspect_folder import CheckpointFolder
 from fraudctl.errors import RefusedError
-from fraudctl.operations.plan_detector import _check_same_query
-from fraudctl.runtime.checkpoint_folder import CheckpointFolder
+from fraudctl.operations.detect.plan import _check_same_query
 
 
 @pytest.mark.parametrize(("branches", "looks_back"), [(0, False), (0, True), (1, False), (2, True)])

@@ -12,9 +12,9 @@ from fraudctl.clock import StopFlag
 from fraudctl.config.load import load
 from fraudctl.config.preset_file import read_preset_document
 from fraudctl.errors import FraudctlError, RefusedError, UsageError
-from fraudctl.operations.preset_run import PresetRun
-from fraudctl.operations.produce import ProduceRequest
-from fraudctl.operations.produce_preset import PresetRequest, produce_preset
+from fraudctl.operations.produce.preset import PresetRequest, produce_preset
+from fraudctl.operations.produce.preset_run import PresetRun
+from fraudctl.operations.produce.steady import ProduceRequest
 from fraudctl.simulator.clocks import Stamps
 from fraudctl.simulator.labels import HOUR_MS
 from fraudctl.simulator.preset import parse_preset

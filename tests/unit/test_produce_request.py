@@ -8,7 +8,14 @@ from fraudctl.broker.producer import Deliveries
 from fraudctl.clock import StopFlag
 from fraudctl.config.load import load
 from fraudctl.errors import UsageError
-from fraudctl.operations.produce import Produced, ProduceRequest, Progress, limit, produce, refuse_nonsense
+from fraudctl.operations.produce.steady import (
+    Produced,
+    ProduceRequest,
+    Progress,
+    limit,
+    produce,
+    refuse_nonsense,
+)
 from fraudctl.ui.text.produce import line, not_delivered, summary
 
 SETTINGS = load(profile="local").settings

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fraudctl.database.landing import MicroBatch, WindowRow
-from tests.e2e.reader import _incomplete, _Newest, _Seen
+from tests.support.reader import _incomplete, _Newest, _Seen
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 OLD = BEGAN - timedelta(minutes=1)

@@ -9,7 +9,7 @@ from fraudctl.recount.alerts import Alert, compare_alerts
 from fraudctl.recount.recount import Record, Recount
 from fraudctl.recount.windows import Totals
 from fraudctl.rules.model import RuleSet, parse_rules
-from tests.recounts import recount_both
+from tests.support.recounts import recount_both
 
 SETTINGS = load().settings
 ARRIVAL_MS = 1_773_144_000_000

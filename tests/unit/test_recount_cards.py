@@ -3,7 +3,7 @@
 from fraudctl.recount.hindsight import in_hindsight
 from fraudctl.recount.parse import parser
 from fraudctl.recount.raised import transaction_digest
-from tests.unit.card_events import (
+from tests.support.card_events import (
     MINUTE_US,
     NOON_US,
     SETTINGS,

@@ -14,7 +14,7 @@ from fraudctl.recount.parse import parser
 from fraudctl.recount.raised import transaction_digest
 from fraudctl.recount.recount import recount
 from fraudctl.rules.model import RuleSet
-from tests.unit.card_events import MINUTE_US, NOON_US, SETTINGS, Event, counted, digest_of, rule, rules
+from tests.support.card_events import MINUTE_US, NOON_US, SETTINGS, Event, counted, digest_of, rule, rules
 
 CARD_CONDITIONS = st.dictionaries(
     st.sampled_from(

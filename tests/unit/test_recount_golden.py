@@ -12,7 +12,7 @@ from fraudctl.recount.instants import instant_text
 from fraudctl.recount.recount import Record, Recount
 from fraudctl.rules.model import parse_rules
 from tests.golden import MESSAGES, WINDOWS, value_bytes
-from tests.recounts import recount_both
+from tests.support.recounts import recount_both
 
 SETTINGS = load().settings
 RULES = parse_rules(read_rules_document(SETTINGS.rules.file))

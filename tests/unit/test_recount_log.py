@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudctl.errors import RefusedError
-from fraudctl.operations.recount_log import Span, enough_room, processes_for, shares, work_folder
+from fraudctl.operations.verify.recount_log import Span, enough_room, processes_for, shares, work_folder
 
 RANGES = st.dictionaries(
     st.integers(0, 30),

@@ -13,7 +13,7 @@ from fraudctl.recount.judgement import judge
 from fraudctl.recount.parse import Transaction
 from fraudctl.recount.verdict_table import VerdictTable
 from fraudctl.rules.model import RuleSet, parse_rules
-from tests import forests
+from tests.support import forests
 
 CATEGORIES = load().settings.events.categories
 AMOUNTS = [1, 99, 100, 101, 5_000, 19_999, 20_000, 20_001, 10_000_000_000]

@@ -14,7 +14,7 @@ from fraudctl.recount.instants import MINUTE_US, instant_text
 from fraudctl.recount.recount import Record, Recount, Watermark
 from fraudctl.recount.windows import Totals, WindowKey
 from fraudctl.rules.model import parse_rules
-from tests.recounts import recount_both
+from tests.support.recounts import recount_both
 
 SETTINGS = load().settings
 NOON_US = 1_773_144_000_000_000

@@ -1,7 +1,7 @@
 """What a replay with other rules would do to alerts and flags."""
 
-from fraudctl.operations.replay_change import change
-from fraudctl.operations.replay_range import RangeReplay
+from fraudctl.operations.replay.rule_changes import change
+from fraudctl.operations.replay.time_range import RangeReplay
 from fraudctl.recount.alerts import Alert
 from fraudctl.recount.flags import Flag
 from fraudctl.ui.text.replay import change as as_text

@@ -1,8 +1,8 @@
 """Alerts of a range against the frauds that are known, by hand."""
 
-from fraudctl.operations.join_labels import Subject
-from fraudctl.operations.labels import Label, key_of
-from fraudctl.operations.replay_detection import Detection, Found, detection
+from fraudctl.operations.inputs.join_labels import Subject
+from fraudctl.operations.inputs.labels import Label, key_of
+from fraudctl.operations.replay.precision import Detection, Found, detection
 from fraudctl.ui.text import replay as text
 
 # Event and report, in microseconds; the range is 10 to 20, and it is 100 now.

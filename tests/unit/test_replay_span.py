@@ -6,7 +6,7 @@ import pytest
 
 from fraudctl.config.load import load
 from fraudctl.errors import RefusedError, UsageError
-from fraudctl.operations.replay_span import (
+from fraudctl.operations.replay.offsets import (
     Arrivals,
     Held,
     Range,

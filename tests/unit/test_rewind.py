@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fraudctl.checkpoint.rewind import finished, rewound
 from fraudctl.errors import RefusedError
-from fraudctl.runtime.rewind import finished, rewound
 
 
 def checkpoint(folder: Path, plans: range, commits: range) -> Path:

@@ -8,8 +8,8 @@ import pytest
 from fraudctl.config.load import load
 from fraudctl.config.rules_file import read_rules_document
 from fraudctl.errors import ConfigError
-from fraudctl.operations.check_rules import checked_rules
-from tests import forests
+from fraudctl.operations.rules.check import checked_rules
+from tests.support import forests
 
 SETTINGS = load().settings
 CATEGORIES = ", ".join(SETTINGS.events.categories)

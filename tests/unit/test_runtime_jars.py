@@ -9,9 +9,9 @@ import pytest
 from fraudctl.clock import Deadline
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import DataError
-from fraudctl.runtime import jars
-from fraudctl.runtime.jars import SET_NAMES, LockedJar, ensure_jars, jar_set, read_lock, verify
-from fraudctl.runtime.java import Java
+from fraudctl.runtime.jvm import jars
+from fraudctl.runtime.jvm.jars import SET_NAMES, LockedJar, ensure_jars, jar_set, read_lock, verify
+from fraudctl.runtime.jvm.java import Java
 
 NO_JAVA = Java(Path("/nonexistent"), "17", "PATH")
 

@@ -7,10 +7,10 @@ import pytest
 
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import RefusedError
-from fraudctl.runtime import java as subject
-from fraudctl.runtime.java import find_java
-from fraudctl.runtime.progress import Progress
-from fraudctl.runtime.proxy import proxy_flags
+from fraudctl.progress import Progress
+from fraudctl.runtime.jvm import java as subject
+from fraudctl.runtime.jvm.java import find_java
+from fraudctl.runtime.jvm.proxy import proxy_flags
 
 
 @pytest.fixture

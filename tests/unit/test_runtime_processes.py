@@ -12,8 +12,8 @@ import pytest
 
 from fraudctl.clock import Deadline
 from fraudctl.errors import RefusedError
-from fraudctl.runtime import processes
-from fraudctl.runtime.processes import (
+from fraudctl.runtime.process import supervise
+from fraudctl.runtime.process.supervise import (
     ProcessRecord,
     ending,
     is_alive,
@@ -69,7 +69,7 @@ def test_a_spawned_process_is_recorded_in_its_own_session(tmp_path: Path) -> Non
         assert read_record(tmp_path / "run" / "thing.json") == record
         assert is_alive(record)
         assert os.getsid(record.pid) == os.getpgid(record.pid) == record.pid
-        assert processes.age_seconds(record) < 60
+        assert supervise.age_seconds(record) < 60
     finally:
         assert stop(record, 20) == "stopped"
     assert not is_alive(record)

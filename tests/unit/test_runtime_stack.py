@@ -15,12 +15,12 @@ from fraudctl.config.load import load
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import ConfigError, NotReadyError, RefusedError, UnreachableError
-from fraudctl.operations.up import UpRequest, up
+from fraudctl.operations.lifecycle.up import UpRequest, up
 from fraudctl.runtime import readiness, stack
 from fraudctl.runtime.files import locked, make_folder, tail, write_whole
-from fraudctl.runtime.postgres_wheel import closed_ancestor
-from fraudctl.runtime.processes import ProcessRecord
-from fraudctl.runtime.services import postgres
+from fraudctl.runtime.local import postgres
+from fraudctl.runtime.local.postgres_wheel import closed_ancestor
+from fraudctl.runtime.process.supervise import ProcessRecord
 from fraudctl.runtime.stack import Ports
 
 STRANGER = 54321

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import ConfigError
-from fraudctl.runtime.java import find_java
-from fraudctl.runtime.truststore import PASSWORD, ca_bundle, java_truststore
+from fraudctl.runtime.jvm.java import find_java
+from fraudctl.runtime.jvm.truststore import PASSWORD, ca_bundle, java_truststore
 
 
 def authority(name: str) -> bytes:

@@ -10,7 +10,7 @@ from fraudctl.simulator.batch import DAY_MS
 from fraudctl.simulator.clocks import Rows, Stamps, days_back, shifted
 from fraudctl.simulator.disorder import Deliveries, Disorder, Network
 from fraudctl.simulator.wire import Wire
-from tests.unit.simulations import SETTINGS, simulation
+from tests.support.simulations import SETTINGS, simulation
 
 DISORDER = Disorder(duplicates=0.2, out_of_order=0.2, late=0.1, future=0.1, clock_skew=0.1)
 NOW_MS = 1_790_000_000_000

@@ -16,7 +16,7 @@ from fraudctl.simulator.batch import DAY_MS
 from fraudctl.simulator.disorder import Deliveries, Disorder, Network
 from fraudctl.simulator.malformed import SHAPES
 from fraudctl.simulator.wire import Wire
-from tests.unit.simulations import SETTINGS, simulation
+from tests.support.simulations import SETTINGS, simulation
 
 HEAVY = Disorder(
     duplicates=0.1,

@@ -11,7 +11,7 @@ from fraudctl.simulator.people import ACTIVITY_SPREAD, ECOM
 from fraudctl.simulator.places import COUNTRIES, FIRST_ABROAD, distances_km
 from fraudctl.simulator.simulation import Simulation
 from fraudctl.simulator.wire import Wire, transaction_ids
-from tests.unit.simulations import drawn, simulation
+from tests.support.simulations import drawn, simulation
 
 # Change these only when the traffic is meant to change: whoever noted a digest will not find it again.
 PINNED_EVERYDAY = "1fcb428cc564cd2b41da234a31b94bc5765ab421b6b8014f6308ac36248304fa"

@@ -9,7 +9,7 @@ from fraudctl.config.preset_file import read_preset_document
 from fraudctl.simulator.batch import DAY_MS, Batch
 from fraudctl.simulator.handbook import CUSTOMER, LARGE, LARGE_MINOR, TERMINAL, handbook
 from fraudctl.simulator.preset import HandbookPreset, parse_preset
-from tests.unit.simulations import SETTINGS
+from tests.support.simulations import SETTINGS
 
 TRANSACTIONS = 1_754_155
 

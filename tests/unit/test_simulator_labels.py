@@ -7,7 +7,7 @@ import msgspec
 from fraudctl.events.schema import PATTERNS
 from fraudctl.simulator.labels import HOUR_MS, Label, Labels, encode_label
 from fraudctl.simulator.wire import transaction_ids
-from tests.unit.simulations import drawn
+from tests.support.simulations import drawn
 
 
 def test_every_fraud_has_one_label_and_nothing_else_has() -> None:

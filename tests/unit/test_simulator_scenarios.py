@@ -10,7 +10,7 @@ from fraudctl.simulator.people import ECOM
 from fraudctl.simulator.places import FIRST_ABROAD, distances_km
 from fraudctl.simulator.scenarios import SCENARIOS
 from fraudctl.simulator.yardstick import yardstick
-from tests.unit.simulations import drawn, simulation
+from tests.support.simulations import drawn, simulation
 
 NAMES = [scenario.name for scenario in SCENARIOS]
 HOUR_MS = 3_600_000

@@ -10,7 +10,7 @@ from fraudctl.events.schema import AMOUNT_MINOR_MAX
 from fraudctl.recount.parse import Transaction, parser
 from fraudctl.simulator.batch import Batch, Names
 from fraudctl.simulator.wire import ROWS, Wire, transaction_ids
-from tests.unit.simulations import SETTINGS, drawn, simulation
+from tests.support.simulations import SETTINGS, drawn, simulation
 
 
 def batch_of(rows: int, names: Names, *, amounts: list[int]) -> Batch:

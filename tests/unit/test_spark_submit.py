@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fraudctl.config.load import load
-from fraudctl.runtime.spark_submit import (
+from fraudctl.runtime.jvm.spark_submit import (
     LOCAL_FS,
     Interior,
     SparkSubmit,

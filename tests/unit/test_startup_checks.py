@@ -14,13 +14,13 @@ from fraudctl.config.load import load
 from fraudctl.config.password_file import read_password
 from fraudctl.config.paths import StackPaths, stack_paths, user_path
 from fraudctl.errors import ConfigError, FraudctlError, RefusedError, UsageError
-from fraudctl.operations import startup_checks
-from fraudctl.operations.doctor import DoctorRequest, doctor
+from fraudctl.operations import preflight
+from fraudctl.operations.detect.doctor import DoctorRequest, doctor
 from fraudctl.runtime.files import write_whole
 from fraudctl.runtime.first_cause import first_cause
-from fraudctl.runtime.proxy import proxy_flags
+from fraudctl.runtime.jvm.proxy import proxy_flags
 from fraudctl.ui.failure import of_system
-from tests.another_user import python_for
+from tests.support.another_user import python_for
 
 ROOT = Path(__file__).parents[2]
 NAMELESS = 54321
@@ -37,7 +37,7 @@ def nameless(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str
         pytest.skip("only root can run a program as another user")
     python = python_for(NAMELESS)
     libraries = subprocess.run(
-        [sys.executable, "-c", "from tests.another_user import libraries; print(libraries())"],
+        [sys.executable, "-c", "from tests.support.another_user import libraries; print(libraries())"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -106,41 +106,39 @@ def test_a_user_without_a_name_is_refused_before_anything_starts(command: str, t
 
 
 def test_a_user_with_a_name_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert startup_checks.check_user("Hadoop,") == pwd.getpwuid(os.geteuid()).pw_name
+    assert preflight.check_user("Hadoop,") == pwd.getpwuid(os.geteuid()).pw_name
     monkeypatch.setattr(os, "geteuid", lambda: NAMELESS)
     with pytest.raises(RefusedError, match="has no name, and Hadoop, needs one"):
-        startup_checks.check_user("Hadoop,")
+        preflight.check_user("Hadoop,")
 
 
 @pytest.mark.parametrize(("hard", "passes"), [(256, False), (1023, False), (1024, True), (-1, True)])
 def test_too_few_open_files_are_refused(hard: int, passes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (256, hard))
     if passes:
-        assert startup_checks.check_open_files()
+        assert preflight.check_open_files()
         return
     with pytest.raises(RefusedError, match=f"at most {hard} files") as caught:
-        startup_checks.check_open_files()
+        preflight.check_open_files()
     assert "ulimit" in caught.value.hint
 
 
 def test_a_home_that_is_a_file_or_has_no_room_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(RefusedError, match="cannot be created") as caught:
-        startup_checks.check_folder(tmp_path / "file" / "home", 1, lambda _folder: 10, "--home")
+        preflight.check_folder(tmp_path / "file" / "home", 1, lambda _folder: 10, "--home")
     assert "is a file" in caught.value.detail
     with pytest.raises(RefusedError, match="10 MB free, 50 MB needed"):
-        startup_checks.check_folder(
-            tmp_path / "new" / "home", 50_000_000, lambda _folder: 10_000_000, "--home"
-        )
+        preflight.check_folder(tmp_path / "new" / "home", 50_000_000, lambda _folder: 10_000_000, "--home")
 
 
 def test_a_cache_to_read_only_will_do_and_one_that_is_closed_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir(mode=0o555)
-    assert startup_checks.check_cache(tmp_path / "cache") == str(tmp_path / "cache")
+    assert preflight.check_cache(tmp_path / "cache") == str(tmp_path / "cache")
     if os.geteuid() != 0:
         (tmp_path / "cache").chmod(0)
         with pytest.raises(RefusedError, match="cannot be read") as caught:
-            startup_checks.check_cache(tmp_path / "cache")
+            preflight.check_cache(tmp_path / "cache")
         assert "FRAUDCTL_CACHE_DIR" in caught.value.hint
 
 
@@ -247,9 +245,9 @@ def test_the_password_files_are_read_before_the_detector_starts(
             **{f"postgres.{name}": str(tmp_path / value) for name, value in files.items()},
         }
     ).settings
-    checks = startup_checks.for_detector(settings, paths, {})
+    checks = preflight.for_detector(settings, paths, {})
     with pytest.raises(ConfigError, match=str(tmp_path / "bad")) as caught:
-        startup_checks.run_all(checks)
+        preflight.run_all(checks)
     assert caught.value.exit_code == 3
 
 
@@ -261,7 +259,7 @@ def test_the_doctor_runs_the_checks_of_detect_and_names_each_that_fails(
     environ = {"HTTPS_PROXY": "socks5://proxy", "FRAUDCTL_FAILPOINT": "nonsense", "PATH": os.environ["PATH"]}
     report = doctor(DoctorRequest(settings, paths, {"rules": []}, environ))
     found = {finding.name: finding for finding in report.findings}
-    checks = startup_checks.for_detector(settings, paths, environ)
+    checks = preflight.for_detector(settings, paths, environ)
     assert {check.name for check in checks} < set(found)
     wrong = {name for name, finding in found.items() if not finding.well}
     assert {"open files", "proxy", "failpoints", "stack"} <= wrong

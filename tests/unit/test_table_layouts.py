@@ -19,7 +19,7 @@ from fraudctl.simulator.mapping import AmountSource, TimeSource, check_mapping, 
 from fraudctl.tables.amounts import amount_minor
 from fraudctl.tables.rejection import RejectedRowError
 from fraudctl.tables.times import moment_ms
-from tests.foreign_tables import (
+from tests.support.foreign_tables import (
     check,
     generic,
     mapped,

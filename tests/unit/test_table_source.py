@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from fraudctl.config.load import load
 from fraudctl.errors import DataError, RefusedError
-from fraudctl.operations.file_progress import FileProgress, SentRow
-from fraudctl.operations.table_source import TableSource
+from fraudctl.operations.produce.file_progress import FileProgress, SentRow
+from fraudctl.operations.produce.table_rows import TableSource
 from fraudctl.simulator.mapper import Mapper
 from fraudctl.simulator.mapping import parse_mapping
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.table import open_table
-from tests.foreign_tables import generic, rows, text_of, write_csv, write_parquet
+from tests.support.foreign_tables import generic, rows, text_of, write_csv, write_parquet
 
 EVENTS = load(profile="local").settings.events
 MAPPING = parse_mapping(generic())

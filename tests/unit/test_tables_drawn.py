@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from fraudctl.config.load import load
 from fraudctl.errors import DataError
-from fraudctl.operations.table_source import TableSource
+from fraudctl.operations.produce.table_rows import TableSource
 from fraudctl.simulator.mapper import Mapper
 from fraudctl.simulator.mapping import parse_mapping
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.table import open_table
-from tests.foreign_tables import HEADER, generic, rows, text_of
+from tests.support.foreign_tables import HEADER, generic, rows, text_of
 
 EVENTS = load(profile="local").settings.events
 MAPPING = parse_mapping(generic({"column": "fraud", "fraud": ["1"], "genuine": ["0"]}))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fraudctl.errors import ExitCode
-from tests.foreign_tables import check, generic, rows, text_of, write_mapping, write_parquet
+from tests.support.foreign_tables import check, generic, rows, text_of, write_mapping, write_parquet
 
 SECONDS = 5.0
 # Codes with which a command may end on a file that somebody has spoiled.

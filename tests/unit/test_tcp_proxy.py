@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from tests.e2e.tcp_proxy import ClientMessages, is_commit
+from tests.support.tcp_proxy import ClientMessages, is_commit
 
 SSL = struct.pack("!II", 8, 80877103)
 STARTUP = struct.pack("!II", 17, 196608) + b"user\0me\0\0"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fraudctl.operations.recount_log import Progress
+from fraudctl.operations.verify.recount_log import Progress
 from fraudctl.ui.text import verify
 
 

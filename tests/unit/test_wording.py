@@ -22,7 +22,7 @@ from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.simulator.mapping import Mapping as TableMapping
 from fraudctl.simulator.mapping import parse_mapping
 from fraudctl.simulator.preset import HabitsPreset, HandbookPreset, parse_preset
-from tests import forests
+from tests.support import forests
 
 VALIDATOR = re.compile(
     r"Input should|valid (integer|string|tuple|dictionary|list|boolean|number|date)|constrained|instance of"

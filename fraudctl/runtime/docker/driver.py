@@ -11,23 +11,23 @@ from fraudctl.config.lane import Lane
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import ConfigError, RefusedError
+from fraudctl.progress import Observe, Progress
 from fraudctl.runtime.compose.model import ComposeFile
 from fraudctl.runtime.compose.read import load_compose
 from fraudctl.runtime.docker.address import EngineAddress
-from fraudctl.runtime.docker.detector_container import DetectorContainer
+from fraudctl.runtime.docker.detector.container import DetectorContainer
+from fraudctl.runtime.docker.detector.packages import packages_folder
+from fraudctl.runtime.docker.detector.spark_user import spark_user
 from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.execute import Execution
 from fraudctl.runtime.docker.identity import Identity, project_name
 from fraudctl.runtime.docker.look import look
 from fraudctl.runtime.docker.observed import Container, Network, Observed, Volume
-from fraudctl.runtime.docker.packages import packages_folder
 from fraudctl.runtime.docker.plan import Plan, plan_down, plan_up
 from fraudctl.runtime.docker.secret_files import SecretFiles
-from fraudctl.runtime.docker.spark_user import spark_user
 from fraudctl.runtime.driver import LogSource, Look, Probes, ServiceName
 from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.ports import free_port
-from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.role_passwords import password_file
 from fraudctl.runtime.state import Ports, Profile, StackState, asked_ports, planned_state
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import FraudctlError, NotReadyError, UnreachableError
+from fraudctl.progress import Observe, Progress
 from fraudctl.runtime.compose.model import ComposeFile, Service
 from fraudctl.runtime.docker import look
 from fraudctl.runtime.docker.container import config_hash
@@ -16,7 +17,6 @@ from fraudctl.runtime.docker.observed import Container
 from fraudctl.runtime.docker.plan import Plan, Step
 from fraudctl.runtime.docker.secret_files import SecretFiles
 from fraudctl.runtime.files import make_folder, write_whole
-from fraudctl.runtime.progress import Observe, Progress
 from fraudctl.runtime.readiness import Probe
 
 _POLL_SECONDS = 0.2

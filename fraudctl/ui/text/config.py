@@ -2,7 +2,7 @@
 
 import json
 
-from fraudctl.operations.show_config import ConfigShown
+from fraudctl.operations.lifecycle.show_config import ConfigShown
 
 
 def settings(shown: ConfigShown, with_origin: bool) -> str:

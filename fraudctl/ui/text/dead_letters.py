@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from fraudctl.operations.dead_letters import LetterLine, LetterShown, LettersListed, Purged
-from fraudctl.operations.requeue_letters import NotSent, Requeued
+from fraudctl.operations.dead_letters.inspect_letters import LetterLine, LetterShown, LettersListed, Purged
+from fraudctl.operations.dead_letters.requeue import NotSent, Requeued
 
 _PREVIEW = 60
 _NAMED = 20

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from fraudctl.database.windows import WindowCounts
 from fraudctl.operations.demo import STREAM_SECONDS, DemoResult
-from fraudctl.operations.detect import Batch
+from fraudctl.operations.detect.supervise import Batch
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
 from fraudctl.ui.text import detect as detect_text

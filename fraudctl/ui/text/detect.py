@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from fraudctl.operations.detect import Batch, Detected
-from fraudctl.operations.plan_detector import DetectorPlan
-from fraudctl.runtime.jars import jar_set
+from fraudctl.operations.detect.plan import DetectorPlan
+from fraudctl.operations.detect.supervise import Batch, Detected
+from fraudctl.runtime.jvm.jars import jar_set
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
 from fraudctl.ui.failure import masked

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `--failpoints` needs no database
-    from fraudctl.operations.doctor import DoctorReport
+    from fraudctl.operations.detect.doctor import DoctorReport
 
 
 def report(result: "DoctorReport") -> str:

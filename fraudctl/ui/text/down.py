@@ -1,6 +1,6 @@
 """What `down` stopped, and what it left."""
 
-from fraudctl.operations.down import DownReport
+from fraudctl.operations.lifecycle.down import DownReport
 
 
 def report(result: DownReport) -> str:

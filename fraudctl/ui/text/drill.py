@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fraudctl.config.paths import StackPaths
-from fraudctl.operations.drill import DrillResult, remains
-from fraudctl.operations.drilling.plan import Cycle
-from fraudctl.operations.drilling.rig import CycleReport
-from fraudctl.operations.produce import Progress as Traffic
+from fraudctl.operations.drill.drill import DrillResult, remains
+from fraudctl.operations.drill.harness import CycleReport
+from fraudctl.operations.drill.plan import Cycle
+from fraudctl.operations.produce.steady import Progress as Traffic
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
 from fraudctl.ui.text import verify as verify_text

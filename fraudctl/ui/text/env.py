@@ -2,7 +2,7 @@
 
 import shlex
 
-from fraudctl.operations.env import EnvReport
+from fraudctl.operations.lifecycle.env import EnvReport
 
 
 def exports(result: EnvReport) -> str:

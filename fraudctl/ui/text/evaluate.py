@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from fraudctl.evaluation.metrics import CardPrecision
-from fraudctl.operations.evaluate import Evaluation, Figures
-from fraudctl.operations.event_files import report_lines
-from fraudctl.operations.join_labels import join_lines
+from fraudctl.operations.evaluate.evaluate import Evaluation, Figures
+from fraudctl.operations.inputs.event_files import report_lines
+from fraudctl.operations.inputs.join_labels import join_lines
 
 _CONTRADICTIONS_SHOWN = 3
 

@@ -1,7 +1,7 @@
 """Migrations as lines of text."""
 
 from fraudctl.database.migrations import Migration, MigrationReport
-from fraudctl.operations.migrate import Mode
+from fraudctl.operations.lifecycle.migrate import Mode
 
 
 def lines(mode: Mode, report: MigrationReport) -> str:

@@ -4,13 +4,13 @@ import time
 from typing import TYPE_CHECKING
 
 from fraudctl.errors import NOT_DELIVERED, DataError
-from fraudctl.operations.produce import Produced, Progress
+from fraudctl.operations.produce.steady import Produced, Progress
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
 
 if TYPE_CHECKING:
-    from fraudctl.operations.produce_file import FileProduced
-    from fraudctl.operations.produce_preset import PresetProduced
+    from fraudctl.operations.produce.file import FileProduced
+    from fraudctl.operations.produce.preset import PresetProduced
 
 PLAIN_SECONDS = 5.0
 

@@ -1,7 +1,7 @@
 """The report of a file's rows as text: how many were read, sent and left out, and why."""
 
-from fraudctl.operations.produce_file import FileChecked, FileProduced
-from fraudctl.operations.rows_report import RowsReport
+from fraudctl.operations.produce.file import FileChecked, FileProduced
+from fraudctl.operations.produce.rows_report import RowsReport
 from fraudctl.tables.row_counts import LeftOut
 from fraudctl.ui.text.produce import skipped
 

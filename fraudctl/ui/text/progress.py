@@ -4,7 +4,7 @@ from types import TracebackType
 
 from rich.status import Status
 
-from fraudctl.runtime.progress import Progress
+from fraudctl.progress import Progress
 from fraudctl.ui.console import say, talk
 
 

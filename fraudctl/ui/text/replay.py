@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from fraudctl.operations.replay import Views
-from fraudctl.operations.replay_change import Change
-from fraudctl.operations.replay_detection import Detection
-from fraudctl.operations.replay_last import LastBatches
-from fraudctl.operations.replay_range import RangeReplay
-from fraudctl.operations.replay_rebuild import Rebuild
+from fraudctl.operations.replay.precision import Detection
+from fraudctl.operations.replay.rebuild import Rebuild
+from fraudctl.operations.replay.rerun import LastBatches
+from fraudctl.operations.replay.rule_changes import Change
+from fraudctl.operations.replay.session import Views
+from fraudctl.operations.replay.time_range import RangeReplay
+from fraudctl.progress import Observe
 from fraudctl.recount.alerts import AlertDifference, alert_value
 from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
 from fraudctl.recount.flags import FlagDifference, flag_value
 from fraudctl.recount.windows import Totals
-from fraudctl.runtime.progress import Observe
 from fraudctl.ui.text.detect import BatchView
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fraudctl.operations.apply_rules import Applied, InForce
-from fraudctl.operations.event_files import report_lines
-from fraudctl.operations.try_rules import Example, RuleTally, Trial
+from fraudctl.operations.inputs.event_files import report_lines
+from fraudctl.operations.rules.apply import Applied, InForce
+from fraudctl.operations.rules.dry_run import Example, RuleTally, Trial
 from fraudctl.rules.model import Rule, RuleSet
 
 # So much of a digest tells two versions of the rules apart.

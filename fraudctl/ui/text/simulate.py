@@ -1,7 +1,7 @@
 """A simulation as text: a line while it runs, the account at its end, and the dial as a table."""
 
-from fraudctl.operations.difficulty import DifficultyCurve, Point
-from fraudctl.operations.simulate import Progress, Simulated
+from fraudctl.operations.simulate.difficulty import DifficultyCurve, Point
+from fraudctl.operations.simulate.simulate import Progress, Simulated
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
 

@@ -1,6 +1,6 @@
 """The state of a stack as lines of text."""
 
-from fraudctl.operations.status import StatusReport
+from fraudctl.operations.lifecycle.status import StatusReport
 from fraudctl.ui.text.places import place
 
 

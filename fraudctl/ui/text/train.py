@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from fraudctl.evaluation.training import Score
-from fraudctl.operations.event_files import report_lines
-from fraudctl.operations.join_labels import join_lines
-from fraudctl.operations.train import TrainedModel, Training
-from fraudctl.operations.train_forest import TrainedForest
+from fraudctl.operations.inputs.event_files import report_lines
+from fraudctl.operations.inputs.join_labels import join_lines
+from fraudctl.operations.train.train import TrainedModel, Training
+from fraudctl.operations.train.train_forest import TrainedForest
 from fraudctl.ui.text.evaluate import contradiction_lines
 
 

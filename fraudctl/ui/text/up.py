@@ -1,6 +1,6 @@
 """What `up` did, and what to type next."""
 
-from fraudctl.operations.up import UpPlan, UpReport
+from fraudctl.operations.lifecycle.up import UpPlan, UpReport
 from fraudctl.ui.text.places import place
 
 NEXT = """\

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fraudctl.operations.recount_log import Observer, Progress
-from fraudctl.operations.verify import Verification
+from fraudctl.operations.verify.recount_log import Observer, Progress
+from fraudctl.operations.verify.verify import Verification
 from fraudctl.recount.alerts import AlertDifference, alert_value
 from fraudctl.recount.compare import COLUMNS, DeadLetterDifference, WindowDifference
 from fraudctl.recount.flags import FlagDifference, flag_value

@@ -1,0 +1,461 @@
+"""Send the transactions of a CSV or Parquet file as they would come today, and go on where a run broke off.
+
+Each event is stamped as it leaves, at a rate or with the gaps that the file has. How far a run came is kept
+in a small file, always a little behind the truth; whatever the log holds beyond it is looked up in the log
+before anything more is sent. So no row is sent twice, even after `kill -9`, and none is left out.
+
+A fraud's label goes with its event: `reported_at` says from when it counts as known.
+"""
+
+import hashlib
+import json
+import math
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from fraudctl.broker import topics
+from fraudctl.broker.producer import RecordProducer
+from fraudctl.clock import Deadline, StopFlag
+from fraudctl.config.paths import StackPaths
+from fraudctl.errors import DataError, RefusedError, UnreachableError, UsageError
+from fraudctl.events.codec import encode, rfc3339
+from fraudctl.operations.produce.file_mapping import MappedTable
+from fraudctl.operations.produce.file_progress import (
+    FileProgress,
+    ProgressFolder,
+    TopicLog,
+    changed,
+    never_begun,
+    row_header,
+)
+from fraudctl.operations.produce.preset import labels_settings
+from fraudctl.operations.produce.rows_report import RowsReport, printable, report_rows
+from fraudctl.operations.produce.steady import (
+    LAG_LIMIT_SECONDS,
+    Ending,
+    Observe,
+    Produced,
+    ProduceRequest,
+    Watch,
+)
+from fraudctl.operations.produce.table_rows import TableSource, check_same_run
+from fraudctl.runtime.digest_key import digest_key_file, key_name, read_or_make_digest_key
+from fraudctl.runtime.files import locked
+from fraudctl.simulator.labels import Label, encode_label
+from fraudctl.simulator.mapper import MappedRow, Mapper
+from fraudctl.simulator.mapping import check_mapping
+from fraudctl.simulator.pacing import LONGEST_PAUSE_SECONDS, TICK_SECONDS
+
+HIGHEST_SPEED = 10_000_000.0
+SAVE_SECONDS = 1.0
+# How often the clock is looked at while rows are due one after the other.
+LOOK_ROWS = 256
+# So many digits name a run, and go before the numbers of rows in their ids.
+_RUN_BYTES = 6
+
+
+@dataclass(frozen=True)
+class FileRequest:
+    """A request to send the rows of a file.
+
+    With `speed` the file's own gaps, so many times as fast; without it the rate of `plain`. `resume`: go on
+    where the last run of this file on this topic came to. `allow_rejected` is a percentage of the rows.
+    """
+
+    plain: ProduceRequest
+    source: MappedTable
+    paths: StackPaths
+    speed: float | None = None
+    resume: bool = False
+    labels: bool = True
+    label_delay_seconds: float = 7 * 86_400.0
+    allow_rejected: float = 1.0
+
+    @property
+    def file(self) -> Path:
+        """Return the file that is read."""
+        return self.source.table.file
+
+
+@dataclass(frozen=True)
+class FileProduced(Produced, RowsReport):
+    """The report of a run: deliveries, rows and labels."""
+
+    labels_topic: str
+    labels_sent: int
+    labels_failed: int
+
+
+@dataclass(frozen=True)
+class FileChecked(RowsReport):
+    """The report of a run without sending."""
+
+    ended_by: Ending
+
+
+def validate_request(request: FileRequest) -> None:
+    """Check what needs no broker, before one is looked for.
+
+    Raises:
+        UsageError: the speed or the share of rejected rows has no meaning.
+        ConfigError: the mapping gives events values that none may hold.
+    """
+    if request.speed is not None and not 0 < request.speed <= HIGHEST_SPEED:
+        raise UsageError(f"the speed must be above 0 and at most {HIGHEST_SPEED:,.0f}, not {request.speed:g}")
+    if not 0 <= request.allow_rejected <= 100:
+        raise UsageError(
+            f"--allow-rejected must be from 0 to 100 (percent), not {request.allow_rejected:g}",
+            hint="for example --allow-rejected 5%",
+        )
+    check_mapping(request.source.mapping, request.plain.settings.events)
+
+
+def check_file(request: FileRequest, *, stop: StopFlag) -> FileChecked:
+    """Read and map the rows as a run would, and send nothing.
+
+    Raises:
+        as `validate_request` does.
+    """
+    validate_request(request)
+    source = _source(request, "dry-run", secrets.token_bytes(32))
+    fraud = 0
+    error: DataError | None = None
+    ended_by: Ending = "end"
+    try:
+        for row, mapped in source:
+            if stop.is_set:
+                ended_by = "stop"
+                break
+            if source.counts.taken >= (request.plain.count or math.inf):
+                ended_by = "count"
+                break
+            source.done(row, mapped)
+            fraud += bool(mapped.fraud)
+    except DataError as caught:
+        error, ended_by = caught, "failure"
+    report = report_rows(request.source, source, 0, fraud, error, (), request.allow_rejected, ended_by)
+    return FileChecked(**vars(report), ended_by=ended_by)
+
+
+def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> FileProduced:
+    """Send rows until the file, the count or the time is over, or `stop` is set; then report.
+
+    A file that cannot be read on ends the run as well: `error` says why, and progress is saved.
+
+    Raises:
+        UsageError, ConfigError: see `validate_request`.
+        RefusedError: the topic does not exist, or the run that is to go on cannot be told.
+        DataError: the file cannot be read as far as it was read before.
+        UnreachableError: no broker answers.
+    """
+    validate_request(request)
+    plain = request.plain
+    settings, servers = plain.settings, plain.bootstrap_servers
+    connect_seconds = settings.timeouts.connect_seconds
+    topics.probe(servers, timeout_seconds=connect_seconds)
+    identity = topics.identity(servers, settings.kafka.topic, timeout_seconds=connect_seconds)
+    labels_kafka = labels_settings(settings.kafka)
+    if request.labels:
+        topics.ensure_topic(servers, labels_kafka, timeout_seconds=connect_seconds)
+    log = TopicLog(servers, settings.kafka.topic, connect_seconds)
+    with _Journal(request, identity.topic_id, log).opened() as journal:
+        source = journal.source
+        with (
+            RecordProducer(servers, settings.kafka, settings.producer) as events,
+            RecordProducer(servers, labels_kafka, settings.producer) as labels,
+        ):
+            watch = Watch(events, 0, observe)
+            sending = _Sending(request, journal, events, labels, watch)
+            began = time.monotonic()
+            anchor_ms = int(time.time() * 1000)
+            ended_by = sending.run(stop)
+            seconds = time.monotonic() - began
+            # Whether their labels went as well is not known; a second one of the same id says the same.
+            for row, event_time in source.already_sent:
+                sending.label(row, event_time)
+            deliveries = watch.settled()
+            labelled = labels.settle()
+            if deliveries.complete and labelled.complete:
+                journal.save()
+        return FileProduced(
+            topic=settings.kafka.topic,
+            seed=0,
+            sent=deliveries.sent,
+            acknowledged=deliveries.acknowledged,
+            failed=deliveries.failed,
+            errors=deliveries.errors,
+            seconds=round(seconds, 3),
+            rate_asked=0.0 if request.speed else plain.rate,
+            rate_achieved=round((deliveries.sent - 1) / seconds, 2) if deliveries.sent > 1 else 0.0,
+            anchor=rfc3339(anchor_ms),
+            skipped_seconds=round(sending.skipped_seconds, 3),
+            digest=sending.digest,
+            ended_by=ended_by,
+            **vars(sending.report(ended_by)),
+            labels_topic=labels_kafka.topic if request.labels else "",
+            labels_sent=labelled.sent,
+            labels_failed=labelled.sent - labelled.acknowledged,
+        )
+
+
+def _source(request: FileRequest, run: str, key: bytes) -> TableSource:
+    mapping = request.source.mapping
+    mapper = Mapper(mapping, request.plain.settings.events, run, key)
+    column = mapping.label.column if mapping.label else None
+    return TableSource(request.source.table, mapping.needed, mapper, label_column=column)
+
+
+class _Journal:
+    """Finds where a run of a file begins, and saves how far it came: rather too little than too much."""
+
+    def __init__(self, request: FileRequest, topic_id: str, log: TopicLog) -> None:
+        self._request = request
+        self._log = log
+        self._folder = ProgressFolder(request.paths.data / "files", topic_id)
+        self.notes: list[str] = []
+
+    @contextmanager
+    def opened(self) -> Iterator["_Journal"]:
+        """Hold the file's progress alone, and find the row to begin with.
+
+        Raises:
+            NotReadyError: another process is sending this file to this topic.
+            RefusedError: the run that is to go on is not known, or the file has changed.
+            DataError: the file cannot be read as far as it was read before.
+        """
+        lock = self._folder.file_for(self._request.file).with_suffix(".lock")
+        with locked(lock, Deadline(0.0), purpose=f"sending {self._request.file.name}"):
+            candidates = self._candidates() if self._request.resume else []
+            key = self._key()
+            self._mapping = self._mapping_digest()
+            self._key_name = key_name(key) if key else ""
+            known = self._known(candidates, key) if self._request.resume else None
+            if known is None:
+                self._note_earlier_run()
+                run = secrets.token_hex(_RUN_BYTES)
+                self.source = _source(self._request, run, key)
+                first = self.source.first_row_digest()
+                self.begin = self._progress(run, first)
+            else:
+                self.begin = known
+                self._go_on(known, key)
+            self._folder.save(self._request.file, self.begin)
+            yield self
+
+    def _go_on(self, known: FileProgress, key: bytes) -> None:
+        """Go on behind the rows that the log holds; records of a dead run may still arrive meanwhile."""
+        sent, ends = self._log.sent_rows(known.run, known.offsets)
+        while True:
+            self.source = _source(self._request, known.run, key)
+            self.source.resume(known, sent)
+            late, ends = self._log.sent_rows(known.run, ends)
+            if not late:
+                return
+            sent |= late
+
+    def save(self) -> None:
+        """Save that all rows before the next one have been acknowledged."""
+        try:
+            progress = self._progress(self.begin.run, self.begin.first)
+        except UnreachableError as error:
+            # The last save still holds: the next run looks up in the log what came after it.
+            self.notes.append(f"progress could not be saved after row {self.source.next_row:,}: {error}")
+            return
+        self._folder.save(self._request.file, progress)
+
+    def _progress(self, run: str, first: str) -> FileProgress:
+        return FileProgress(
+            run=run,
+            file=str(printable(self._request.file.absolute())),
+            first=first,
+            mapping=self._mapping,
+            key=self._key_name,
+            row=self.source.next_row,
+            digest=self.source.digest,
+            offsets=self._log.ends(),
+        )
+
+    def _note_earlier_run(self) -> None:
+        earlier = self._folder.own(self._request.file)
+        if earlier and earlier.row:
+            self.notes.append(
+                f"an earlier run of this file on this topic came to row {earlier.row:,}; the rows that both "
+                "sent count twice (--resume would have gone on)"
+            )
+
+    def _candidates(self) -> list[FileProgress]:
+        """Return the runs that may be the one to go on with."""
+        source = _source(self._request, "", b"")
+        candidates = self._folder.known(self._request.file, source.first_row_digest())
+        if not candidates:
+            raise never_begun(self._request.file)
+        return candidates
+
+    def _known(self, candidates: list[FileProgress], key: bytes) -> FileProgress:
+        """Return the run to go on with: the one whose rows are those of the file."""
+        source = _source(self._request, "", key)
+        check_same_run(candidates[0], self._mapping, self._key_name)
+        for progress in candidates:
+            if progress.mapping == self._mapping and source.matches(progress):
+                check_same_run(progress, self._mapping, self._key_name)
+                return progress
+        raise changed(f"the first {candidates[0].row:,} rows differ from those that were read then")
+
+    def _key(self) -> bytes:
+        if not self._request.source.mapping.has_digests:
+            return b""
+        file = digest_key_file(self._request.paths)
+        if not file.exists():
+            if self._request.resume:
+                raise RefusedError(
+                    f"the key for digests of cards is gone: there is no {file}",
+                    detail="without it cards would get other identifiers than in the rows that were sent",
+                    hint="put it back from a copy, or begin anew without --resume (a new key is made then)",
+                )
+            if self._folder.keys():
+                self.notes.append(
+                    f"the key for digests of cards was gone and is new ({file}): cards that were sent before "
+                    "have other identifiers from now on"
+                )
+        return read_or_make_digest_key(self._request.paths)
+
+    def _mapping_digest(self) -> str:
+        """Return a digest of all that makes events of rows; how the table is written has no part in it."""
+        events = self._request.plain.settings.events
+        document = self._request.source.mapping.model_dump_json(exclude={"table", "description"})
+        whole = json.dumps([document, sorted(events.categories), events.currency])
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+
+class _Sending:
+    """Sends row after row, each when it is due."""
+
+    def __init__(
+        self,
+        request: FileRequest,
+        journal: _Journal,
+        events: RecordProducer,
+        labels: RecordProducer,
+        watch: Watch,
+    ) -> None:
+        self._request = request
+        self._source = journal.source
+        self._journal = journal
+        self._events = events
+        self._labels = labels
+        self._watch = watch
+        self._digest = hashlib.sha256()
+        self._saved = time.monotonic()
+        self.fraud = 0
+        self.skipped_seconds = 0.0
+        self.error: DataError | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 over the events without their clock."""
+        return self._digest.hexdigest()
+
+    def run(self, stop: StopFlag) -> Ending:
+        """Send what is due until something ends the run, and say what did."""
+        try:
+            return self._run(stop)
+        except DataError as error:
+            self.error = error
+            return "failure"
+
+    def _run(self, stop: StopFlag) -> Ending:
+        plain = self._request.plain
+        began = time.monotonic()
+        first_ms: int | None = None
+        for number, (row, mapped) in enumerate(self._source):
+            if number >= (plain.count or math.inf):
+                return "count"
+            first_ms = mapped.event_ms if first_ms is None else first_ms
+            if self._request.speed:
+                due = (mapped.event_ms - first_ms) / 1000 / self._request.speed
+            elif plain.rate is not None:
+                due = number / plain.rate
+            else:
+                due = time.monotonic() - began
+            due += self.skipped_seconds
+            ending = self._wait(began + due, began + (plain.duration_seconds or math.inf), stop)
+            if ending:
+                return ending
+            # Nobody waits for what a halt has made late: the rest is that much later.
+            self.skipped_seconds += max(0.0, time.monotonic() - began - due - LAG_LIMIT_SECONDS)
+            self._send(row.number, mapped)
+            self._source.done(row, mapped)
+            if number % LOOK_ROWS == 0:
+                self._look()
+        return "end"
+
+    def _wait(self, due: float, end: float, stop: StopFlag) -> Ending | None:
+        """Wait until `due`; return what has ended the run before, if something has."""
+        while True:
+            now = time.monotonic()
+            if stop.is_set:
+                return "stop"
+            if self._events.broken:
+                return "failure"
+            if now >= end:
+                return "duration"
+            if now >= due:
+                return None
+            self._look()
+            stop.wait(min(LONGEST_PAUSE_SECONDS, max(TICK_SECONDS, due - now), max(0.0, end - now)))
+
+    def _send(self, number: int, row: MappedRow) -> None:
+        self._digest.update(encode(row.event))
+        now_ms = int(time.time() * 1000)
+        event = msgspec.structs.replace(row.event, event_time=rfc3339(now_ms))
+        headers = row_header(self._journal.begin.run, number)
+        self._events.send(event.card_id.encode(), encode(event), headers=headers)
+        self.label(row, event.event_time)
+
+    def label(self, row: MappedRow, event_time: str) -> None:
+        """Send the label of a fraud whose event has this time."""
+        if not row.fraud:
+            return
+        self.fraud += 1
+        if not self._request.labels:
+            return
+        reported = datetime.fromisoformat(event_time).timestamp() + self._request.label_delay_seconds
+        label = Label(
+            transaction_id=row.event.transaction_id,
+            event_time=event_time,
+            card_id=row.event.card_id,
+            scenario="recorded",
+            reported_at=rfc3339(round(reported * 1000)),
+        )
+        self._labels.send(label.card_id.encode(), encode_label(label))
+
+    def report(self, ended_by: Ending) -> RowsReport:
+        """Return the report of the rows."""
+        first_row, notes = self._journal.begin.row, tuple(self._journal.notes)
+        request = self._request
+        return report_rows(
+            request.source,
+            self._source,
+            first_row,
+            self.fraud,
+            self.error,
+            notes,
+            request.allow_rejected,
+            ended_by,
+        )
+
+    def _look(self) -> None:
+        self._events.poll()
+        self._watch.look()
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            events = self._events.settle(meanwhile=self._watch.look)
+            if events.complete and self._labels.settle(meanwhile=self._watch.look).complete:
+                self._journal.save()
+            self._saved = time.monotonic()
