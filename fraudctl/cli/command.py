@@ -182,12 +182,14 @@ def command(
             except KeyboardInterrupt as caught:
                 console.say(f"interrupted: {caught}" if str(caught) else "interrupted")
                 raise typer.Exit(int(ExitCode.INTERRUPTED)) from caught
-            except (FraudctlError, OSError) as caught:
-                error = caught if isinstance(caught, FraudctlError) else failure.of_system(caught)
+            except Exception as caught:
+                error = _told(caught)
+                if error is None:
+                    raise  # a bug
                 if session is not None:
                     error = session.fit(error)
                 failure.show(error)
-                if wants_json and isinstance(caught, FraudctlError):
+                if wants_json and not isinstance(caught, OSError):
                     console.write(failure.as_json(error))
                 raise typer.Exit(int(error.exit_code)) from caught
             if isinstance(code, int) and code:
@@ -201,6 +203,19 @@ def command(
         return function
 
     return register
+
+
+def _told(caught: Exception) -> FraudctlError | None:
+    """Return the error as it is told; None for one that nobody expects."""
+    if isinstance(caught, FraudctlError):
+        return caught
+    if isinstance(caught, OSError):
+        return failure.of_system(caught)
+    if type(caught).__module__.startswith("psycopg"):
+        from fraudctl.database.refusals import refusal
+
+        return refusal(caught)
+    return None
 
 
 def guarded(entry: typer.Typer) -> None:

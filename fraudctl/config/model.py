@@ -3,6 +3,7 @@
 import re
 import shlex
 import unicodedata
+from itertools import combinations
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -52,6 +53,17 @@ class KafkaSettings(TopicSettings):
     labels_topic: TopicName
     alerts_topic: TopicName
     heap_mb: Annotated[int, Field(ge=256)]
+
+    @model_validator(mode="after")
+    def _topics_differ(self) -> "KafkaSettings":
+        """Keep labels and alerts out of the transactions, which would reject them one by one."""
+        names = ("topic", "labels_topic", "alerts_topic")
+        for one, other in combinations(names, 2):
+            if getattr(self, one) == getattr(self, other):
+                raise ValueError(
+                    f"{one} and {other} are both {getattr(self, one)}: each has a topic of its own"
+                )
+        return self
 
 
 class PostgresSettings(Section):

@@ -28,6 +28,7 @@ _Waiting = Generator[Any, Any, Result]
 _PROBES = 3
 # Set for every session, whatever role, database or pooler say. A time limit of 0 is none.
 _SESSION: Mapping[str, str] = {
+    "role": "none",  # first: what follows is set as the user that has logged in
     "client_encoding": "UTF8",
     "TimeZone": "UTC",
     "DateStyle": "ISO, MDY",
@@ -35,10 +36,24 @@ _SESSION: Mapping[str, str] = {
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    "default_transaction_read_only": "off",
+    "row_security": "on",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "quote_all_identifiers": "off",
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
+# The same, of servers from these versions on.
+_SINCE: Mapping[int, Mapping[str, str]] = {
+    140_000: {"idle_session_timeout": "0"},
+    170_000: {"transaction_timeout": "0"},
+}
+# Only looked at, as only a superuser may set it: foreign keys and triggers hold.
+_AS_LOGGED_IN: Mapping[str, str] = {"session_replication_role": "origin"}
 _SPELLED = {"timezone": "TimeZone"}
 _SET = "SELECT pg_backend_pid(), {}"
 # Poolers that were found to keep sessions apart, by address, database and user.
@@ -128,7 +143,7 @@ def connect(
     try:
         # The first questions are short, and a server that has let a client in owes each an answer.
         connection.patience_seconds = timeout_seconds
-        settings = {**_SESSION, "application_name": application, "search_path": endpoint.schema}
+        settings = {**_session(connection), "application_name": application, "search_path": endpoint.schema}
         settings |= {_SPELLED.get(name, name): value for name, value in (options or {}).items()}
         if statement_seconds is not None:
             settings["statement_timeout"] = f"{statement_seconds * 1000:.0f}"
@@ -234,20 +249,38 @@ def _tls(endpoint: PostgresEndpoint) -> dict[str, str]:
     }
 
 
+def _session(connection: Connection) -> dict[str, str]:
+    """Return the settings of every session that this server knows."""
+    version = connection.info.server_version
+    later = (own for since, own in _SINCE.items() if version >= since)
+    return dict(_SESSION) | {name: value for own in later for name, value in own.items()}
+
+
+def _check_as_logged_in(held: Mapping[str, str], where: str) -> None:
+    for name, value in held.items():
+        if value != _AS_LOGGED_IN[name]:
+            raise RefusedError(
+                f"PostgreSQL at {where} gives this user sessions with {name} = {value}",
+                detail="foreign keys and triggers do not hold in them",
+                hint=f"take it back: ALTER DATABASE … RESET {name}, or ALTER ROLE … RESET {name}",
+            )
+
+
 def _set_up(connection: Connection, settings: Mapping[str, str], where: str) -> int:
     """Make the settings, read them back in another transaction, and return the server's process id.
 
     Raises:
         ConfigError: the server does not accept one.
-        RefusedError: one that was made is not there afterwards.
+        RefusedError: one that was made is not there afterwards, or the session is one without triggers.
     """
     names = list(settings)
     made = ", ".join("set_config(%s, %s, false)" for _ in names)
     pairs = [part for item in settings.items() for part in item]
     try:
         row = connection.execute(_SET.format(made), pairs).fetchone()
+        looked_at = [*names, *_AS_LOGGED_IN]
         asked = connection.execute(
-            _SET.format(", ".join("current_setting(%s)" for _ in names)), names
+            _SET.format(", ".join("current_setting(%s)" for _ in looked_at)), looked_at
         ).fetchone()
     except psycopg.OperationalError:
         raise
@@ -258,9 +291,11 @@ def _set_up(connection: Connection, settings: Mapping[str, str], where: str) -> 
             hint="fraudctl needs PostgreSQL 13 or newer",
         ) from error
     assert row is not None and asked is not None
-    lost = [name for name, was, now in zip(names, row[1:], asked[1:], strict=True) if was != now]
+    held = dict(zip(looked_at, asked[1:], strict=True))
+    lost = [name for name, made_as in zip(names, row[1:], strict=True) if made_as != held[name]]
     if lost or row[0] != asked[0]:
         raise _not_kept(where, f"lost again: {', '.join(lost)}" if lost else "the server process changed")
+    _check_as_logged_in({name: held[name] for name in _AS_LOGGED_IN}, where)
     return int(row[0])
 
 

@@ -10,8 +10,9 @@ from psycopg import errors as sqlstate
 
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.database.connection import connect
+from fraudctl.database.refusals import refusal
 from fraudctl.database.statements import statement
-from fraudctl.errors import DataError, RefusedError, UnreachableError
+from fraudctl.errors import RefusedError, UnreachableError
 
 # Key of the advisory lock that one requeue at a time holds, for as long as its session lives.
 _REQUEUE_LOCK = 7_205_419_336
@@ -195,7 +196,7 @@ class DeadLetters:
                     detail=str(error).strip(),
                     hint="look at `fraudctl status`, then ask again",
                 ) from error
-            raise DataError("the dead letters cannot be read", detail=str(error).strip()) from error
+            raise (refusal(error, "the dead letters cannot be read") or error) from error
 
 
 def _parameters(which: Filter) -> dict[str, Any]:

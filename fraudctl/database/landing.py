@@ -29,6 +29,7 @@ from fraudctl.database.connection import Connection, connect
 from fraudctl.database.flags import Flag
 from fraudctl.database.instants import instant
 from fraudctl.database.lease import Holder
+from fraudctl.database.refusals import refusal
 from fraudctl.database.rule_sets import StoredRules
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, UnreachableError
@@ -281,11 +282,7 @@ class Landing:
                 hint="nothing is lost: look at `fraudctl status`, then run `fraudctl detect` again",
             ) from error
         except psycopg.Error as error:
-            raise DataError(
-                "the database refuses the batch",
-                detail=str(error).strip(),
-                hint="check the schema with `fraudctl migrate --check`",
-            ) from error
+            raise (refusal(error, "the database refuses the batch") or error) from error
 
     def _acquire_once(self) -> int:
         return lease.acquire(self._open(), self._holder, self._settings.lease_seconds)

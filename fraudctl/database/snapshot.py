@@ -11,6 +11,7 @@ from psycopg import errors as sqlstate
 
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.database.connection import Connection, connect
+from fraudctl.database.refusals import refusal
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, RefusedError, UnreachableError
 from fraudctl.recount.alerts import Alert
@@ -116,7 +117,7 @@ def open_snapshot(
                     detail=str(error).strip(),
                     hint="look at `fraudctl status`, then ask again",
                 ) from error
-            raise DataError("the landed rows cannot be read", detail=str(error).strip()) from error
+            raise (refusal(error, "the landed rows cannot be read") or error) from error
 
 
 def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snapshot:

@@ -48,6 +48,13 @@ def test_every_setting_of_default_yaml_is_explained() -> None:
     assert not bare
 
 
+@pytest.mark.parametrize("key", ["kafka.labels_topic", "kafka.alerts_topic"])
+def test_no_two_topics_have_one_name(key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(flags={key: "transactions"})
+    assert "are both transactions" in caught.value.detail
+
+
 @pytest.mark.parametrize("file", PROFILES, ids=lambda file: file.stem)
 def test_profiles_hold_only_differences(file: Path) -> None:
     default = yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))

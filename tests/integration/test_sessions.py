@@ -36,6 +36,9 @@ EXPECTED = {
     "statement_timeout": "4s",
     "default_transaction_read_only": "on",
     "default_transaction_isolation": "read committed",
+    "role": "none",
+    "row_security": "on",
+    "transform_null_equals": "off",
     "application_name": "test",
 }
 
@@ -141,6 +144,10 @@ def test_the_defaults_of_a_role_and_a_database_change_nothing(server: PostgresEn
         "timezone": "Asia/Tokyo",
         "default_transaction_isolation": "serializable",
         "client_encoding": "LATIN1",
+        "role": "pg_monitor",
+        "row_security": "off",
+        "transform_null_equals": "on",
+        "idle_session_timeout": "1",
     }
     with open_session(server) as session:
         session.execute("CREATE ROLE odd LOGIN SUPERUSER")
@@ -150,6 +157,25 @@ def test_the_defaults_of_a_role_and_a_database_change_nothing(server: PostgresEn
                 sql.SQL("ALTER ROLE odd SET {} TO {}").format(sql.Identifier(name), sql.Literal(value))
             )
     assert session_of(replace(server, user="odd")) == EXPECTED
+
+
+def test_a_database_that_is_read_only_by_default_can_be_written_to(server: PostgresEndpoint) -> None:
+    with open_session(server) as session:
+        session.execute("CREATE ROLE careful LOGIN SUPERUSER")
+        session.execute(sql.SQL("ALTER ROLE careful PASSWORD {}").format(sql.Literal(server.password())))
+        session.execute("ALTER ROLE careful SET default_transaction_read_only TO on")
+    careful = replace(server, user="careful")
+    with connect(careful, application="test", timeout_seconds=5) as connection:
+        connection.execute("CREATE TEMPORARY TABLE written (one int)")
+
+
+def test_sessions_without_triggers_are_refused(server: PostgresEndpoint) -> None:
+    with open_session(server) as session:
+        session.execute("CREATE ROLE replicating LOGIN SUPERUSER")
+        session.execute(sql.SQL("ALTER ROLE replicating PASSWORD {}").format(sql.Literal(server.password())))
+        session.execute("ALTER ROLE replicating SET session_replication_role TO replica")
+    with pytest.raises(RefusedError, match="session_replication_role = replica"):
+        session_of(replace(server, user="replicating"))
 
 
 def test_a_proxy_that_swallows_start_up_options_is_no_obstacle(server: PostgresEndpoint) -> None:

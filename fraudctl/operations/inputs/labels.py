@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fraudctl.broker.log import read_ranges
-from fraudctl.broker.topics import end_offsets
+from fraudctl.broker.topics import MissingTopicError, end_offsets
 from fraudctl.config.endpoints import Endpoints
 from fraudctl.config.model import Settings
-from fraudctl.errors import DataError, RefusedError
+from fraudctl.errors import DataError
 from fraudctl.events.schema import FIELDS, PATTERNS
 from fraudctl.operations.inputs.event_files import (
     FileReport,
@@ -109,8 +109,8 @@ def labels_from_topic(settings: Settings, endpoints: Endpoints) -> Labels:
     servers, topic = endpoints.bootstrap_servers, settings.kafka.labels_topic
     try:
         held = end_offsets(servers, topic, timeout_seconds=settings.timeouts.connect_seconds)
-    except RefusedError as error:
-        raise RefusedError(
+    except MissingTopicError as error:
+        raise MissingTopicError(
             f"there are no labels: {error.message}",
             detail=error.detail,
             hint="`fraudctl produce --preset everyday` sends some, or give --events and --labels",
@@ -128,7 +128,7 @@ def labels_if_any(settings: Settings, endpoints: Endpoints) -> Labels:
     """
     try:
         return labels_from_topic(settings, endpoints)
-    except RefusedError:
+    except MissingTopicError:
         return {}
 
 
