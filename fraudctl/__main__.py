@@ -1,4 +1,4 @@
-"""Where the program begins: `fraudctl`, or `python -m fraudctl`."""
+"""Entry point of the program: the console script `fraudctl`, or `python -m fraudctl`."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ def run() -> None:
     """Run the console script."""
     try:
         from fraudctl.cli.main import run as run_command
-    except KeyboardInterrupt:  # still loading: nothing has been done that would have to be told
+    except KeyboardInterrupt:  # still loading: nothing has been done that needs a report
         sys.exit(130)
     except (ImportError, AttributeError) as error:
-        # Packages of another program come first there, and are not those that this one was installed with.
+        # PYTHONPATH puts another program's packages first, in versions that fraudctl was not installed with.
         if not os.environ.get("PYTHONPATH"):
             raise
         sys.stderr.write(

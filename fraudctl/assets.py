@@ -1,4 +1,4 @@
-"""Where compose/, configs/ and sql/ lie: beside the package in a checkout, inside it in a wheel."""
+"""Locations of compose/, configs/ and sql/: beside the package in a checkout, inside it in a wheel."""
 
 from functools import cache
 from pathlib import Path
@@ -8,24 +8,26 @@ PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def root() -> Path:
-    """The folder that holds `compose/`, `configs/` and `sql/`."""
+    """Return the folder that holds `compose/`, `configs/` and `sql/`."""
     installed = PACKAGE / "_assets"
     return installed if installed.is_dir() else PACKAGE.parent
 
 
 def compose_file() -> Path:
-    """What is known about containers; its relative paths start in its own folder."""
+    """Return the path of compose.yaml; relative paths in that file start in its own folder."""
     return root() / "compose" / "compose.yaml"
 
 
 def configs() -> Path:
+    """Return the folder `configs/` of configuration files."""
     return root() / "configs"
 
 
 def sql() -> Path:
+    """Return the folder `sql/`: migrations and queries."""
     return root() / "sql"
 
 
 def detector_script() -> Path:
-    """The file that spark-submit is given."""
+    """Return the script that spark-submit runs."""
     return PACKAGE / "detector" / "app.py"

@@ -1,8 +1,8 @@
-"""The environment variables of other programs: which ones a child process gets, and which ones count.
+"""Rules for the environment variables of other programs: what a child process gets, and what counts.
 
 Variables such as PGSSLMODE, JAVA_TOOL_OPTIONS or SPARK_HOME are meant for the user's own programs. What
-fraudctl starts or connects to must be the same with and without them. This module is the only place that
-decides so.
+fraudctl starts or connects to must be the same with and without them. Only this module decides which
+variables are passed on.
 """
 
 import os
@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# libpq's variables by connection parameter (PostgreSQL: libpq-envars). Those of TLS and of the login method
-# count for an external database, where a user expects them; no other does.
+# libpq's variables by connection parameter (PostgreSQL: libpq-envars). Those for TLS and for the login method
+# count for an external database, where a user expects them; no other variable does.
 LIBPQ_TLS: Mapping[str, str] = {
     "sslmode": "PGSSLMODE",
     "sslnegotiation": "PGSSLNEGOTIATION",
@@ -28,8 +28,8 @@ LIBPQ_TLS: Mapping[str, str] = {
     "require_auth": "PGREQUIREAUTH",
     "gssencmode": "PGGSSENCMODE",
 }
-# libpq reads these whatever its parameters say: an empty service name is looked up like any other, and the
-# last three are sent to the server as they are.
+# No connection parameter overrides these: libpq looks up even an empty service name, and sends the last three
+# to the server as they are.
 LIBPQ_UNANSWERABLE = ("PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGDATESTYLE", "PGGEQO", "PGTZ")
 
 # Read by every JVM, or by its launcher, before it looks at its own command line.
@@ -50,9 +50,9 @@ _JAVA = frozenset(
         "_JAVA_OPTIONS",
     }
 )
-# Read by a shell before it begins with a script, as spark-submit is one.
+# Read by a shell before it runs a script; spark-submit is a shell script.
 _SHELL = frozenset({"BASH_ENV", "BASHOPTS", "CDPATH", "ENV", "POSIXLY_CORRECT", "SHELLOPTS"})
-# PYTHONPATH is treated apart: what is needed of it stays.
+# `for_program` puts the needed folders of PYTHONPATH back.
 _PYTHON = frozenset({"PYTHONHOME", "PYTHONINSPECT", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONWARNINGS"})
 _PREFIXES = (
     "BASH_FUNC_",
@@ -66,13 +66,13 @@ _PREFIXES = (
     "SPARK_",
     "YARN_",
 )
-# Without these two a cluster of YARN cannot be found; HADOOP_USER_NAME says who asks it.
+# Without the two CONF_DIRs a YARN cluster cannot be found; HADOOP_USER_NAME is the user who calls it.
 _YARN = frozenset({"HADOOP_CONF_DIR", "HADOOP_USER_NAME", "YARN_CONF_DIR"})
-# A user without an entry in /etc/passwd is given a name this way.
+# nss_wrapper gives a name to a user who has no entry in /etc/passwd.
 _NSS_WRAPPER = ("NSS_WRAPPER_PASSWD", "NSS_WRAPPER_GROUP", "LD_PRELOAD")
 
-# Where packages come from; every other variable of pip says where they go, or which are allowed. The Makefile
-# has the same list.
+# Variables of pip that say where packages come from; the others say where they go, or which are allowed. The
+# Makefile has the same list.
 PIP_KEPT = frozenset(
     {
         "PIP_CACHE_DIR",
@@ -94,8 +94,8 @@ PIP_KEPT = frozenset(
     }
 )
 
-# Kubernetes describes every service of its namespace in each container, so that one named `fraudctl`, or
-# `fraudctl-something`, gives variables with the prefix of settings.
+# Kubernetes puts variables for every service of the namespace into each container. Those of a service named
+# `fraudctl` or `fraudctl-something` have the prefix of fraudctl's settings.
 _SERVICE_LINK = re.compile(
     r"[A-Z0-9_]+?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|"
     r"PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -107,6 +107,7 @@ def dropped(environ: Mapping[str, str], *, yarn: bool = False) -> tuple[str, ...
     """Return the names of the variables that no child process gets, sorted.
 
     Args:
+        environ: the caller's variables.
         yarn: the child needs the configuration of a Hadoop cluster.
     """
     return tuple(sorted(name for name in environ if _is_foreign(name) and not (yarn and name in _YARN)))
@@ -118,8 +119,9 @@ def for_program(
     """Return the environment of a child that works for this user: a JVM, spark-submit, a Python of ours.
 
     Args:
+        environ: the caller's variables.
         yarn: the child needs the configuration of a Hadoop cluster.
-        python_path: folders that stay in PYTHONPATH if they are there; every other one goes.
+        python_path: folders that stay in PYTHONPATH if they are there; every other one is removed.
     """
     foreign = set(dropped(environ, yarn=yarn))
     kept = {name: value for name, value in environ.items() if name not in foreign}
@@ -130,20 +132,23 @@ def for_program(
 
 
 def for_pip(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a pip: where packages come from stays, where they are put goes."""
+    """Return the environment for pip: sources of packages are kept, destinations are removed."""
     kept = for_program(environ)
     return {name: value for name, value in kept.items() if not name.startswith("PIP_") or name in PIP_KEPT}
 
 
 def for_service(environ: Mapping[str, str], **given: str) -> dict[str, str]:
-    """Return the environment of a service of the stack: nothing of the user's but how its name is found."""
+    """Return the environment for a service of the stack: PATH, TZ and `given`.
+
+    Of the user's variables only those of nss_wrapper are kept, which give the user a name.
+    """
     named = environ.get("NSS_WRAPPER_PASSWD")
     wrapped = {name: environ[name] for name in _NSS_WRAPPER if named and name in environ}
     return {"PATH": os.defpath, "TZ": "UTC", **wrapped, **given}
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Tell whether a variable describes a service of Kubernetes (or a linked container), and no setting."""
+    """Tell whether a variable describes a Kubernetes service (or a linked container) and is no setting."""
     found = _SERVICE_LINK.fullmatch(name)
     if found is None:
         return False
@@ -153,7 +158,7 @@ def is_service_link(name: str, value: str) -> bool:
 
 
 def libpq_tls(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the connection parameters that a user's variables for TLS and the login ask for."""
+    """Return the connection parameters that the user's variables for TLS and the login ask for."""
     return {key: environ[name] for key, name in LIBPQ_TLS.items() if environ.get(name)}
 
 

@@ -1,14 +1,14 @@
-"""Errors that a user can meet, each with its exit code, its detail and its remedy.
+"""Errors that a user can meet, each with its exit code, its detail and its hint.
 
-Anything raised on purpose is a `FraudctlError`; whatever else reaches the top is a bug (exit 70).
+Everything raised on purpose is a `FraudctlError`; any other error that reaches the top is a bug (exit 70).
 """
 
 from enum import IntEnum
 
-# The way on when a checkpoint is lost for good but the log still holds everything; part of many hints.
+# Hint for a checkpoint that is lost for good while the log still holds everything.
 REBUILD = "recompute every window from the log with `fraudctl replay --rebuild --apply`"
-# What to do about a service of the stack's own, and about one that runs elsewhere. Who finds the trouble
-# often knows only an address; the command line replaces the first by the second under the profile external.
+# Hints about a service that the stack runs, and (in ELSEWHERE) about one that runs elsewhere. Code that finds
+# an error often knows only an address; the command line swaps the hints under the profile external.
 START_STACK = "start it with `fraudctl up`, or look at `fraudctl status`"
 CREATE_TOPIC = "create it with `fraudctl up`"
 BROKER_LOG = "look at the broker's log with `fraudctl logs kafka`"
@@ -31,7 +31,7 @@ ELSEWHERE = {
 
 
 class ExitCode(IntEnum):
-    """What the shell sees. 130 and 143 (interrupted, terminated) follow the shell's own custom."""
+    """Exit codes for the shell; 130 and 143 (interrupted, terminated) follow the shell's own convention."""
 
     DONE = 0
     ANSWER_IS_NO = 1
@@ -47,11 +47,18 @@ class ExitCode(IntEnum):
 
 
 class FraudctlError(Exception):
-    """A foreseeable failure: `message` says what, `detail` why, `hint` what to do about it."""
+    """A foreseeable failure: `message` says what happened, `detail` why, `hint` what to do about it."""
 
     exit_code: ExitCode = ExitCode.BUG
 
     def __init__(self, message: str, *, detail: str = "", hint: str = "") -> None:
+        """Keep the texts that the command line prints.
+
+        Args:
+            message: what happened, in the user's words.
+            detail: the cause or the evidence, in one or more lines.
+            hint: what to type or to change.
+        """
         super().__init__(message)
         self.message = message
         self.detail = detail
@@ -59,42 +66,42 @@ class FraudctlError(Exception):
 
 
 class UsageError(FraudctlError):
-    """The command line asks for something that has no meaning (rate -1)."""
+    """A command line that asks for something meaningless (rate -1)."""
 
     exit_code = ExitCode.USAGE
 
 
 class ConfigError(FraudctlError):
-    """A setting is wrong, unknown or unreadable."""
+    """A setting that is wrong, unknown or unreadable."""
 
     exit_code = ExitCode.REFUSED
 
 
 class RefusedError(FraudctlError):
-    """The request is understood but would do harm, or its question cannot be answered."""
+    """A request that is understood but would do harm, or a question that cannot be answered."""
 
     exit_code = ExitCode.REFUSED
 
 
 class UnreachableError(FraudctlError):
-    """Something that is needed does not answer."""
+    """A failure to reach something that is needed: it does not answer."""
 
     exit_code = ExitCode.UNREACHABLE
 
 
 class NotReadyError(FraudctlError):
-    """Something was started but was not ready before the deadline."""
+    """A failure to become ready: something was started but was not ready before the deadline."""
 
     exit_code = ExitCode.NOT_READY
 
 
 class DataError(FraudctlError):
-    """Data or schema is not as it must be (migration drift, delivery failed)."""
+    """Data or a schema that is not as it must be (migration drift, delivery failed)."""
 
     exit_code = ExitCode.DATA
 
 
 class FencedError(FraudctlError):
-    """Another detector has taken over; this one must not write any more."""
+    """A takeover by another detector: this one must not write any more."""
 
     exit_code = ExitCode.FENCED

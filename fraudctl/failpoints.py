@@ -1,10 +1,10 @@
-"""Named places at which the detector can be made to die or to stand still, to prove that neither does harm.
+"""Named points at which the detector can be killed or paused, to prove that neither does harm.
 
     FRAUDCTL_FAILPOINT=NAME[:NTH][=ACTION][,…]      before_merge   after_commit:3   before_merge:2=pause
 
-`NTH` counts the times that the place is reached in one run, from 1 (the default). `ACTION` is `kill`, the
-default: SIGKILL to the whole process group, as a power cut would; or `pause`: SIGSTOP to the group, until
-somebody sends SIGCONT. Without the variable every place costs one look into an empty dictionary.
+`NTH` counts how often the failpoint is reached in one run, from 1 (the default). `ACTION` is `kill`, the
+default: SIGKILL to the whole process group, like a power cut; or `pause`: SIGSTOP to the group, until
+somebody sends SIGCONT. Without the variable a failpoint costs one check of an empty tuple.
 """
 
 import os
@@ -19,7 +19,7 @@ from fraudctl.errors import ConfigError
 
 VARIABLE = "FRAUDCTL_FAILPOINT"
 
-# In the order in which a micro-batch passes them.
+# In the order in which a micro-batch reaches them.
 FAILPOINTS = {
     "before_batch": "Spark has planned the batch and hands it over; nothing has been read",
     "batch_consumed": "every row of the batch is in the driver; the database has not been asked",
@@ -38,7 +38,7 @@ _GRAMMAR = re.compile(r"(?P<name>[a-z_]+)(?::(?P<nth>[1-9][0-9]{0,8}))?(?:=(?P<a
 
 @dataclass(frozen=True)
 class Failpoint:
-    """One armed place: what happens when it is reached for the `nth` time."""
+    """An armed failpoint: `action` happens when it is reached for the `nth` time."""
 
     name: str
     nth: int = 1
@@ -46,7 +46,7 @@ class Failpoint:
 
 
 def parse(text: str) -> tuple[Failpoint, ...]:
-    """Read the variable's value; empty gives none.
+    """Parse the value of the variable; an empty value gives no failpoints.
 
     Raises:
         ConfigError: a name or an action is unknown, or the text does not follow the grammar.
@@ -55,7 +55,7 @@ def parse(text: str) -> tuple[Failpoint, ...]:
 
 
 def reach(name: str) -> None:
-    """The detector has come to this place: do what was asked for, if anything was."""
+    """Report that the detector has reached a failpoint, and carry out its action if one is armed."""
     armed = _armed()
     if armed:
         armed.reach(name)
@@ -89,16 +89,14 @@ class _Armed:
 
     def reach(self, name: str) -> None:
         if name not in FAILPOINTS:
-            raise KeyError(
-                name
-            )  # a place that nobody could name in the variable is a mistake in this program
+            raise KeyError(name)  # a name that the variable cannot hold is a mistake in this program
         with self._lock:
             count = self._reached[name] = self._reached.get(name, 0) + 1
         for point in self._points:
             if (point.name, point.nth) == (name, count):
                 os.killpg(os.getpgrp(), _ACTIONS[point.action])
-                # Whichever thread takes SIGSTOP first stops all others: this one must not go on until then.
-                # When the group is woken this time is long over.
+                # Another thread may take the SIGSTOP, which stops all threads a moment later: this one must
+                # not go on until then. When SIGCONT arrives this time is long over.
                 time.sleep(_STOPPED_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""What a long operation says while it works: events, which the ui layer draws."""
+"""Progress events of long operations; the ui layer draws them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of `subject` (java, jars, kafka, …).
+    """A progress event of `subject` (java, jars, kafka, …).
 
-    `begun` and `tick` say what is being done, `done` that it has been done, `note` is worth reading later.
+    `begun` and `tick` say what is being done, `done` says what has been done, `note` is worth reading later.
     """
 
     subject: str
@@ -21,4 +21,4 @@ Observe = Callable[[Progress], None]
 
 
 def silent(_progress: Progress) -> None:
-    """For callers that want to hear nothing."""
+    """Ignore an event, for callers that want no progress."""

@@ -1,4 +1,4 @@
-"""Read exact offset ranges of a topic, every record of them and nothing else."""
+"""Reads of exact offset ranges of a topic: every record in them and nothing else."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from fraudctl.broker.topics import end_offsets
 from fraudctl.errors import RefusedError, UnreachableError
 
 BATCH = 10_000
-# The longest wait for the next batch: the silence of a lost broker is noticed between two waits.
+# The longest wait for the next batch. A lost broker is noticed between two waits.
 WAIT_SECONDS = 0.2
 
 _GONE = (
@@ -22,7 +22,7 @@ _GONE = (
     KafkaError._UNKNOWN_PARTITION,
 )
 
-# Places of one partition that are closer than this are read in one go: as quick as another connection.
+# Offsets of one partition that are closer than this are read as one range: as quick as another connection.
 NEAR = 20_000
 
 Ranges = Mapping[int, tuple[int, int]]
@@ -30,7 +30,10 @@ Made = TypeVar("Made")
 
 
 class LogBlock(NamedTuple):
-    """Records of one partition, in the order of the log, column by column."""
+    """Records of one partition in the order of the log, one list per column.
+
+    `arrivals_ms` holds Kafka timestamps in ms since 1970.
+    """
 
     partition: int
     offsets: list[int]
@@ -39,7 +42,7 @@ class LogBlock(NamedTuple):
 
 
 class LogRecord(NamedTuple):
-    """One record as the log holds it; `arrival_ms` is its Kafka timestamp in ms since 1970."""
+    """A record as the log holds it; `arrival_ms` is its Kafka timestamp in ms since 1970."""
 
     partition: int
     offset: int
@@ -48,7 +51,7 @@ class LogRecord(NamedTuple):
 
 
 class WholeRecord(NamedTuple):
-    """One record with all that came with it."""
+    """A record with its key and its headers; `arrival_ms` is its Kafka timestamp in ms since 1970."""
 
     partition: int
     offset: int
@@ -61,15 +64,16 @@ class WholeRecord(NamedTuple):
 def read_ranges(
     bootstrap_servers: str, topic: str, ranges: Ranges, *, timeout_seconds: float
 ) -> Iterator[LogRecord]:
-    """Every record with start <= offset < end of each partition, in offset order per partition.
+    """Return every record with start <= offset < end of each partition, in offset order per partition.
 
-    The ranges are checked before the first record is handed out. Offsets without a record (transaction
-    markers) are passed over.
+    The ranges are checked before the first record is returned. Offsets without a record (transaction markers)
+    are skipped.
 
     Raises:
-        RefusedError: a range reaches beyond what the log holds: retention has removed its begin, or the
-            topic was created again. What was there cannot be told any more.
-        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+        RefusedError: a range reaches beyond what the log holds: retention has removed its beginning, or the
+            topic was created again. The records that were there cannot be read any more.
+        UnreachableError: the broker sent nothing for `timeout_seconds`.
+        ValueError: a range starts below zero or after its end.
     """
     wanted = held_ranges(bootstrap_servers, topic, ranges, timeout_seconds=timeout_seconds)
     if not wanted:
@@ -80,10 +84,12 @@ def read_ranges(
 def held_ranges(
     bootstrap_servers: str, topic: str, ranges: Ranges, *, timeout_seconds: float
 ) -> dict[int, tuple[int, int]]:
-    """Return the ranges that are not empty, once it is certain that the log holds all of them.
+    """Return the ranges that are not empty, after checking that the log holds all of them.
 
     Raises:
-        RefusedError, UnreachableError: as `read_ranges`.
+        RefusedError: a range reaches beyond what the log holds.
+        UnreachableError: the broker sent nothing for `timeout_seconds`.
+        ValueError: a range starts below zero or after its end.
     """
     for start, end in ranges.values():
         if not 0 <= start <= end:
@@ -99,11 +105,11 @@ def held_ranges(
 def read_blocks(
     bootstrap_servers: str, topic: str, partition: int, span: tuple[int, int], *, timeout_seconds: float
 ) -> Iterator[LogBlock]:
-    """Yield the records of one range by blocks of up to `BATCH`; quicker by far than one after the other.
+    """Yield the records of one range in blocks of up to `BATCH`; much faster than one by one.
 
     Raises:
-        RefusedError: the range begins before what the log holds (ask `held_ranges` before).
-        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+        RefusedError: the range begins before what the log holds (call `held_ranges` first).
+        UnreachableError: the broker sent nothing for `timeout_seconds`.
     """
     if span[0] >= span[1]:
         return
@@ -120,11 +126,13 @@ def read_blocks(
 def read_whole(
     bootstrap_servers: str, topic: str, ranges: Ranges, *, timeout_seconds: float
 ) -> Iterator[WholeRecord]:
-    """As `read_ranges`, with keys and headers; what the log holds is not checked first.
+    """Return the records of each range with keys and headers, without checking the ranges first.
+
+    The order is that of `read_ranges`.
 
     Raises:
         RefusedError: a range begins before what the log holds.
-        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+        UnreachableError: the broker sent nothing for `timeout_seconds`.
     """
     wanted = {partition: span for partition, span in ranges.items() if span[0] < span[1]}
     return _Reading(bootstrap_servers, topic, wanted, timeout_seconds, _whole_record).records()
@@ -133,11 +141,11 @@ def read_whole(
 def read_places(
     bootstrap_servers: str, topic: str, places: Mapping[int, Sequence[int]], *, timeout_seconds: float
 ) -> Iterator[WholeRecord]:
-    """The whole records at these offsets of each partition; an offset without a record is passed over.
+    """Yield the whole records at these offsets of each partition; skip an offset without a record.
 
     Raises:
-        RefusedError: the log no longer holds an offset (ask `end_offsets` before).
-        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+        RefusedError: the log no longer holds an offset (call `end_offsets` first).
+        UnreachableError: the broker sent nothing for `timeout_seconds`.
     """
     spans = {partition: _spans(offsets) for partition, offsets in places.items()}
     wanted = {partition: frozenset(offsets) for partition, offsets in places.items()}
@@ -151,11 +159,13 @@ def read_places(
 def next_arrivals(
     bootstrap_servers: str, topic: str, offsets: Mapping[int, int], *, timeout_seconds: float
 ) -> dict[int, int | None]:
-    """Per partition when the record at this offset arrived, or the first one behind it; None: no such record.
+    """Return when the first record at or after an offset arrived, per partition, in ms since 1970.
+
+    None means that there is no such record.
 
     Raises:
         RefusedError: the topic does not exist, or lost records meanwhile.
-        UnreachableError: nothing was heard of the broker for `timeout_seconds`.
+        UnreachableError: the broker sent nothing for `timeout_seconds`.
     """
     held = end_offsets(bootstrap_servers, topic, timeout_seconds=timeout_seconds)
     found: dict[int, int | None] = dict.fromkeys(offsets)
@@ -175,7 +185,7 @@ def next_arrivals(
 
 
 def _spans(offsets: Sequence[int]) -> list[tuple[int, int]]:
-    """Ranges that cover the offsets, and no gap of `NEAR` offsets or more."""
+    """Return ranges that cover the offsets, and no gap of `NEAR` offsets or more."""
     spans: list[tuple[int, int]] = []
     for offset in sorted(offsets):
         if spans and offset - spans[-1][1] < NEAR:
@@ -223,9 +233,9 @@ def _unverifiable(topic: str, detail: str) -> RefusedError:
 
 
 class _Reading(Generic[Made]):
-    """One pass over the ranges: which partitions are still open, and what was last heard of the broker.
+    """One pass over the ranges: the partitions that are still open, and the last error of the broker.
 
-    `make` gives each message the form in which it is handed out.
+    `make` turns each message into the form in which it is handed out.
     """
 
     def __init__(
@@ -256,7 +266,7 @@ class _Reading(Generic[Made]):
                     yield make(message, message.partition(), message.offset())  # type: ignore[arg-type]
 
     def messages(self) -> Generator[list[Message], None, None]:
-        """Yield what the ranges hold, by blocks of up to `BATCH`."""
+        """Yield the messages of the ranges in blocks of up to `BATCH`."""
         consumer = Consumer(options.reader(self._bootstrap_servers) | {"error_cb": self._on_error})
         try:
             consumer.assign([TopicPartition(self._topic, *item) for item in self._starts.items()])
@@ -266,15 +276,15 @@ class _Reading(Generic[Made]):
                 messages = consumer.consume(BATCH, WAIT_SECONDS)
                 spoke = any(message.error() is None for message in messages)
                 wanted = self._wanted(messages)
-                # One block in memory is enough while the next one is waited for.
+                # Free this block before waiting for the next one.
                 del messages
                 if wanted:
                     yield wanted
                 del wanted
                 finished = before - set(self._ends)
-                # Nothing more is to be fetched of what is finished.
+                # A finished partition needs no more fetches.
                 consumer.pause([TopicPartition(self._topic, number) for number in finished])
-                # Looked at after the records were handed out: the reader's own work is no silence.
+                # Checked after the records were handed out: the caller's own work on them is not silence.
                 if finished or spoke:
                     heard = time.monotonic()
                 elif time.monotonic() - heard > self._timeout_seconds:
@@ -283,7 +293,7 @@ class _Reading(Generic[Made]):
             consumer.close()
 
     def _wanted(self, messages: list[Message]) -> list[Message]:
-        """The records among these that lie in the ranges."""
+        """Return those of the messages that lie in the ranges, and close the ranges that they complete."""
         ends = self._ends
         if len(ends) == 1 and messages and self._within(messages):
             return messages
@@ -305,19 +315,22 @@ class _Reading(Generic[Made]):
         return wanted
 
     def _within(self, messages: list[Message]) -> bool:
-        """Are all of these records of the one range that is still open, and none of them its last one?"""
+        """Tell whether all messages are records of the only open range, and none is its last one."""
         ((partition, end),) = self._ends.items()
-        # By identity: an error that is compared with None raises a TypeError.
+        # `is`, not `==`: an error that is compared with None raises a TypeError.
         if not all(message.error() is None for message in messages):
             return False
-        # Those of one partition come in the order of their offsets.
+        # Messages of one partition come in the order of their offsets.
         last: int = messages[-1].offset()  # type: ignore[assignment]
         return last + 1 < end and set(map(Message.partition, messages)) == {partition}
 
     def _judge(self, error: KafkaError, partition: int, offset: int) -> None:
-        """A partition's end closes its range, a lost offset refuses, a lost connection is waited for."""
+        """Handle an error: a partition's end closes its range, a lost offset is refused.
+
+        Anything else, such as a lost connection, is waited for.
+        """
         if error.code() == KafkaError._PARTITION_EOF:
-            # This is how a range ends whose last offsets hold no records.
+            # A range whose last offsets hold no records ends this way.
             if offset >= self._ends[partition]:
                 del self._ends[partition]
         elif error.code() in _GONE:

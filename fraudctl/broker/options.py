@@ -1,7 +1,7 @@
-"""Typed settings become librdkafka's keys here, and nowhere else.
+"""Translation of typed settings into librdkafka's keys; no other module does this.
 
-librdkafka writes its log lines to stderr unless it is given a logger. Every client gets one: the lines are
-seen by whoever configures Python logging, and never mixed with what a command says.
+librdkafka writes its log lines to stderr unless it is given a logger. Every client gets one: whoever
+configures Python logging sees the lines, and they never mix with a command's output.
 """
 
 import logging
@@ -12,12 +12,12 @@ from fraudctl.config.model import ProducerSettings
 Options = dict[str, Any]
 
 LOGGER = logging.getLogger("fraudctl.broker.librdkafka")
-# Without a handler of its own Python would print warnings to stderr as a last resort.
+# Without a handler Python would print warnings to stderr as a last resort.
 LOGGER.addHandler(logging.NullHandler())
 
 
 def client(bootstrap_servers: str) -> Options:
-    """What every client needs: where to connect, and short waits between attempts to connect again."""
+    """Return the options of every client: where to connect, and short waits between attempts to reconnect."""
     return {
         "bootstrap.servers": bootstrap_servers,
         "client.id": "fraudctl",
@@ -28,10 +28,13 @@ def client(bootstrap_servers: str) -> Options:
 
 
 def reader(bootstrap_servers: str) -> Options:
-    """A consumer that is given its offsets, commits none, and is told where each partition ends."""
+    """Return the options of a consumer that is given its offsets, and commits none.
+
+    It is told where each partition ends.
+    """
     return {
         **client(bootstrap_servers),
-        # librdkafka demands a group name even when no group is joined.
+        # librdkafka requires a group name even when no group is joined.
         "group.id": "fraudctl-reader",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -48,7 +51,10 @@ def reader(bootstrap_servers: str) -> Options:
 
 
 def producer(bootstrap_servers: str, settings: ProducerSettings, *, max_message_bytes: int) -> Options:
-    """An idempotent producer: acknowledged means written once, by every replica in sync, in order."""
+    """Return the options of an idempotent producer.
+
+    Acknowledged means written once, by every in-sync replica, in order.
+    """
     return {
         **client(bootstrap_servers),
         "enable.idempotence": True,

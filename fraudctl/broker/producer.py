@@ -1,4 +1,4 @@
-"""Send records and account for each one: whatever was sent is either acknowledged or failed in the end."""
+"""A producer that accounts for each record: in the end every one is acknowledged or failed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from fraudctl.broker import options
 from fraudctl.clock import Deadline
 from fraudctl.config.model import ProducerSettings, TopicSettings
 
-# How long one wait for room in the local queue lasts, before the same record is tried again.
+# The time of one wait for space in the local queue, before the same record is tried again.
 ROOM_SECONDS = 0.1
 SETTLE_SECONDS = 0.25
 # Leaves the choice to the partitioner.
 ANY_PARTITION = -1
-# What librdkafka may take, on top of the delivery timeout, to report the last failure.
+# The time that librdkafka may take, on top of the delivery timeout, to report the last failure.
 REPORT_SECONDS = 5.0
 
 
@@ -26,7 +26,7 @@ Headers = dict[str, str | bytes | None]
 
 @dataclass(frozen=True)
 class Deliveries:
-    """The account; `errors` counts failures by their reason. sent = acknowledged + failed + queued."""
+    """A delivery report: sent = acknowledged + failed + queued; `errors` counts failures by their reason."""
 
     sent: int
     acknowledged: int
@@ -35,6 +35,7 @@ class Deliveries:
 
     @property
     def queued(self) -> int:
+        """Return the number of records that are neither acknowledged nor failed yet."""
         return self.sent - self.acknowledged - self.failed
 
     @property
@@ -44,12 +45,13 @@ class Deliveries:
 
 
 class RecordProducer:
-    """An idempotent producer for one topic; leaving the `with` block settles every record.
+    """An idempotent producer for one topic; leaving the `with` block flushes every record.
 
     Kafka's client reports failures only: a Python call for each delivered record would cost more than its
     delivery. Every failure is reported before its record leaves the client, and the client knows how many
-    records it holds. So the acknowledged records are those that were taken, have left the client and have not
-    failed. The number may lag behind the broker's but is never ahead of it; after a flush it is exact.
+    records it holds. So the acknowledged records are those that the client accepted, no longer holds, and did
+    not report as failed. The number may lag behind the broker's but is never ahead of it; after a flush it is
+    exact.
     """
 
     def __init__(
@@ -60,6 +62,14 @@ class RecordProducer:
         *,
         make_client: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
+        """Create the client; it connects in the background.
+
+        Args:
+            bootstrap_servers: host:port[,host:port…].
+            kafka: the topic, and the size limit of its messages.
+            settings: batching and delivery timeout.
+            make_client: makes Kafka's client from librdkafka's keys.
+        """
         keys = options.producer(bootstrap_servers, settings, max_message_bytes=kafka.max_message_bytes)
         self._client = make_client(
             keys
@@ -72,7 +82,7 @@ class RecordProducer:
         self._topic = kafka.topic
         self._settle_seconds = settings.delivery_timeout_seconds + REPORT_SECONDS
         self._sent = 0
-        # Records that the client took, and those of them that it reported as failed.
+        # Records that the client accepted, and those of them that it reported as failed.
         self._taken = 0
         self._undelivered = 0
         self._acknowledged = 0
@@ -81,23 +91,27 @@ class RecordProducer:
         self.broken = ""
 
     def __enter__(self) -> "RecordProducer":
+        """Return the producer."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # After an exception (a second Ctrl-C) nobody waits: what is still queued is given up, and counted.
+        """Flush every record; after an exception, discard those that are still queued."""
+        # After an exception (a second Ctrl-C) nobody waits: queued records are discarded, and counted as
+        # failed.
         self.settle() if kind is None else self._give_up()
 
     @property
     def deliveries(self) -> Deliveries:
-        # The client also counts its own events, such as a lost connection: the difference is a lower bound.
+        """Return the delivery report up to now."""
+        # `len` also counts the client's own events, such as a lost connection: this is a lower bound.
         self._acknowledged = max(self._acknowledged, self._taken - self._undelivered - len(self._client))
         errors = dict(self._errors)
         return Deliveries(self._sent, self._acknowledged, sum(errors.values()), errors)
 
     def send(self, key: bytes, value: bytes, timestamp_ms: int = 0, headers: Headers | None = None) -> None:
-        """Hand over one record; timestamp zero lets Kafka say the time.
+        """Hand over one record; with timestamp zero Kafka sets the time.
 
-        Waits for room while the local queue is full. A record that cannot be handed over at all counts as
+        Waits for space while the local queue is full. A record that cannot be handed over at all counts as
         failed.
         """
         self.send_batch([key], [value], [timestamp_ms], headers=headers)
@@ -110,16 +124,16 @@ class RecordProducer:
         meanwhile: Callable[[], None] = lambda: None,
         headers: Headers | None = None,
     ) -> None:
-        """Hand over records in their order, each as `send` does; what belongs together has the same index.
+        """Hand over records in their order, each as `send` does; one index of the sequences is one record.
 
-        All of them get the same headers. `meanwhile` is called now and then while there is no room.
+        All of them get the same headers. `meanwhile` is called now and then while the local queue is full.
         """
         client, topic = self._client, self._topic
         self._sent += len(values)
         for key, value, timestamp in zip(keys, values, timestamps_ms or repeat(0, len(values)), strict=True):
             while True:
                 try:
-                    # By position, and with the one callback of the settings: anything else takes longer.
+                    # Positional arguments and the one callback of the settings: anything else takes longer.
                     client.produce(topic, value, key, ANY_PARTITION, None, None, timestamp, headers)
                 except BufferError:
                     client.poll(ROOM_SECONDS)
@@ -133,13 +147,14 @@ class RecordProducer:
         client.poll(0)
 
     def poll(self) -> None:
-        """Take in reports of failures, and make room for more records."""
+        """Process reports of failures, and make space for more records."""
         self._client.poll(0)
 
     def settle(self, meanwhile: Callable[[], None] = lambda: None) -> Deliveries:
-        """Wait until every record has its report, and each has one once the delivery timeout is over.
+        """Wait until every record is acknowledged or failed, and return the delivery report.
 
-        `meanwhile` is called now and then.
+        What is still queued after the delivery timeout and `REPORT_SECONDS` is discarded, and counted as
+        failed. `meanwhile` is called now and then.
         """
         deadline = Deadline(self._settle_seconds)
         while self._client.flush(SETTLE_SECONDS):

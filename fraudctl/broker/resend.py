@@ -1,4 +1,4 @@
-"""Send records of a topic again, each with a mark that says where it came from and the place it got."""
+"""A producer that sends records of a topic again, with a header that says where each came from."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from fraudctl.broker import options
 from fraudctl.broker.log import WholeRecord
 from fraudctl.config.model import ProducerSettings, TopicSettings
 
-# The header by which a record that was sent again can be recognised in the log.
+# The header that identifies a record in the log as sent again.
 MARK = "fraudctl-requeued"
 ROOM_SECONDS = 0.1
-# What librdkafka may take, on top of the delivery timeout, to report the last failure.
+# The time that librdkafka may take, on top of the delivery timeout, to report the last failure.
 REPORT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where the copy lies, or why it is not known to lie anywhere."""
+    """The offset of a copy in the log, or the error because of which it is not known to be there."""
 
     offset: int | None
     error: str
@@ -27,6 +27,13 @@ class Resender:
     """An idempotent producer that keeps each record's partition, key and headers."""
 
     def __init__(self, bootstrap_servers: str, kafka: TopicSettings, settings: ProducerSettings) -> None:
+        """Create the client; it connects in the background.
+
+        Args:
+            bootstrap_servers: host:port[,host:port…].
+            kafka: the topic, and the size limit of its messages.
+            settings: batching and delivery timeout.
+        """
         self._client = Producer(
             options.producer(bootstrap_servers, settings, max_message_bytes=kafka.max_message_bytes)
         )
@@ -35,7 +42,7 @@ class Resender:
         self._outcomes: dict[str, Outcome] = {}
 
     def send(self, record: WholeRecord, mark: str) -> None:
-        """Hand over one record; `settled` tells what became of it, by its mark."""
+        """Hand over one record with the header value `mark`; `settled` returns the outcome by mark."""
 
         def report(error: KafkaError | None, message: Message) -> None:
             self._outcomes[mark] = Outcome(None, error.str()) if error else Outcome(message.offset(), "")
@@ -60,7 +67,7 @@ class Resender:
                 return
 
     def settled(self) -> dict[str, Outcome]:
-        """Wait for every report; the outcomes since the last call, by mark."""
+        """Wait for every delivery report; return the outcomes since the last call, by mark."""
         if self._client.flush(self._settle_seconds):
             self._client.purge()
             self._client.flush(REPORT_SECONDS)

@@ -1,4 +1,4 @@
-"""Topics: create with explicit settings, compare, identify, and say which offsets they hold."""
+"""Kafka topics: creation with explicit settings, comparison, identity, and the offsets they hold."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from fraudctl.errors import (
     UnreachableError,
 )
 
-# How long one request may take before it is asked again, within the deadline of the whole question.
+# The time limit of one request; it is repeated within the deadline of the whole question.
 REQUEST_SECONDS = 5.0
 TIMESTAMP_TYPE = "message.timestamp.type"
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_ID)
@@ -33,7 +33,7 @@ _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaEr
 
 @dataclass(frozen=True)
 class TopicReport:
-    """What `ensure_topic` found or did; `differences` names settings of an old topic, left as they are."""
+    """The result of `ensure_topic`; `differences` names settings of an existing topic, left as they are."""
 
     topic: str
     change: Literal["created", "unchanged"]
@@ -44,7 +44,7 @@ class TopicReport:
 
 @dataclass(frozen=True)
 class TopicIdentity:
-    """What stays the same for a topic's life, and differs once it is deleted and created again."""
+    """The identity of a topic: constant for its life, different once it is deleted and created again."""
 
     cluster_id: str
     topic_id: str
@@ -52,11 +52,11 @@ class TopicIdentity:
 
 
 class MissingTopicError(RefusedError):
-    """The cluster has no topic of this name."""
+    """A topic name that the cluster does not have."""
 
 
 class _Admin:
-    """One admin client and one deadline; every answer is awaited here, every error translated here."""
+    """An admin client with one deadline, which awaits every answer and translates every error."""
 
     def __init__(self, bootstrap_servers: str, timeout_seconds: float) -> None:
         self.bootstrap_servers = bootstrap_servers
@@ -77,7 +77,7 @@ class _Admin:
         self._last_error = error.str()
 
     def ask(self, question: Callable[[float], Mapping[Any, "Future[Any]"]]) -> dict[Any, Any]:
-        """Ask with a time limit in seconds; again while the answer is "not now" and time is left.
+        """Ask with a time limit in seconds; ask again while the answer is "not now" and time is left.
 
         Raises:
             KafkaException: the broker's final answer is an error.
@@ -86,7 +86,7 @@ class _Admin:
         while True:
             try:
                 futures = question(self._request_seconds())
-                # The client ends each future itself; the second more is for its own clean-up.
+                # The client ends each future itself; the extra second is for its own clean-up.
                 return {key: future.result(self._request_seconds() + 1.0) for key, future in futures.items()}
             except FutureTimeoutError as error:
                 last: Exception = error
@@ -99,7 +99,7 @@ class _Admin:
                 raise self.unreachable(last) from last
 
     def metadata(self) -> None:
-        """Ask any broker for the cluster's metadata, and nothing about topics."""
+        """Ask any broker for the cluster's metadata, and for nothing about topics."""
         self.ask(lambda seconds: {"cluster": self.client.describe_cluster(request_timeout=seconds)})
 
     def unreachable(self, cause: Exception) -> UnreachableError:
@@ -116,7 +116,7 @@ class _Admin:
 
 
 def probe(bootstrap_servers: str, *, timeout_seconds: float) -> None:
-    """Return as soon as a broker has answered a metadata request.
+    """Wait until a broker has answered a metadata request.
 
     Raises:
         UnreachableError: none did in time; the detail is the last error of the connection.
@@ -126,7 +126,7 @@ def probe(bootstrap_servers: str, *, timeout_seconds: float) -> None:
 
 
 def topic_settings(kafka: TopicSettings) -> dict[str, str]:
-    """The topic's own settings, all explicit: nothing is left to a broker's defaults."""
+    """Return the topic's own settings, all explicit: nothing is left to a broker's defaults."""
     return {
         "cleanup.policy": "delete",
         TIMESTAMP_TYPE: kafka.timestamp_type,
@@ -139,7 +139,8 @@ def ensure_topic(bootstrap_servers: str, kafka: TopicSettings, *, timeout_second
     """Create the topic of `kafka` unless it exists as it must be.
 
     Raises:
-        RefusedError: it exists with fewer partitions, or stamps its records in another way.
+        RefusedError: it exists with fewer partitions, or stamps its records in another way; or Kafka refuses
+            to create it.
         UnreachableError: no broker answered in time.
     """
     admin = _Admin(bootstrap_servers, timeout_seconds)
@@ -162,10 +163,11 @@ def ensure_topic(bootstrap_servers: str, kafka: TopicSettings, *, timeout_second
 def ensure_exists(
     bootstrap_servers: str, kafka: TopicSettings, *, timeout_seconds: float
 ) -> Literal["created", "unchanged"]:
-    """Create the topic of an external cluster if it is missing; one that is there stays as its owner made it.
+    """Create the topic of an external cluster if it is missing; leave an existing one as its owner made it.
 
     Raises:
-        RefusedError: the cluster does not let this client create it; the hint is the line for who may.
+        RefusedError: the cluster does not let this client create it; the hint is the command for somebody who
+            may.
         UnreachableError: no broker answered in time.
     """
     admin = _Admin(bootstrap_servers, timeout_seconds)
@@ -176,7 +178,7 @@ def ensure_exists(
 
 
 def creation_line(bootstrap_servers: str, kafka: TopicSettings) -> str:
-    """Return the command of Kafka's own that creates the topic as `ensure_topic` would."""
+    """Return the command line of kafka-topics.sh that creates the topic as `ensure_topic` would."""
     configs = [f"--config {key}={value}" for key, value in topic_settings(kafka).items()]
     parts = [
         f"kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {kafka.topic}",
@@ -187,7 +189,7 @@ def creation_line(bootstrap_servers: str, kafka: TopicSettings) -> str:
 
 
 def identity(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> TopicIdentity:
-    """Which cluster and which incarnation of the topic this is.
+    """Return the identity of the topic: its cluster, its id and its number of partitions.
 
     Raises:
         RefusedError: the topic does not exist.
@@ -200,19 +202,27 @@ def identity(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> T
 
 
 class TopicGuard:
-    """Keeps asking whether a topic is still the one it was: ids are never used twice.
+    """A repeated check that a topic is still the one it was; topic ids are never used twice.
 
-    A source that compares nothing but offsets reads on, from the wrong topic, once the new one has grown.
+    A source that compares nothing but offsets would read on, from the wrong topic, once the new one has
+    grown.
     """
 
     def __init__(self, bootstrap_servers: str, topic: str, topic_id: str) -> None:
+        """Create a guard for one topic.
+
+        Args:
+            bootstrap_servers: host:port[,host:port…].
+            topic: the topic's name.
+            topic_id: the id that the topic must keep, as `identity` returns it.
+        """
         self._admin = _Admin(bootstrap_servers, 0.0)
         self._topic = topic
         self._topic_id = topic_id
         self._lock = threading.Lock()
 
     def check(self, *, timeout_seconds: float) -> None:
-        """Return if the topic is the same.
+        """Check that the topic is still the same.
 
         Raises:
             RefusedError: it was created again, or does not exist any more.
@@ -229,9 +239,9 @@ class TopicGuard:
             )
 
     def check_held(self, planned_ends: Mapping[int, int], *, timeout_seconds: float) -> None:
-        """Return if the topic still holds what comes after these offsets, by partition.
+        """Check that the topic still holds what comes after these offsets, by partition.
 
-        A consumer holds megabytes of what it has not been asked for, and finds out only after those.
+        A consumer holds megabytes of records that were not requested yet, and finds a gap only after those.
 
         Raises:
             RefusedError: records after them are gone.
@@ -252,12 +262,12 @@ class TopicGuard:
 
 
 def _topic_id(described: TopicDescription) -> str:
-    """Kafka's own tools print the id in the URL-safe alphabet; librdkafka gives the other one."""
+    """Return the id in the URL-safe alphabet of Kafka's own tools; librdkafka gives the other alphabet."""
     return str(described.topic_id).replace("+", "-").replace("/", "_")
 
 
 def end_offsets(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -> dict[int, tuple[int, int]]:
-    """Per partition the first offset still held, and the offset after the last record.
+    """Return, per partition, the first offset still held and the offset after the last record.
 
     Raises:
         RefusedError: the topic does not exist.
@@ -274,7 +284,9 @@ def end_offsets(bootstrap_servers: str, topic: str, *, timeout_seconds: float) -
 def offsets_at(
     bootstrap_servers: str, topic: str, instant_ms: int, *, timeout_seconds: float
 ) -> dict[int, int | None]:
-    """Per partition the offset of the first record with this timestamp or a later one; None if there is none.
+    """Return, per partition, the offset of the first record with this timestamp or a later one.
+
+    `instant_ms` is in ms since 1970. None means that there is no such record.
 
     Raises:
         RefusedError: the topic does not exist.
@@ -287,8 +299,8 @@ def offsets_at(
 
 
 def _create(admin: _Admin, kafka: TopicSettings, wanted: dict[str, str]) -> bool:
-    """True if this call created the topic, False if it was there."""
-    # The cluster decides how many copies there are: one broker keeps one, others what they are set to.
+    """Create the topic; return True if this call created it, False if it was there."""
+    # -1 leaves the number of replicas to the cluster.
     new = NewTopic(kafka.topic, num_partitions=kafka.partitions, replication_factor=-1, config=wanted)
     try:
         admin.ask(
@@ -333,7 +345,10 @@ def _described(admin: _Admin, topic: str) -> TopicDescription:
 
 
 def _await_leaders(admin: _Admin, topic: str) -> TopicDescription:
-    """A topic that was just created is known to the controller first, and to the brokers a moment later."""
+    """Wait until every partition has a leader, and return the topic's description.
+
+    The controller knows a new topic first, the brokers a moment later.
+    """
     while True:
         try:
             described = _described(admin, topic)

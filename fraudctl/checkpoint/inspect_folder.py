@@ -1,9 +1,9 @@
-"""What a look at the checkpoint's folder tells before Spark is started.
+"""Inspection of the checkpoint's folder before Spark is started.
 
-Spark writes `offsets/N` before batch N and `commits/N` after it. It starts from the newest plan: without its
-commit that one batch is run again over the planned range, and for that it needs the plan before it, the
-identity in `metadata`, and of every store of the state the version that batch N begins with. Whatever is
-missing or cut short of these is named here, in words; the rest of the folder is history.
+Spark writes `offsets/N` before batch N and `commits/N` after it. It starts from the newest plan. If that
+batch has no commit, it is run again over the planned range. For this Spark needs the plan before it, the
+identity in `metadata`, and for every state store the version that batch N begins with. An error names
+whichever of these is missing or truncated; the rest of the folder is history.
 """
 
 import json
@@ -21,10 +21,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """`query_id` is None when there is no checkpoint yet; `last_commit` is the newest finished batch.
+    """The checkpoint's identity, its newest plans and its newest commit.
 
-    `plans` has for the newest planned batches where each ends: partition to one past the last offset.
-    `branches` is how many branches of the query read the topic; 0 when no batch was planned yet.
+    `query_id` is None when there is no checkpoint yet; `last_commit` is the newest finished batch. `plans`
+    says where each of the newest planned batches ends: partition to one past the last offset. `branches` is
+    the number of branches of the query that read the topic; 0 when no batch was planned yet.
     """
 
     path: Path
@@ -35,11 +36,12 @@ class CheckpointFolder:
 
     @property
     def last_plan(self) -> int | None:
+        """Return the number of the newest planned batch; None if there is none."""
         return max(self.plans, default=None)
 
 
 def look(path: Path) -> CheckpointFolder:
-    """Read the checkpoint's identity, its newest plans and commit, and see that the state they need is there.
+    """Read the checkpoint's identity, newest plans and commit, and check that the state they need is there.
 
     Raises:
         RefusedError: files are there, but one that Spark will need is missing or is not what Spark writes.
@@ -105,7 +107,10 @@ def _commit(text: str) -> dict[str, Any]:
 
 
 def _plan(text: str) -> Ends:
-    """A version line, the batch's own facts, and one line a source; all sources read the same topic."""
+    """Return the end offsets of a planned batch; all sources read the same topic, so one line is enough.
+
+    The file has a version line, the batch's own facts, and one line per source.
+    """
     version, facts, *sources = text.splitlines()
     if not version.startswith("v") or "batchWatermarkMs" not in _json(facts):
         raise ValueError("no version line or no watermark")
@@ -113,13 +118,19 @@ def _plan(text: str) -> Ends:
 
 
 def _branches(text: str) -> int:
-    """Spark keeps a line for each branch that reads a topic, after the version and the batch's own facts."""
+    """Return the number of branches that read a topic.
+
+    Spark keeps a line for each of them, after the version and the batch's own facts.
+    """
     _version, _facts, *sources = text.splitlines()
     return len(sources)
 
 
 def _start(text: str) -> Ends:
-    """Spark writes a zero byte first, for compatibility with its 2.1."""
+    """Return the start offsets of a source.
+
+    Spark writes a zero byte first, for compatibility with its 2.1.
+    """
     return _ends(text[text.index("{") :])
 
 
@@ -129,20 +140,20 @@ def _ends(line: str) -> Ends:
 
 
 def _check_state(path: Path, version: int) -> None:
-    """Every store can be put together as it was before the batch that begins with `version`."""
+    """Check that every store can be restored as it was before the batch that begins with `version`."""
     if version == 0:
         return
     stores = list(_stores(path))
     if not stores:
         raise _damaged(path, "state", "it is missing or empty")
     if any((path / "state").rglob("*.changelog")):
-        return  # a form that the detector does not have Spark write
+        return  # the detector does not let Spark write changelogs
     in_rocksdb = any((path / "state").rglob("*.zip"))
     for store in stores:
         if in_rocksdb:
             _check_rocksdb(path, f"{store}/{version}.zip")
             continue
-        # A snapshot, or nothing, and all the changes from there.
+        # A version is the newest snapshot up to it, or nothing, and all the changes from there.
         needed = version
         while needed > 0 and not _holds_something(path / store / f"{needed}.snapshot"):
             if not _holds_something(path / store / f"{needed}.delta"):
@@ -151,7 +162,7 @@ def _check_state(path: Path, version: int) -> None:
 
 
 def _check_rocksdb(path: Path, name: str) -> None:
-    """An archive for each version names the files that it shares with others, and how long they are."""
+    """Check the archive of one version, and the shared files and lengths that it names."""
     archive = path / name
     if not _holds_something(archive):
         raise _damaged(path, name, "it is missing or empty")
@@ -171,7 +182,7 @@ def _check_rocksdb(path: Path, name: str) -> None:
 
 
 def _stores(path: Path) -> Iterator[str]:
-    """One folder for each operator and partition, by what the operator's own metadata says."""
+    """Yield the folder of each operator and partition, according to the operator's own metadata."""
     for number in sorted(_numbers(path / "state")):
         operator = f"state/{number}"
         metadata = _parsed(path, f"{operator}/_metadata/metadata", _commit)

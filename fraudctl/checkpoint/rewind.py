@@ -1,11 +1,11 @@
-"""Take a checkpoint back by some batches, so that Spark runs them again over the very same offsets.
+"""Rewinding of a checkpoint by some batches, so that Spark runs them again over the very same offsets.
 
-On its start Spark compares `offsets/` (written before a batch) with `commits/` (written after it). A newest
-batch without its commit is run again, over the range that was planned for it. Only the newest one: whatever
-lies before it counts as done, so several batches are taken back one after the other, each with the plans of
-its successors out of the way. State of later batches is simply written again.
+At its start Spark compares `offsets/` (written before a batch) with `commits/` (written after it). The newest
+batch is run again if it has no commit, over the range that was planned for it. Every batch before it counts
+as done. So several batches are rerun one after the other, each while the plans of its successors are removed.
+State of later batches is simply written again.
 
-This is done to a copy of a checkpoint, never to the one that the detector goes on from.
+This is done to a copy of a checkpoint, never to the one that the detector continues from.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from fraudctl.errors import RefusedError
 
 
 def finished(checkpoint: Path) -> list[int]:
-    """The batches that the checkpoint still has whole, plan and commit, oldest first."""
+    """Return the batches of which the checkpoint still has plan and commit, oldest first."""
     return sorted(_numbers(checkpoint / "offsets") & _numbers(checkpoint / "commits"))
 
 
@@ -48,7 +48,7 @@ def _numbers(folder: Path) -> set[int]:
 
 
 def _take(folder: Path, number: int) -> dict[str, bytes]:
-    """Remove the files of one batch, Hadoop's checksum among them; their content by name."""
+    """Remove the files of one batch, including Hadoop's checksum; return their content by name."""
     taken = {}
     for file in (folder / str(number), folder / f".{number}.crc"):
         if file.exists():

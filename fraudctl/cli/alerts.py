@@ -1,4 +1,4 @@
-"""fraudctl alerts: what the rules have raised."""
+"""fraudctl alerts: list the alerts that the rules have raised."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,9 +29,10 @@ def alerts(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show alerts as they land.")] = False,
     as_json: Json = False,
 ) -> int:
-    """List alerts, newest first, and how long they took from arrival to landing (p50 and p99).
+    """List alerts, newest first, and their delays (p50 and p99).
 
-    With --follow each alert is one line, or one line of JSON, until Ctrl-C.
+    The delay of an alert is the time from arrival until its batch is committed. With --follow each alert is
+    one line, or one line of JSON, until Ctrl-C.
     """
     from fraudctl.operations import alerts as operation
     from fraudctl.runtime.stack import endpoints

@@ -1,4 +1,4 @@
-"""What every command shares: the options that choose a stack and its settings, errors, exit codes."""
+"""The parts that all commands share: options for stack and settings, error handling, exit codes."""
 
 import inspect
 import os
@@ -18,7 +18,7 @@ from fraudctl.config.paths import StackPaths, stack_paths
 from fraudctl.errors import ELSEWHERE, ExitCode, FraudctlError, UsageError
 from fraudctl.ui import console, failure
 
-if TYPE_CHECKING:  # loaded by the commands that need it: `--help` is to be quick
+if TYPE_CHECKING:  # loaded by the commands that need it, so that `--help` is quick
     from fraudctl.config.load import Loaded
     from fraudctl.config.model import Settings
 
@@ -68,10 +68,10 @@ AllowRejected = Annotated[
 
 
 class _Command(TyperCommand):
-    """A command that takes no option twice: nobody can tell which of the two values was meant."""
+    """A command that accepts no option twice, as it would be unclear which of the two values was meant."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Parse the arguments as typer does, once no option stands twice among them."""
+        """Parse the arguments as typer does, after checking that no option is given twice."""
         _values, _rest, given = self.make_parser(ctx).parse_args(args=list(args))
         for parameter in given if not ctx.resilient_parsing else ():
             repeated = given.count(parameter) > 1 and getattr(parameter, "multiple", False) is False
@@ -82,7 +82,7 @@ class _Command(TyperCommand):
 
 @dataclass(frozen=True)
 class Session:
-    """One invocation: which stack, and how its settings are to be loaded."""
+    """One invocation: its stack, and how its settings are loaded."""
 
     paths: StackPaths
     profile: str | None
@@ -95,7 +95,7 @@ class Session:
         return error
 
     def hint(self, text: str) -> str:
-        """Return a hint as it can be typed: for this profile, and with the options that were given."""
+        """Return a hint that can be typed as it is, for this profile and with the options that were given."""
         if not text:
             return text
         from fraudctl.cli.hints import fit
@@ -103,7 +103,7 @@ class Session:
         return fit(text, external=self._is_external(text), options=self.given)
 
     def _is_external(self, hint: str) -> bool:
-        """Tell whether services run elsewhere; only asked where the answer matters."""
+        """Tell whether services run elsewhere; the profile is only looked up if the hint depends on it."""
         if not any(own in hint for own in ELSEWHERE):
             return False
         from fraudctl.runtime.stack import choose_profile
@@ -114,12 +114,21 @@ class Session:
             return False  # the settings cannot be read, and that is what the error says
 
     def load(self, flags: dict[str, object] | None = None, *, profile: str | None = None) -> "Loaded":
+        """Load the settings, with their origins.
+
+        Args:
+            flags: values given on the command line, by dotted key.
+            profile: profile to use instead of the session's.
+
+        Raises:
+            ConfigError: the settings are not valid.
+        """
         from fraudctl.config.load import load
 
         return load(profile=profile or self.profile, config_file=self.config_file, flags=flags)
 
     def settings(self, flags: dict[str, object] | None = None) -> "Settings":
-        """Settings in force; `flags` maps dotted keys to values given on the command line."""
+        """Return the settings; `flags` maps dotted keys to values given on the command line."""
         return self.load(flags).settings
 
 
@@ -131,7 +140,7 @@ def _no_home() -> UsageError:
 
 
 def _given(**options: object) -> tuple[tuple[str, str], ...]:
-    """Return the options that the environment does not give: a hint has to repeat them."""
+    """Return the shared options that do not come from the environment; hints have to repeat them."""
     defaults: dict[str, object] = {"stack": "default"}
     found = []
     for name, value in options.items():
@@ -173,7 +182,7 @@ def command(
                 )
                 code = function(session, **options)
             except BrokenPipeError:
-                raise  # whoever read our output has left, as `| head` does: typer ends quietly
+                raise  # the reader of our output has left, as `| head` does: typer ends quietly
             except RuntimeError as caught:
                 if "home directory" not in str(caught):
                     raise
@@ -221,7 +230,7 @@ def _told(caught: Exception) -> FraudctlError | None:
 def guarded(entry: typer.Typer) -> None:
     """Run the whole program: a bug ends with its traceback and exit 70, Ctrl-C with 130.
 
-    What typer itself finds wrong with the command line is told in the same words as everything else.
+    Errors that typer finds in the command line are shown in the same form as all others.
     """
     try:
         code = entry(standalone_mode=False)
@@ -241,8 +250,8 @@ def guarded(entry: typer.Typer) -> None:
 
 
 def _refused_by_typer(caught: typer.TyperException) -> int:
-    """Say what is wrong with the command line; returns the exit code."""
-    # A usage error carries the command that was meant, and a wrong option those that it may have been.
+    """Print what is wrong with the command line, and return the exit code."""
+    # A usage error carries the command that was meant, and a wrong option carries similar ones.
     context: typer.Context | None = getattr(caught, "ctx", None)
     if context is not None and caught.message == context.get_help():
         console.say(caught.message)  # a group without its command

@@ -1,4 +1,4 @@
-"""fraudctl config: which settings are in force, and why."""
+"""fraudctl config: print the active settings and their origins."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""fraudctl deadletters: what was refused, why, and the way back."""
+"""fraudctl deadletters: list, show, requeue and purge dead letters."""
 
 import sys
 from typing import Annotated
@@ -46,7 +46,7 @@ def list_letters(
     limit: Annotated[int, typer.Option("--limit", min=0, help="How many letters to show.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List refused records, newest first, and how many there are of each reason."""
+    """List dead letters, newest first, and their counts by reason."""
     from fraudctl.operations.dead_letters import inspect_letters as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import dead_letters as text
@@ -67,7 +67,7 @@ def show(
     topic: Annotated[str | None, typer.Option("--topic", help="Its topic, if it is not kafka.topic.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show one refused record, and what exactly is wrong with it."""
+    """Show one dead letter, and what exactly is wrong with it."""
     from fraudctl.operations.dead_letters import inspect_letters as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import dead_letters as text
@@ -94,9 +94,12 @@ def requeue(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Send the original records to the topic again, each once, unless they would only be refused again.
+    """Send the original records to the topic again, each once.
 
-    Exit 0: all were sent, now or before. Exit 1: some were not, each named with its reason.
+    Records that would only be rejected again are left out, unless --force is given.
+
+    Exit 0: all were sent, now or before. Exit 1: some were not, each named with its reason. Exit 6: Kafka did
+    not take some of them.
     """
     from fraudctl.operations.dead_letters import requeue as operation
     from fraudctl.runtime.stack import endpoints
@@ -128,7 +131,10 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Remove old payloads for good. That a record was refused, where and why, stays on record."""
+    """Remove old payloads of dead letters for good.
+
+    That a record was rejected, its offset and the reason stay on record.
+    """
     from fraudctl.operations.dead_letters import inspect_letters as operation
     from fraudctl.runtime.stack import endpoints
     from fraudctl.ui.text import dead_letters as text

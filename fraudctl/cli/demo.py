@@ -1,4 +1,4 @@
-"""fraudctl demo: the whole pipeline, once, with a picture."""
+"""fraudctl demo: run the whole pipeline once, with a picture."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ def demo(
 ) -> int:
     """Run the whole pipeline once, with a picture.
 
-    On a stack of its own: a simulated day in a minute, verified.
+    It uses a stack of its own: a simulated day in a minute, verified.
     """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations import demo as operation
@@ -60,7 +60,7 @@ def demo(
 
 
 def _refuse_no_picture(file: Path | None) -> None:
-    """Before anything runs: what could not be saved at the end."""
+    """Check, before anything runs, that the picture can be saved at the end."""
     if file is None:
         return
     if file.suffix.lower() != ".svg":

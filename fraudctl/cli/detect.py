@@ -47,7 +47,7 @@ def detect(
 ) -> None:
     """Run the streaming detector on Spark.
 
-    Follows its micro-batches; Ctrl-C finishes the running one and stops.
+    Its micro-batches are shown; Ctrl-C finishes the running one and stops.
     """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations.detect import supervise as operation

@@ -1,4 +1,4 @@
-"""fraudctl doctor: may a detector start?"""
+"""fraudctl doctor: check whether a detector may start."""
 
 import os
 from dataclasses import replace

@@ -21,7 +21,7 @@ def down(
 ) -> int:
     """Stop detector, broker and database; data is kept.
 
-    The next `up` goes on with it, unless --volumes is given.
+    The next `up` continues with the data, unless --volumes is given.
     """
     from fraudctl.operations.lifecycle.down import DownRequest
     from fraudctl.operations.lifecycle.down import down as operation

@@ -1,4 +1,4 @@
-"""fraudctl drill: faults on purpose, and the proof that they did no harm."""
+"""fraudctl drill: inject faults under load, and prove that they did no harm."""
 
 import os
 from typing import Annotated
@@ -33,9 +33,9 @@ def drill(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Kill it under load, again and again, and verify.
+    """Inject faults under load, again and again, and verify.
 
-    On a stack of its own. Ctrl-C ends it after the present cycle, and verifies what was done.
+    It uses a stack of its own. Ctrl-C ends it after the current cycle, and verifies what was done.
     """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations.drill import drill as operation

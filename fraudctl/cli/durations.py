@@ -1,4 +1,4 @@
-"""Spans of time as people type them: 90, 90s, 1.5m, 1h, 30d."""
+"""Time spans as people type them: 90, 90s, 1.5m, 1h, 30d."""
 
 import math
 import re
@@ -10,7 +10,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds, more than zero; a number without a unit is seconds.
+    """Return a time span in seconds, more than zero; a number without a unit is seconds.
 
     Raises:
         typer.BadParameter: the text is not such a span.

@@ -1,4 +1,4 @@
-"""fraudctl env: let other programs connect."""
+"""fraudctl env: print the variables with which other programs connect."""
 
 from fraudctl.cli.command import Json, Session, command
 from fraudctl.ui import as_json as to_json

@@ -1,4 +1,4 @@
-"""fraudctl evaluate: alerts and scores against labels."""
+"""fraudctl evaluate: compare alerts and scores with labels."""
 
 from datetime import datetime
 from pathlib import Path
@@ -46,10 +46,11 @@ def evaluate(
     allow_rejected: AllowRejected = None,
     as_json: Json = False,
 ) -> int:
-    """Compare alerts and scores with labels; "amount > x" with as many alerts stands beside them.
+    """Compare alerts and scores with labels, and with a baseline.
 
-    A label counts from when it was reported, and a transaction once its label could have come. Without
-    --events the log is read as the ledger says, each transaction judged by the rules that judged it.
+    The baseline is the rule "amount > x" with as many alerts. A label counts from when it was reported, and a
+    transaction once its label could have come. Without --events the log is read as the ledger says, and each
+    transaction is evaluated by the rules that evaluated it live.
 
     Exit 6: more lines of a file were left out than --allow-rejected allows; nothing is stored then.
     """

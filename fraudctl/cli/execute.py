@@ -1,4 +1,4 @@
-"""fraudctl exec: a command inside a container."""
+"""fraudctl exec: run a command inside a container."""
 
 import os
 import sys
@@ -19,7 +19,8 @@ def execute(
 ) -> int:
     """Run a command in a service's container (docker only).
 
-    Its exit code is this one's. It has no terminal and no input: for those use `docker exec -it`.
+    Exits with the command's exit code. The command has no terminal and no input: for those use `docker exec
+    -it`.
     """
     from fraudctl.operations.lifecycle.exec_in import ExecuteRequest
     from fraudctl.operations.lifecycle.exec_in import execute as operation

@@ -1,4 +1,4 @@
-"""Hints as they can be typed: for the profile in use, and with the options that chose the stack."""
+"""Hints that can be typed as they are: for the profile in use, with the options that chose the stack."""
 
 import re
 import shlex
@@ -13,6 +13,7 @@ def fit(hint: str, *, external: bool, options: Sequence[tuple[str, str]]) -> str
     """Return a hint that is right for this invocation.
 
     Args:
+        hint: the hint, with its commands in backticks.
         external: the services run elsewhere, so `up`, `down` and `logs kafka` are of no use.
         options: name and value of the shared options that were given on the command line.
     """
@@ -23,7 +24,7 @@ def fit(hint: str, *, external: bool, options: Sequence[tuple[str, str]]) -> str
 
 
 def _with_options(line: str, options: Sequence[tuple[str, str]]) -> str:
-    """Repeat the options that the line does not have; before `--` of `fraudctl exec`."""
+    """Add the options that the line does not have, before the `--` of `fraudctl exec`."""
     if "--help" in line:
         return line
     words = line.split()

@@ -1,4 +1,4 @@
-"""Instants as people type them: RFC 3339, always with a zone."""
+"""Times as people type them: RFC 3339, always with a zone."""
 
 from datetime import UTC, datetime
 
@@ -6,10 +6,10 @@ import typer
 
 
 def parse_instant(text: str) -> datetime:
-    """The instant, in UTC.
+    """Return a date and time in UTC.
 
     Raises:
-        typer.BadParameter: it is no date and time, or it does not say in which zone.
+        typer.BadParameter: the text is not a date and time, or it does not name its zone.
     """
     try:
         instant = datetime.fromisoformat(text.strip().upper())

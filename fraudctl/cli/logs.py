@@ -1,4 +1,4 @@
-"""fraudctl logs: what the services wrote."""
+"""fraudctl logs: print what the services wrote."""
 
 import os
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The program: every module named here registers its commands."""
+"""The program; importing the modules of the commands registers them."""
 
 from typing import Annotated
 
@@ -48,5 +48,5 @@ def _root(
 
 
 def run() -> None:
-    """Entry point of the console script."""
+    """Run the program, as the entry point of the console script."""
     guarded(app)

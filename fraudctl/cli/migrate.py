@@ -1,4 +1,4 @@
-"""fraudctl migrate: the database's schema."""
+"""fraudctl migrate: bring the database's schema up to date."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -26,8 +26,8 @@ def migrate(
     """Apply the migrations that the database lacks.
 
     Under the profile external it also creates the topic of transactions if that is missing (kafka.partitions
-    and kafka.timestamp_type say how); a topic that is there is left as it is.
-    Any number of runs may race. A migration that was changed after it had been applied is refused.
+    and kafka.timestamp_type say how); an existing topic is left as it is. Any number of runs may race. A
+    migration that was changed after it had been applied is refused.
     """
     from fraudctl.operations.lifecycle import migrate as operation
     from fraudctl.runtime.stack import endpoints

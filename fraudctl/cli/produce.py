@@ -1,4 +1,4 @@
-"""fraudctl produce: a steady stream of simulated transactions."""
+"""fraudctl produce: send simulated transactions, or those of a file."""
 
 import math
 from dataclasses import replace
@@ -41,10 +41,10 @@ def parse_rate(text: str) -> float:
 
 
 def parse_speed(text: str) -> float:
-    """60x, or 60: how many times as fast as the clock.
+    """Return the factor of a speed such as 60x, or 60: how many times as fast as the clock.
 
     Raises:
-        typer.BadParameter: it is no number.
+        typer.BadParameter: the text is not a number.
     """
     try:
         return float(text.strip().removesuffix("x"))
@@ -119,11 +119,11 @@ def produce(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Send realistic transactions, and account for each.
+    """Send realistic transactions, and report the delivery of each.
 
-    Goes on until Ctrl-C, --count or --duration, and ends with exit code 6 if an event was not acknowledged.
-    With --preset the traffic has cards with habits and labelled fraud; the labels go to a topic of their
-    own. --speed sends a preset's days as a backfill that ends now, to a topic with kafka.timestamp_type
+    Runs until Ctrl-C, --count or --duration, and ends with exit code 6 if an event was not acknowledged. With
+    --preset the traffic has cards with habits and labelled fraud; the labels go to a topic of their own.
+    --speed sends a preset's days as a backfill that ends now, to a topic with kafka.timestamp_type
     CreateTime. --from-file sends a file's transactions, stamped as they leave, at --rate or with the gaps
     that the file has (--speed 60x: 60 times as fast).
     """

@@ -1,4 +1,4 @@
-"""fraudctl replay: run the detector over what it has read before, and compare."""
+"""fraudctl replay: run the detector over the log again, and compare."""
 
 import os
 import sys
@@ -50,16 +50,17 @@ def replay(
     limit: Annotated[int, typer.Option("--limit", min=0, help="How many differences to show.")] = 20,
     as_json: Json = False,
 ) -> int:
-    """Run the detector again over the log, and compare with what has landed.
+    """Run the detector over the log again, and compare the results.
 
-    Nothing is changed without --apply. --rules alone rehearses a rules file on all that has landed, a range
-    (--from, --to) on less. A range and --rebuild land in a shadow beside the live tables; the detector may go
-    on meanwhile. --apply puts the windows wholly inside the range, or with
-    --rebuild everything and the checkpoint, in place, in one transaction.
+    Nothing is changed without --apply. --rules alone backtests a rules file on all that was processed, a
+    range (--from, --to) on less. A range and --rebuild write to a shadow beside the live tables; the detector
+    may go on meanwhile. --apply replaces, in one transaction, the windows wholly inside the range or, with
+    --rebuild, everything and the checkpoint.
 
-    --last-batches runs against the live tables, which must stay as they are, whatever happens.
+    --last-batches runs against the live tables, which must not change.
 
-    Exit 0: no difference (or applied). Exit 1: differences, each named. Exit 3: it cannot be told any more.
+    Exit 0: no difference (or applied). Exit 1: differences, each named. Exit 3: no comparison is possible any
+    more.
     """
     ways = [last_batches is not None, begin is not None or finish is not None, rebuild]
     rehearsal = rules is not None and not apply and not any(ways)

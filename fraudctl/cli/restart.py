@@ -21,7 +21,7 @@ def restart(
 ) -> None:
     """Stop broker or database cleanly, and start it again.
 
-    A detector at work waits for them. What else is missing is brought up as well.
+    A running detector waits for them. Other services that are missing are started as well.
     """
     from fraudctl.operations.lifecycle.restart import RestartRequest
     from fraudctl.operations.lifecycle.restart import restart as operation

@@ -1,4 +1,4 @@
-"""fraudctl rules: look at rules, check them, try them, put them in force."""
+"""fraudctl rules: list rules, check them, try them, and make them active."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,10 @@ RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file, s
 
 @command("list", example="fraudctl rules list", group=group)
 def list_rules(session: Session, as_json: Json = False) -> None:
-    """List the rules in force: the stack's, or, where it does not run, those that it would begin with."""
+    """List the active rules.
+
+    If the stack does not run, these are the rules that it would begin with.
+    """
     from fraudctl.operations.rules.apply import rules_to_list
     from fraudctl.ui.text import rules as text
 
@@ -31,11 +34,11 @@ def list_rules(session: Session, as_json: Json = False) -> None:
 
 @command("check", example="fraudctl rules check my-rules.yaml", group=group)
 def check(session: Session, file: RulesFile, as_json: Json = False) -> None:
-    """Say whether a rules file is valid and its rules can match; every mistake is named with its line.
+    """Check that a rules file is valid and that its rules can match.
 
-    A condition that every event meets is told as a warning.
+    Every mistake is named with its line. A condition that every event meets is reported as a warning.
 
-    Exit 0: it is. Exit 3: it is not.
+    Exit 0: it is valid. Exit 3: it is not.
     """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations.rules.check import checked_rules
@@ -59,7 +62,9 @@ def test(
     allow_rejected: AllowRejected = None,
     as_json: Json = False,
 ) -> int:
-    """Try a rules file on recorded events: what each rule would flag. Nothing is changed.
+    """Try a rules file on recorded events, and change nothing.
+
+    Prints what each rule would flag.
 
     Exit 6: more lines of the file of events were left out than --allow-rejected allows.
     """
@@ -88,9 +93,10 @@ def test(
 
 @command("apply", example="fraudctl rules apply my-rules.yaml", group=group)
 def apply(session: Session, file: RulesFile, as_json: Json = False) -> None:
-    """Put a rules file in force. A running detector takes it up before its next batch, without a restart.
+    """Make the rules of a file the active ones.
 
-    An invalid file is refused (exit 3), and the rules in force stay.
+    A running detector uses them from its next batch on, without a restart. An invalid file is refused (exit
+    3), and the active rules stay.
     """
     from fraudctl.config.rules_file import read_rules_document
     from fraudctl.operations.rules.apply import apply_rules

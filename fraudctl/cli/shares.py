@@ -8,10 +8,10 @@ _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(%?)", re.ASCII)
 
 
 def parse_share(text: str) -> float:
-    """Return a share, 0 to 1, of a percentage; 5 and 5% are the same.
+    """Return a percentage as a share from 0 to 1; 5 and 5% are the same.
 
     Raises:
-        typer.BadParameter: it is no percentage, or 0.5 without a sign: half of all, or half a percent.
+        typer.BadParameter: it is not a percentage, or unclear: 0.5 could be half of all or half a percent.
     """
     found = _SHARE.fullmatch(text.strip())
     unclear = found is not None and not found[2] and 0 < float(found[1]) < 1

@@ -1,4 +1,4 @@
-"""Ctrl-C or SIGTERM once: finish cleanly. Twice: stop now."""
+"""Handling of Ctrl-C and SIGTERM: the first one finishes cleanly, the second one stops at once."""
 
 import signal
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from fraudctl.errors import ExitCode
 
 @contextmanager
 def graceful(at_once: str = "") -> Iterator[StopFlag]:
-    """A flag that the first signal sets; the second one ends the process (exit 130 or 143).
+    """Provide a flag that the first signal sets; the second one ends the process (exit 130 or 143).
 
-    `at_once` says what a second Ctrl-C has done, once everything has been left.
+    The handler itself only sets the flag or raises, so nothing in it can block.
 
-    The handler itself only sets the flag or raises: nothing in it can block.
+    Args:
+        at_once: message that says what a second Ctrl-C has done, shown once everything has been left.
     """
     flag = StopFlag()
 
@@ -37,7 +38,7 @@ def graceful(at_once: str = "") -> Iterator[StopFlag]:
 
 @contextmanager
 def ends_on_sigterm() -> Iterator[None]:
-    """Leave everything properly on SIGTERM, as on Ctrl-C (exit 143), where there is nothing to finish."""
+    """Exit cleanly on SIGTERM, as on Ctrl-C (exit 143), where there is nothing to finish."""
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(int(ExitCode.TERMINATED))

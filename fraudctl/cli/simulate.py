@@ -1,4 +1,4 @@
-"""fraudctl simulate: events and labels of a preset, without any service."""
+"""fraudctl simulate: write events and labels of a preset, without any service."""
 
 import secrets
 from pathlib import Path
@@ -49,9 +49,10 @@ def simulate(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Make labelled traffic from a seed: the same bytes every time, on every machine.
+    """Make labelled traffic from a seed.
 
-    The events never say which of them are fraud; --labels does, with the moment at which each became known.
+    The bytes are the same every time, on every machine. The events never say which of them are fraud;
+    --labels does, with the time at which each became known.
     """
     from fraudctl.config.preset_file import read_preset_document
     from fraudctl.operations.simulate.simulate import SimulateRequest

@@ -1,4 +1,4 @@
-"""fraudctl status: how the stack is."""
+"""fraudctl status: show the state of the stack."""
 
 import os
 
@@ -10,10 +10,10 @@ from fraudctl.ui import console
 
 @command("status", example="fraudctl status --json")
 def status(session: Session, as_json: Json = False) -> int:
-    """State and address of every service.
+    """Show state and address of every service.
 
-    Asks broker, database, topic and schema. Exit 0 if all is well, 1 if not.
-    The detector is shown, but need not run for all to be well.
+    Asks broker, database, topic and schema. Exit 0 if all is well, 1 if not. The detector is shown, but need
+    not run for all to be well.
     """
     from fraudctl.operations.lifecycle.status import StatusRequest
     from fraudctl.operations.lifecycle.status import status as operation

@@ -40,11 +40,12 @@ def train(
     allow_rejected: AllowRejected = None,
     as_json: Json = False,
 ) -> None:
-    """Train logistic regression and random forest on the handbook's features, and print how good they are.
+    """Train models on labelled traffic, and print how good they are.
 
-    The days to be measured on lie after those to learn from, with a delay in between; nothing of them, and
-    no label that was reported later, is used in learning. With `--features stream` it is a forest that a
-    rule can name. Needs the extra `learn`.
+    The models are logistic regression and random forest on the handbook's features. The days to be measured
+    on lie after those to learn from, with a delay in between; nothing of them, and no label that was reported
+    later, is used in learning. With `--features stream` the model is a forest that a rule can name. Needs the
+    extra `learn`.
     """
     from fraudctl.config.preset_file import read_preset_document
     from fraudctl.operations.inputs.event_files import ALLOWED_REJECTED

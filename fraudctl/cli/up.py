@@ -20,7 +20,7 @@ def up(
 ) -> None:
     """Start broker and database, migrate, create the topic.
 
-    Returns once all of it answers its clients. What runs already is left as it is: a second `up` changes
+    Returns once all of them answer their clients. What runs already is left as it is: a second `up` changes
     nothing. The first one downloads jars of about 110 MB, or images; after that no network is needed.
     """
     from fraudctl.operations.lifecycle import up as operation

@@ -1,4 +1,4 @@
-"""fraudctl verify-idempotency: the proof."""
+"""fraudctl verify-idempotency: prove the stored rows by a recount of the log."""
 
 from typing import Annotated
 
@@ -24,9 +24,9 @@ def verify_idempotency(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Recount the log and compare every landed row.
+    """Recount the log and compare every stored row.
 
-    Exit 0: every row agrees. Exit 1: differences, each named. Exit 3: it cannot be told any more.
+    Exit 0: every row agrees. Exit 1: differences, each named. Exit 3: no comparison is possible any more.
     """
     from fraudctl.operations.verify import verify as operation
     from fraudctl.runtime.files import make_folder
@@ -34,7 +34,7 @@ def verify_idempotency(
     from fraudctl.ui.text import verify as text
 
     settings = session.settings()
-    # Where this machine runs nothing of the pipeline there is no folder, unless it is to keep something.
+    # A machine that runs nothing of the pipeline gets no folder, unless it has to keep something.
     own = from_ledger or session.paths.root.exists()
     folder = make_folder(session.paths.run / "recount") if own else None
     request = operation.VerifyRequest(endpoints(settings, session.paths), settings, folder, from_ledger)

@@ -1,0 +1,1 @@
+"""Settings: their model, their layers, and strict reading of the YAML files of fraudctl."""

@@ -1,4 +1,4 @@
-"""The model that settings and presets are made of: frozen, closed, and strict about numbers."""
+"""The base class of settings and presets: frozen, closed, and strict about numbers."""
 
 import math
 from typing import Any, get_args
@@ -8,16 +8,16 @@ from pydantic_core import PydanticCustomError
 
 
 class Closed(BaseModel):
-    """A frozen model that takes no unknown key, no infinite number, and no true or false for a number."""
+    """A frozen model that rejects unknown keys, infinite numbers, and true or false as a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @field_validator("*", mode="before")
     @classmethod
     def _check_numbers(cls, value: object, info: ValidationInfo) -> object:
-        # Python takes True for 1, and pydantic with it; nobody means that in a file.
+        # Python and pydantic accept True as 1; in a file it is a mistake.
         annotation = cls.model_fields[info.field_name or ""].annotation
-        if _holds_model(annotation):  # which checks the values of its own
+        if _holds_model(annotation):  # it checks its own values
             return value
         for one in _values(value):
             if isinstance(one, bool) and not _may_be_bool(annotation):

@@ -1,4 +1,4 @@
-"""Where the broker and the database of a stack answer: what clients need to know, and no more."""
+"""Addresses of a stack's broker and database for their clients."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from fraudctl.config.password_file import read_password
 
-# Roles that sql/migrations make. Who is one of them may do what the task needs, and nothing else.
+# Roles that sql/migrations create; each may do only what its task needs.
 MIGRATOR = "fraud_migrator"
 WRITER = "fraud_writer"
 READER = "fraud_reader"
@@ -14,14 +14,16 @@ READER = "fraud_reader"
 
 @dataclass(frozen=True)
 class PostgresEndpoint:
+    """The address of a database, and the user and schema to use there."""
+
     host: str
     port: int
     database: str
     user: str
     password_file: Path
-    # Where the pipeline's tables are: statements name tables only, the session's search path does the rest.
+    # The schema of the pipeline's tables: statements do not name it, the session's search path does.
     schema: str = "fraud"
-    # It runs elsewhere: a user's variables for TLS (PGSSLMODE, PGSSLROOTCERT) count.
+    # The database runs elsewhere: the user's variables for TLS (PGSSLMODE, PGSSLROOTCERT) apply.
     external: bool = False
 
     def password(self) -> str:
@@ -33,7 +35,11 @@ class PostgresEndpoint:
         return read_password(self.password_file, external=self.external)
 
     def dsn(self, *, masked: bool = True) -> str:
-        """Return a libpq URI, without the password unless asked for."""
+        """Return a libpq URI, without the password if `masked`.
+
+        Raises:
+            ConfigError: the password is asked for, and its file cannot be read or holds none.
+        """
         secret = "" if masked else f":{quote(self.password(), safe='')}"
         host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")
         login = f"{quote(self.user, safe='')}{secret}"
@@ -42,16 +48,19 @@ class PostgresEndpoint:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """`postgres` is for everything but the detector, which may do less: it connects as `writer`."""
+    """The addresses of one stack.
+
+    `postgres` is for everything but the detector. The detector connects as `writer`, which has fewer rights.
+    """
 
     bootstrap_servers: str
     postgres: PostgresEndpoint
-    # None: there is one user for everything.
+    # None: one user does everything.
     writer_password_file: Path | None = None
 
     @property
     def writer(self) -> PostgresEndpoint:
-        """The same tables, as the role that lands batches."""
+        """Return the same database, with the role that writes batches."""
         if self.writer_password_file is None:
             return self.postgres
         return replace(self.postgres, user=WRITER, password_file=self.writer_password_file)

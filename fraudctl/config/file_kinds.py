@@ -1,6 +1,6 @@
-"""Names of the kinds of files that are given by mistake, recognised by their first bytes."""
+"""Recognise kinds of files that users give by mistake, by their first bytes."""
 
-# Longest first where one begins with another.
+# If one beginning starts with another, the longer one comes first.
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe\x00\x00", "a text in UTF-32"),
     (b"\x00\x00\xfe\xff", "a text in UTF-32"),
@@ -26,10 +26,10 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
 
 
 def binary_kind(head: bytes) -> str:
-    """Return what a file is that begins like this, with its article; empty when it may be a text.
+    """Return the kind of a file with its article ("a gzip file"), or "" if it may be a text.
 
     Args:
-        head: the first bytes, at least 16 of a file that has so many.
+        head: the first bytes of the file: at least 16, or all if it has fewer.
     """
     for beginning, kind in _BEGINNINGS:
         if head.startswith(beginning):
@@ -38,7 +38,10 @@ def binary_kind(head: bytes) -> str:
 
 
 def utf16_of(head: bytes) -> str:
-    """Return the codec of a text in UTF-16, by its mark or by the NUL beside every letter; else empty."""
+    """Return the codec of a UTF-16 text, or "" if it is none.
+
+    UTF-16 is recognised by its byte-order mark, or by the NUL byte beside each of the first two letters.
+    """
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     if len(head) >= 4 and head[0] and not head[1] and head[2] and not head[3]:

@@ -1,4 +1,4 @@
-"""What the detector is told: one JSON file, written by `detect`, read inside spark-submit."""
+"""The detector's job file: JSON that `detect` writes and the script inside spark-submit reads."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ _CARD_HORIZON = "rules.card_horizon_seconds"
 
 
 class AlertsOut(Section):
-    """The topic that alerts are sent on to, and how."""
+    """The topic that alerts are sent to, and the settings of its producer."""
 
     topic: TopicSettings
     producer: ProducerSettings
 
 
 class DetectorJob(Section):
-    """Everything one detector run depends on. Secrets are named by file, never held."""
+    """Everything that one detector run depends on; passwords are named by file, never included."""
 
     bootstrap_servers: str
     topic: str
@@ -47,28 +47,28 @@ class DetectorJob(Section):
     dead_letters: DeadLettersSettings
     spark: SparkSettings
     landing: LandingSettings
-    rules_document: dict[str, object]  # in force unless the database already has others
-    # How far back the state of cards reaches, and so any rule may look; 0: there is none.
+    rules_document: dict[str, object]  # active unless the database already has others
+    # Look-back of the state of cards, and so the limit for rules; 0: there is no such state.
     card_horizon_seconds: int = 0
-    alerts: AlertsOut | None = None  # where landed alerts are sent on to
+    alerts: AlertsOut | None = None  # where committed alerts are sent to; None: nowhere
     checkpoint: Path
     progress_file: Path
     outcome_file: Path
     stop_file: Path
-    ledger_end: int | None = None  # the newest landed batch when checkpoint and ledger were compared
+    ledger_end: int | None = None  # the ledger's newest batch when it was compared with the checkpoint
     run_seconds: float | None  # stop by itself this long after the query started
     starting_offsets: dict[int, int] | None = None  # by partition; None: the earliest record of each
-    ending_offsets: dict[int, int] | None = None  # by partition: read no further; None: for ever
-    redo_batches: int = 0  # run so many finished batches of the checkpoint again, and nothing else
+    ending_offsets: dict[int, int] | None = None  # by partition: stop there; None: never stop
+    redo_batches: int = 0  # number of the checkpoint's finished batches to run again, and nothing else
 
     @property
     def checkpoint_location(self) -> str:
-        """For Hadoop's Path, which takes a percent sign literally: a URI with nothing encoded."""
+        """Return the checkpoint's URI, unencoded: Hadoop's Path takes a percent sign literally."""
         return f"file://{self.checkpoint}"
 
     @property
     def fingerprint(self) -> str:
-        """What decides a number in this job."""
+        """Return the fingerprint of the settings that decide the numbers of this job."""
         return fingerprint(
             topic=self.topic,
             events=self.events,
@@ -86,11 +86,12 @@ def fingerprint(
     lateness: LatenessSettings,
     card_horizon_seconds: int = 0,
 ) -> str:
-    """What decides a number, each as `name=digest`: change any of it and an old checkpoint no longer fits.
+    """Return the settings that decide the numbers, each as `name=digest`.
 
-    The digests are the first 16 hexadecimal digits of a SHA-256 over the value as JSON. Rules are no part of
-    it: the ledger says for each batch which of them judged it. How far back the state reaches for them is, as
-    `rules.card_horizon_seconds` in plain digits, where it reaches back at all.
+    If any of them changes, an old checkpoint can no longer be used. A digest is the first 16 hexadecimal
+    digits of a SHA-256 over the value as JSON. Rules are not included: the ledger says for each batch which
+    rules evaluated it. The look-back of the state of cards is included as `rules.card_horizon_seconds` in
+    plain digits, if it is not 0.
     """
     facts: dict[str, object] = {"kafka.topic": topic}
     for section, values in (("events", events), ("windows", windows), ("lateness", lateness)):
@@ -102,16 +103,16 @@ def fingerprint(
 
 
 def horizon_of(mark: str) -> int:
-    """How far back (seconds) the state of cards reaches by this fingerprint; 0 where it names no number.
+    """Return the look-back of the state of cards (seconds) in a fingerprint; 0 if it names none.
 
-    One of so many digits that no rules reach there is no such number either.
+    A number of ten or more digits, further than any rule looks back, counts as none.
     """
     said = dict(part.partition("=")[::2] for part in mark.split()).get(_CARD_HORIZON, "")
     return int(said) if said.isascii() and said.isdecimal() and len(said) < 10 else 0
 
 
 def changed(was: str, now: str) -> tuple[str, ...]:
-    """The settings in which two fingerprints differ, by name."""
+    """Return the names of the settings in which two fingerprints differ."""
     before, after = (dict(part.partition("=")[::2] for part in mark.split()) for mark in (was, now))
     return tuple(sorted(name for name in before | after if before.get(name) != after.get(name)))
 

@@ -1,4 +1,4 @@
-"""Where one run of the detector writes, and which part of the log it reads."""
+"""The run target of the detector: where one run writes, and which part of the log it reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,11 @@ Offsets = dict[int, int]
 
 @dataclass(frozen=True)
 class Lane:
-    """The default is the live lane; a replay has one of its own, so that both may run side by side.
+    """The run target of one run of the detector: live, replay or redo.
 
-    `starting_offsets` None begins at the earliest record, `ending_offsets` None never ends. `redo_batches`
-    runs so many of the checkpoint's finished batches again, and nothing else.
+    The default is the live one. A replay has its own files and schema, so that both may run side by side.
+    `starting_offsets` None begins at the earliest record, `ending_offsets` None never ends. `redo_batches` is
+    the number of the checkpoint's finished batches to run again, and nothing else; 0 runs new batches.
     """
 
     name: str = "detector"
@@ -24,22 +25,24 @@ class Lane:
     redo_batches: int = 0
 
     def checkpoint(self, paths: StackPaths) -> Path:
+        """Return the checkpoint folder of the run."""
         return paths.data / self.folder
 
     def log(self, paths: StackPaths) -> Path:
+        """Return the log file of the run."""
         return paths.logs / f"{self.name}.log"
 
     def record(self, paths: StackPaths) -> Path:
-        """The process record of the run."""
+        """Return the file of the run's process record."""
         return self.file(paths, "process.json")
 
     def file(self, paths: StackPaths, ending: str) -> Path:
-        """One of the run's own files: its job, progress, outcome, stop request or scratch folder."""
+        """Return one of the run's own files: its job, progress, outcome, stop request or scratch folder."""
         return paths.run / f"{self.name}.{ending}"
 
 
 LIVE = Lane()
-# A replay lands in a schema of its own. A rebuild's checkpoint becomes the live one in the end.
+# A replay writes to its own schema. The checkpoint of a rebuild becomes the live one in the end.
 REPLAY = Lane(name="replay", schema="fraud_shadow", folder="checkpoint.replay")
-# Batches that run again do so on a copy of the live checkpoint, against the live tables.
+# A redo runs on a copy of the live checkpoint, against the live tables.
 REDO = Lane(name="replay", folder="checkpoint.redo")

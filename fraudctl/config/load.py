@@ -1,4 +1,4 @@
-"""Merge the layers of settings into one frozen `Settings`, remembering where each value came from."""
+"""Merge the layers of settings into one frozen `Settings`, and remember the origin of each value."""
 
 import difflib
 import os
@@ -19,11 +19,11 @@ from fraudctl.environment import is_service_link
 from fraudctl.errors import ConfigError
 
 ENV_PREFIX = "FRAUDCTL_"
-# Read elsewhere: they choose the stack, the cache or a test hook, and are no settings.
+# Variables that are read elsewhere: they choose the stack, the cache or a test hook, and are no settings.
 ENV_NOT_SETTINGS = frozenset(
     {"FRAUDCTL_HOME", "FRAUDCTL_STACK", "FRAUDCTL_CACHE_DIR", "FRAUDCTL_CONFIG", failpoints.VARIABLE}
 )
-# Settings of one command each; how services run is another question.
+# Profiles with the settings of one command each; they do not say how services run.
 _OWN_PROFILES = frozenset({"demo", "drill"})
 
 Tree = dict[str, Any]
@@ -31,7 +31,7 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class Loaded:
-    """Settings in force; `origins` maps every dotted key to the layer that set it."""
+    """The merged settings; `origins` maps every dotted key to the layer that set it."""
 
     settings: Settings
     origins: dict[str, str]
@@ -45,6 +45,8 @@ def load(
 ) -> Loaded:
     """Merge default.yaml, the profile, `config_file`, the environment and `flags` (dotted key → value).
 
+    A later layer overrides an earlier one.
+
     Raises:
         ConfigError: a file cannot be read, a key is unknown, or a value is not allowed.
     """
@@ -53,7 +55,7 @@ def load(
     mine: Tree = _read_yaml(config_file) if config_file else {}
     environment = _from_environment()
     chosen = profile or environment.get("profile") or mine.get("profile") or defaults["profile"]
-    if isinstance(chosen, str):  # anything else is refused below, with its line
+    if isinstance(chosen, str):  # anything else is rejected below, with its line
         layers += _profile_layer(chosen)
     if config_file:
         layers.append((str(config_file), mine))
@@ -104,9 +106,14 @@ def _read_yaml(file: Path) -> YamlDocument:
 
 
 class _Environment(EnvSettingsSource):
-    """The variables of the environment; lists and mappings in them are YAML, and so may be JSON."""
+    """A reader of environment variables; lists and mappings in them are YAML, so JSON works too."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Return the list or mapping that a variable holds.
+
+        Raises:
+            ValueError: it is not valid YAML or is ambiguous.
+        """
         try:
             return read_value(value)
         except ValueError as error:
@@ -114,7 +121,11 @@ class _Environment(EnvSettingsSource):
 
 
 def _from_environment() -> Tree:
-    """FRAUDCTL_SECTION__KEY as a tree; lists and mappings are given as in a YAML file, or as JSON."""
+    """Return the variables FRAUDCTL_SECTION__KEY as a tree.
+
+    Raises:
+        ConfigError: a list or mapping is not valid YAML.
+    """
     try:
         tree: Tree = dict(_Environment(Settings)())
     except SettingsError as error:
@@ -129,7 +140,7 @@ def _from_environment() -> Tree:
         if name.startswith(ENV_PREFIX) and is_service_link(name, os.environ[name]):
             continue
         if name.startswith(ENV_PREFIX) and first not in sections and name not in ENV_NOT_SETTINGS:
-            # pydantic-settings passes over what it does not know; a mistyped name must not go unseen.
+            # pydantic-settings ignores unknown variables; a mistyped name must be reported.
             tree[name.removeprefix(ENV_PREFIX).lower().replace("__", ".")] = os.environ[name]
     return tree
 
@@ -170,7 +181,7 @@ def _flatten(tree: Tree, known: set[str], prefix: str = "") -> Iterator[str]:
 
 
 def _merge(low: Tree, high: Tree, known: set[str], prefix: str = "") -> Tree:
-    """Sections are merged key by key; a value that is itself a mapping is replaced as a whole."""
+    """Merge two trees: sections key by key, but a value that is itself a mapping as a whole."""
     result = dict(low)
     for name, value in high.items():
         key = f"{prefix}{name}"
@@ -219,7 +230,7 @@ def _readable(
     def origin_of(way: Way) -> str:
         key = ".".join(map(str, way))
         own = [origins[known] for known in origins if key == known or key.startswith(f"{known}.")]
-        # What is wrong with a section as a whole comes from a layer above the defaults.
+        # An error of a whole section comes from a layer above the defaults.
         inside = [origins[known] for known in origins if key and known.startswith(f"{key}.")]
         changed = [one for one in inside if not one.startswith("configs/")]
         return next(iter((*own, *changed)), "")

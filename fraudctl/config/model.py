@@ -1,4 +1,4 @@
-"""Settings, typed and frozen. Values live in configs/*.yaml; this page says what is allowed."""
+"""The model of the settings: types and allowed values; the values themselves are in configs/*.yaml."""
 
 import re
 import shlex
@@ -15,15 +15,15 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
-# What a stack of fraudctl's own calls its database and the owner of it.
+# Names of the database and its owner in a stack that fraudctl runs itself.
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-# PostgreSQL allows any name, of at most so many bytes (NAMEDATALEN); a pooler's users may be longer.
+# PostgreSQL limits names to this number of bytes (NAMEDATALEN); the users of a pooler may have longer names.
 _DATABASE_MAX_BYTES = 63
 _USER_MAX_BYTES = 255
-# A name as `docker pull` takes it: registry, path, tag, digest.
+# An image name for `docker pull`: registry, path, tag and digest.
 Image = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
-# What Spark takes: threads of this machine (and how often a task may fail), or a cluster's address.
+# Spark's master: local threads (and how often a task may fail), or the address of a cluster.
 Master = Annotated[
     str,
     Field(pattern=r"^(local(\[([1-9][0-9]*|\*)(,[1-9][0-9]*)?\])?|spark://[^\s/]+|k8s://\S+|yarn)$"),
@@ -37,7 +37,7 @@ class Section(Closed):
 
 
 class TopicSettings(Section):
-    """One topic, for whoever makes it or writes to it, and need not know of any other."""
+    """The settings of one topic, for code that creates it or writes to it."""
 
     topic: TopicName
     partitions: Annotated[int, Field(ge=1, le=1000)]
@@ -47,6 +47,8 @@ class TopicSettings(Section):
 
 
 class KafkaSettings(TopicSettings):
+    """The broker, and the topics of transactions, labels and alerts."""
+
     bootstrap_servers: str
     port: Port
     controller_port: Port
@@ -67,6 +69,8 @@ class KafkaSettings(TopicSettings):
 
 
 class PostgresSettings(Section):
+    """The database, its user, and the files that hold the passwords."""
+
     host: str
     port: Port
     database: str
@@ -86,7 +90,11 @@ class PostgresSettings(Section):
 
 
 def _fitting(name: str, most: int) -> str:
-    """Return the name if PostgreSQL can have it."""
+    """Return the name if PostgreSQL can use it.
+
+    Raises:
+        ValueError: it is empty, too long or holds a zero byte.
+    """
     if not name or "\0" in name:
         raise ValueError("must not be empty, nor hold a zero byte")
     if len(name.encode()) > most:
@@ -95,7 +103,10 @@ def _fitting(name: str, most: int) -> str:
 
 
 class DockerSettings(Section):
-    """Names and sizes of containers; compose/compose.yaml takes each as FRAUDCTL_DOCKER__NAME."""
+    """Images, memory limits and ports of containers.
+
+    compose/compose.yaml reads each setting from the variable FRAUDCTL_DOCKER__NAME.
+    """
 
     kafka_image: Image
     postgres_image: Image
@@ -111,6 +122,8 @@ class DockerSettings(Section):
 
 
 class EventsSettings(Section):
+    """The categories, the currency and the greatest size (in bytes) of a valid event."""
+
     categories: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     max_bytes: Annotated[int, Field(ge=512, le=1_048_576)]
@@ -133,6 +146,8 @@ class EventsSettings(Section):
 
 
 class WindowsSettings(Section):
+    """Length and slide of the sliding windows, in minutes."""
+
     length_minutes: Annotated[int, Field(ge=1, le=1440)]
     slide_minutes: Annotated[int, Field(ge=1, le=1440)]
 
@@ -144,26 +159,34 @@ class WindowsSettings(Section):
 
 
 class LatenessSettings(Section):
+    """Limits for late events and for events in the future, in seconds."""
+
     late_seconds: Positive
     future_seconds: Annotated[int, Field(ge=0)]
     slack_seconds: Positive
 
     @property
     def watermark_delay_seconds(self) -> int:
-        """How far the watermark stays behind the newest event, in seconds."""
+        """Return how far the watermark stays behind the newest event, in seconds."""
         return self.late_seconds + self.future_seconds + self.slack_seconds
 
 
 class RulesSettings(Section):
+    """The file that holds the rules."""
+
     file: str
 
 
 class DeadLettersSettings(Section):
+    """The number of bytes kept of a rejected record, and of days that they are kept."""
+
     payload_bytes: Annotated[int, Field(ge=0, le=1_048_576)]
     expire_days: Annotated[float, Field(gt=0)]
 
 
 class SparkSettings(Section):
+    """Spark: its master, memory, trigger, state store and checkpoint."""
+
     master: Master
     submit: Literal["local", "container"]
     executor_seconds: PositiveSeconds
@@ -178,7 +201,10 @@ class SparkSettings(Section):
 
     @property
     def is_cluster(self) -> bool:
-        """Executors are other processes, perhaps elsewhere; else the driver does everything itself."""
+        """Return True if executors are separate processes, perhaps on other machines.
+
+        With a local master the driver executes everything itself.
+        """
         return not self.master.startswith("local")
 
     @field_validator("java_options")
@@ -189,6 +215,8 @@ class SparkSettings(Section):
 
 
 class LandingSettings(Section):
+    """The lease, and the time limits and retries of writing a batch to PostgreSQL."""
+
     lease_seconds: Annotated[float, Field(ge=1)]
     retry_seconds: Seconds
     statement_timeout_seconds: PositiveSeconds
@@ -196,6 +224,8 @@ class LandingSettings(Section):
 
 
 class ProducerSettings(Section):
+    """The simulated cards and merchants, and the settings of the Kafka producer."""
+
     cards: Positive
     merchants: Positive
     category_weights: dict[str, Annotated[float, Field(ge=0)]]
@@ -212,6 +242,8 @@ class ProducerSettings(Section):
 
 
 class TimeoutSettings(Section):
+    """Time limits of starting, stopping and connecting, in seconds."""
+
     up_seconds: PositiveSeconds
     down_seconds: PositiveSeconds
     connect_seconds: PositiveSeconds
@@ -219,7 +251,7 @@ class TimeoutSettings(Section):
 
 
 class Settings(BaseSettings):
-    """All settings of one command, after every layer has been merged (config/load.py merges them)."""
+    """All settings of one command after every layer has been merged (config/load.py merges them)."""
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_prefix="FRAUDCTL_", env_nested_delimiter="__", env_ignore_empty=False
@@ -248,12 +280,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Validate what was merged and nothing else: load.py reads each layer apart, to know its origin."""
+        """Use the merged values as the only source.
+
+        load.py reads each layer separately, to know the origin of every value.
+        """
         return (init_settings,)
 
     @model_validator(mode="after")
     def _plain_names(self) -> "Settings":
-        """Keep the names of a stack's own database plain; those of an external one are given."""
+        """Check that a stack's own database has plain names; an external database may have any names."""
         if self.profile == "external" or (self.profile == "auto" and self.kafka.bootstrap_servers):
             return self
         for key in ("database", "user"):

@@ -1,18 +1,18 @@
-"""A password in a file of its own: one line of UTF-8, as every editor and every secret store writes it."""
+"""Read a password from a file: one line of UTF-8, as editors and secret stores write it."""
 
 import codecs
 from pathlib import Path
 
 from fraudctl.errors import ConfigError
 
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
+# UTF-32 first: its little-endian byte-order mark begins with that of UTF-16.
 _OTHER_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-# A file of secrets that is larger is another file.
+# A larger file is no password file.
 _MAX_BYTES = 4096
 _AS_UTF8 = "save it as UTF-8: one line that holds the password and nothing else"
 
@@ -21,6 +21,7 @@ def read_password(file: Path, *, external: bool = False) -> str:
     """Return the password in `file`, without the line end and without a byte-order mark.
 
     Args:
+        file: the password file.
         external: the database runs elsewhere, so `fraudctl up` does not make the file.
 
     Raises:

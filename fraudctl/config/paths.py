@@ -1,4 +1,4 @@
-"""Where a stack keeps its state, and where downloads are cached. Never inside the checkout."""
+"""Folders of a stack's state and of cached downloads, always outside the checkout."""
 
 import os
 import re
@@ -15,7 +15,7 @@ STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 @dataclass(frozen=True)
 class StackPaths:
-    """The folders and files of one named stack. Nothing is created by naming them."""
+    """The folders and files of one named stack; computing a path creates nothing."""
 
     home: Path
     stack: str
@@ -23,42 +23,46 @@ class StackPaths:
 
     @property
     def root(self) -> Path:
+        """Return the folder that holds everything of the stack."""
         return self.home / "stacks" / self.stack
 
     @property
     def data(self) -> Path:
-        """Broker log and database cluster: kept by `down`, removed by `down --volumes`."""
+        """Return the folder of broker log and database; `down` keeps it, `down --volumes` removes it."""
         return self.root / "data"
 
     @property
     def logs(self) -> Path:
+        """Return the folder of log files."""
         return self.root / "logs"
 
     @property
     def run(self) -> Path:
-        """Process records, the stack's state and the detector's job file."""
+        """Return the folder of process records, the stack's state and the detector's job file."""
         return self.root / "run"
 
     @property
     def secrets(self) -> Path:
+        """Return the folder of password files."""
         return self.root / "secrets"
 
     @property
     def checkpoint(self) -> Path:
-        """Spark's checkpoint of the detector."""
+        """Return the folder of the detector's Spark checkpoint."""
         return self.root / "data" / "checkpoint"
 
     @property
     def state_file(self) -> Path:
+        """Return the file that holds the stack's state."""
         return self.run / "stack.json"
 
 
 def stack_paths(home: Path | None, stack: str) -> StackPaths:
     """Return the paths of `stack` under `home`, or under the platform's own state folder.
 
-    As root the site-wide folders are used (/var/lib, /var/cache): PostgreSQL refuses to run as root, and
-    root's own home cannot be entered by any other user. FRAUDCTL_CACHE_DIR overrides the cache; a user
-    without a home folder has it beside the stacks.
+    Root uses the site-wide folders (/var/lib, /var/cache), because PostgreSQL refuses to run as root and no
+    other user can enter root's home. FRAUDCTL_CACHE_DIR overrides the cache. Without a home folder the cache
+    lies beside the stacks.
 
     Raises:
         UsageError: the stack's name is not a simple lower-case word, or there is no home folder.
@@ -82,7 +86,11 @@ def stack_paths(home: Path | None, stack: str) -> StackPaths:
 
 
 def user_path(name: str | Path, setting: str) -> Path:
-    """Return the absolute path that a user has named, with `~` replaced by the home folder.
+    """Return the absolute path that a user has given, with `~` replaced by the home folder.
+
+    Args:
+        name: the path.
+        setting: name of the option or variable it comes from, for the error message.
 
     Raises:
         UsageError: it begins with `~`, and there is no such home folder.
@@ -103,5 +111,5 @@ def _platform_folder(kind: Literal["user_state_path", "user_cache_path"]) -> Pat
         found: Path = getattr(platformdirs, kind)("fraudctl", use_site_for_root=True)
     except RuntimeError:
         return None
-    # Without a home folder `~` may be left as it is, and would become a folder of that name right here.
+    # Without a home folder `~` may stay in the path, and would create a folder of that name here.
     return found if found.is_absolute() else None

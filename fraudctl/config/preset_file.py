@@ -1,4 +1,4 @@
-"""Find and read presets and mappings: those that come with fraudctl, or files of one's own."""
+"""Find and read presets and mappings, either those of fraudctl or the user's own files."""
 
 import difflib
 from pathlib import Path
@@ -9,17 +9,17 @@ from fraudctl.errors import ConfigError
 
 
 def preset_names() -> tuple[str, ...]:
-    """The presets that come with fraudctl."""
+    """Return the names of the presets that come with fraudctl."""
     return _names("scenarios")
 
 
 def mapping_names() -> tuple[str, ...]:
-    """The mappings that come with fraudctl."""
+    """Return the names of the mappings that come with fraudctl."""
     return _names("mappings")
 
 
 def read_preset_document(name: str) -> YamlDocument:
-    """Return the YAML document of a preset as plain data; `fraudctl.simulator.preset` gives it meaning.
+    """Return the YAML document of a preset as plain data; `fraudctl.simulator.preset` parses it.
 
     `name` is one of `preset_names`, or the path of a file that ends in .yaml, .yml or .json.
 
@@ -30,7 +30,9 @@ def read_preset_document(name: str) -> YamlDocument:
 
 
 def read_mapping_document(name: str) -> YamlDocument:
-    """Return the YAML document of a mapping as plain data; `fraudctl.simulator.mapping` gives it meaning.
+    """Return the YAML document of a mapping as plain data; `fraudctl.simulator.mapping` parses it.
+
+    `name` is one of `mapping_names`, or the path of a file that ends in .yaml, .yml or .json.
 
     Raises:
         ConfigError: there is no such mapping, or its file is unreadable or not a YAML mapping.

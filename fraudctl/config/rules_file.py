@@ -1,4 +1,4 @@
-"""Find and read the rules document that `rules.file` names, and the models that it names in turn."""
+"""Find and read the rules file that `rules.file` names, and the models that it refers to."""
 
 import json
 from pathlib import Path
@@ -10,17 +10,17 @@ from fraudctl.errors import ConfigError
 
 
 def read_rules_document(name: str) -> YamlDocument:
-    """Return the YAML document of the rules as plain data; `fraudctl.rules` gives it meaning.
+    """Return the YAML document of the rules as plain data; `fraudctl.rules` parses it.
 
-    The content of a model replaces its `file`, a path beside the rules or an absolute one: what judges must
-    be known from the rules alone.
+    A model's `file`, a path relative to the rules file or an absolute one, is replaced by the content of that
+    file: the stored rules must contain everything that evaluates a transaction.
 
     Raises:
         ConfigError: the file, or one that it names, is missing, unreadable, ambiguous or not a mapping.
     """
     file = named_file(name)
     own = assets.configs() / name
-    if not file.is_file() and own.is_file():  # rules.file may name one that comes with the program
+    if not file.is_file() and own.is_file():  # rules.file may name a file of fraudctl itself
         file = own
     read = read_document(
         file,

@@ -1,8 +1,8 @@
-"""Say in plain words what a validated document got wrong: settings, rules, presets, mappings and models.
+"""Describe validation errors in plain words: of settings, rules, presets, mappings and models.
 
-The validator's own messages speak of Python's types and never reach a user. Every error type that the models
-can raise has its words here: what was given, what is allowed and, where the document was read from a file,
-the line and how the value was read.
+The validator's own messages speak of Python's types and are never shown. Each error type that the models can
+raise has a text here that says what was given and what is allowed. If the document was read from a file, it
+also names the line and how the value was read.
 """
 
 import difflib
@@ -20,7 +20,7 @@ from fraudctl.config.yaml_file import Way, YamlDocument, described
 
 _EXAMPLE = 60
 _NUMBERS = ("a number", "a whole number")
-# What a value had to be, by the type of the error.
+# The expected value, by the type of the error.
 _WANTED = {
     "string_type": "a text",
     "string_unicode": "a text",
@@ -61,7 +61,7 @@ _WANTED = {
         "a time with its zone, such as 2026-03-02T00:00:00Z",
     ),
 }
-# What a text may look like, by the pattern that it has to match.
+# Descriptions of patterns that a text has to match.
 _FORMS = {
     r"^[a-z_][a-z0-9_]{0,62}$": "small letters, digits and underscores, at most 63",
     r"^[A-Za-z0-9._-]{1,200}$": "letters, digits, dots, hyphens and underscores, at most 200",
@@ -72,7 +72,7 @@ _FORMS = {
     r"^[a-z0-9][a-z0-9.-]{0,63}$": "small letters, digits, dots and hyphens, at most 64",
     r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$": "the name of an image, such as postgres:17",
 }
-# Of patterns that are long, or made of others: by how they begin.
+# Descriptions of long or composed patterns, by how the pattern begins.
 _FORMS_BEGIN = {
     r"^(local": "local[N], spark://HOST:PORT, k8s://ADDRESS or yarn",
     r"^(?:amount_minor": "a feature such as amount_minor, card_count, category=NAME or channel=NAME",
@@ -82,7 +82,7 @@ _TRUE, _FALSE = {"true", "yes", "on", "y", "1"}, {"false", "no", "off", "n", "0"
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong in a document, and the way to it."""
+    """One error in a document, with the path of keys and indexes that leads to it."""
 
     way: Way
     text: str
@@ -90,7 +90,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class _Found:
-    """One error of the validator; `tagged`: it is of one branch among several that the value may take."""
+    """One error of the validator.
+
+    `tagged` means that it belongs to one of several types that the value may have; `of_key`, that it is about
+    a key and not a value.
+    """
 
     way: Way
     tagged: bool
@@ -105,12 +109,12 @@ def problem_lines(
     *,
     renamed: Mapping[str, str] | None = None,
 ) -> str:
-    """Return one line for each problem: `FILE:LINE: the.way: what is wrong`, or without file and line.
+    """Return one line for each error: `FILE:LINE: the.key: what is wrong`, or without file and line.
 
     Args:
-        error: what validating the document raised.
+        error: the validator's error.
         model: the model, or the union of models, that the document had to fit.
-        document: what was validated.
+        document: the validated document.
         renamed: keys that have another name in files than in the model.
     """
     lines = []
@@ -129,10 +133,14 @@ def problems_of(
     written: Callable[[Way], str | None] | None = None,
     renamed: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """Return what is wrong, each way once, in the order in which the validator met it.
+    """Return the errors of a document, one for each path, in the order in which the validator found them.
 
     Args:
-        written: how a value stands in its file; by default the document tells.
+        error: the validator's error.
+        model: the model, or the union of models, that the document had to fit.
+        document: the validated document.
+        written: returns a value as it is written in its file; by default the document is asked.
+        renamed: keys that have another name in files than in the model.
     """
     if written is None:
         written = document.written if isinstance(document, YamlDocument) else _unknown
@@ -148,7 +156,7 @@ def problems_of(
 
 
 def known_keys(model: Any, way: Sequence[str | int], document: Mapping[str, object]) -> list[str]:
-    """Return the keys that may stand in the mapping at the end of the way."""
+    """Return the keys that are allowed in the mapping at the end of the path `way`."""
     annotations: list[Any] = [model]
     value: object = document
     for part in way:
@@ -169,7 +177,7 @@ def _unknown(_way: Way) -> None:
 
 
 def _found(error: ErrorDetails, document: object) -> _Found:
-    """Return the error with its way in the document: without the names of branches and models."""
+    """Return the error with its path in the document, without the names of union members and models."""
     way: list[str | int] = []
     value, tagged = document, False
     parts = list(error["loc"])
@@ -197,9 +205,10 @@ def _step(value: object, part: str | int) -> object:
 
 
 def _is_other_branch(one: _Found, found: Sequence[_Found]) -> bool:
-    """Tell whether the value was meant for another branch, whose own errors say more.
+    """Return True if the error adds nothing to the other errors.
 
-    A list whose entries are all wrong is told as too short as well; that is no error of its own.
+    In a union that is an error of a type that the value was not meant for. A list whose entries are all wrong
+    is reported as too short as well; that is no error of its own.
     """
     if one.error["type"] == "too_short" and isinstance(one.error["input"], (list, tuple, dict)):
         return len(one.error["input"]) >= int(one.error.get("ctx", {}).get("min_length", 0))
@@ -283,7 +292,7 @@ def _missing(way: Way, renamed: Mapping[str, str]) -> str:
 
 
 def not_among(given: object, allowed: list[str], *, of_key: bool = False) -> str:
-    """Return the words for a value, or a key, that is none of those that are allowed."""
+    """Return the text for a value, or a key, that is none of the allowed ones."""
     near = _nearest(str(given), allowed)
     hint = f"; did you mean {near[0]}?" if near else ""
     if of_key:
@@ -294,7 +303,7 @@ def not_among(given: object, allowed: list[str], *, of_key: bool = False) -> str
 
 
 def _nearest(given: str, allowed: Sequence[str]) -> list[str]:
-    """Return the name that was meant, in a list; an empty list where none is near."""
+    """Return a list with the allowed name that was probably meant; an empty list if none is similar."""
     plain = given.strip().casefold()
     same = [one for one in allowed if one.casefold() == plain]
     begun = [one for one in allowed if len(one) > 2 and plain.startswith(one.casefold())]
@@ -361,7 +370,7 @@ def _inside(annotation: Any, part: str | int) -> Iterator[Any]:
 
 
 def _fits(model: type[BaseModel], value: Mapping[Any, Any]) -> bool:
-    """Tell whether the fields of the model that allow few values have one of these."""
+    """Return True if each field of the model that allows only certain values has one of them."""
     for name, field in model.model_fields.items():
         if get_origin(field.annotation) is Literal and value.get(name) not in get_args(field.annotation):
             return False

@@ -1,10 +1,10 @@
-"""Read YAML strictly: settings, rules, presets and mappings all come through here.
+"""Read YAML strictly: settings, rules, presets and mappings are all read here.
 
 YAML 1.1 (which PyYAML reads) and YAML 1.2 disagree on plain values, and people mean a third thing: 010 is 8
 or 10, NO is false or a country, 22:00 is 1320 or a time, 1e5 is a text or a number. A plain value that the
-two versions read differently is refused with both readings, and so are a key without a value and a key that
-is given twice. Keys are texts: the key 1 is the text "1". Days and times are read as the texts that they are,
-as in YAML 1.2. A document that is JSON is read as JSON.
+two versions read differently is rejected with both readings, and so are a key without a value and a key that
+is given twice. Keys are texts: the key 1 is the text "1". Dates and times stay texts, as in YAML 1.2. A
+document that is JSON is read as JSON.
 """
 
 import json
@@ -19,12 +19,12 @@ import yaml
 from fraudctl.config.file_kinds import binary_kind, utf16_of
 from fraudctl.errors import ConfigError
 
-# The way to a value: keys of mappings and numbers of list items.
+# The path to a value: keys of mappings and indexes of list items.
 Way = tuple[str | int, ...]
 
-# So many values may a document have, its aliases written out; a few lines can stand for billions.
+# Limit of values in a document with its aliases expanded: a few lines can expand to billions of values.
 _MOST_VALUES = 1_000_000
-# Longer files are not written by people, and the parser is slow.
+# People do not write longer files, and the parser is slow.
 _MOST_BYTES = 400_000
 _MOST_PROBLEMS = 20
 _MOST_DIGITS = 40
@@ -44,20 +44,28 @@ _CORE: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 class RepeatedKeyError(yaml.MarkedYAMLError):
-    """A mapping that names the same key twice: nobody can tell which of the two values was meant."""
+    """A mapping that names the same key twice, so that its value is ambiguous."""
 
 
 class YamlDocument(dict[str, Any]):
     """A mapping from a YAML file that knows the line and the spelling of each of its values."""
 
     def __init__(self, document: dict[str, Any], file: Path, lines: dict[Way, int], written: dict[Way, str]):
+        """Wrap a document.
+
+        Args:
+            document: the values.
+            file: the file it was read from.
+            lines: line number of each value, by its path.
+            written: each scalar as it is written in the file, by its path.
+        """
         super().__init__(document)
         self.file = file
         self._lines = lines
         self._written = written
 
     def place(self, way: Sequence[str | int]) -> str:
-        """Return `FILE:LINE` of the value at the end of the way, or of what should hold it."""
+        """Return `FILE:LINE` of the value at a path, or of the nearest mapping or list above it."""
         for length in range(len(way), -1, -1):
             line = self._lines.get(tuple(way[:length]))
             if line is not None:
@@ -65,15 +73,15 @@ class YamlDocument(dict[str, Any]):
         return f"{self.file}:1"
 
     def written(self, way: Sequence[str | int]) -> str | None:
-        """Return a value as it stands in the file, with its quotation marks; None for what is no scalar."""
+        """Return a value as it is written in the file, with its quotation marks; None if it is no scalar."""
         return self._written.get(tuple(way))
 
 
 def named_file(name: str) -> Path:
-    """Return the path of a file, `~` replaced by a home folder where there is one."""
+    """Return the path of a file, with `~` replaced by the home folder if there is one."""
     try:
         return Path(name).expanduser()
-    except RuntimeError:  # nobody has that name, or no home: the file will not be found, and that is told
+    except RuntimeError:  # no such user or home: opening the path will fail with an error that names it
         return Path(name)
 
 
@@ -83,10 +91,11 @@ def read_document(
     """Return the mapping that a YAML file holds.
 
     Args:
-        kind: what the file is, for messages: "rules file".
-        holds: what it must hold, for messages: "a mapping with the key `rules`".
-        hint: what to do about a file that is not valid.
-        may_be_empty: take a file without any value as an empty mapping.
+        file: the file.
+        kind: the kind of file, for messages: "rules file".
+        holds: the content it must have, for messages: "a mapping with the key `rules`".
+        hint: advice for a file that is not valid.
+        may_be_empty: read a file without any value as an empty mapping.
 
     Raises:
         ConfigError: it cannot be read, is not YAML, holds no mapping, or holds something ambiguous; the
@@ -95,7 +104,7 @@ def read_document(
     try:
         with file.open("rb") as stream:
             raw = stream.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: the name is not allowed for a file
         reason = error.strerror if isinstance(error, OSError) else None
         raise ConfigError(
             f"the {kind} {file} cannot be read",
@@ -125,10 +134,10 @@ def read_document(
 
 
 def read_value(text: str) -> Any:
-    """Return what a piece of YAML or JSON stands for, by the same reading as that of a file.
+    """Return the value of a piece of YAML or JSON, read by the rules for files.
 
     Raises:
-        ValueError: it is not valid or can be read in two ways; the text says why.
+        ValueError: it is not valid or is ambiguous; the text says why.
     """
     try:
         reading = _Reading(text, "it")
@@ -141,7 +150,7 @@ def read_value(text: str) -> Any:
 
 
 def described(value: object) -> str:
-    """Return a value as a reader of YAML would name it: `the text "a"`, `the number 5`, `a list`."""
+    """Return a value in the words of YAML: `the text "a"`, `the number 5`, `a list`."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, (list, tuple)):
@@ -158,7 +167,7 @@ def described(value: object) -> str:
 def _digits(value: int | float) -> str:
     try:
         return str(value)
-    except ValueError:  # more digits than Python is ready to write
+    except ValueError:  # more digits than Python writes by default
         return "with thousands of digits"
 
 
@@ -167,7 +176,7 @@ def _shortened(text: str) -> str:
 
 
 def _plain(error: yaml.YAMLError) -> str:
-    """Return what the parser says, with the cause that people know put before it."""
+    """Return the parser's message, preceded by a plain cause for common mistakes."""
     text = str(error)
     if "'\\t' that cannot start any token" in text or ("\\t" in text and "token" in text):
         return f"a tab stands where YAML wants spaces\n{text}"
@@ -180,7 +189,7 @@ def _decoded(raw: bytes) -> str:
     """Return the text of a file.
 
     Raises:
-        yaml.YAMLError: it is no text, or in an encoding that cannot be told.
+        yaml.YAMLError: it is too long, is no text, or has an unknown encoding.
     """
     kind = binary_kind(raw[:16])
     if kind:
@@ -199,7 +208,7 @@ def _decoded(raw: bytes) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """The parser, with tags refused: they say how a value is to be read, and nothing here needs that."""
+    """A YAML parser that rejects tags, which say how a value is to be read; no file here needs them."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -210,7 +219,10 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Reading:
-    """One document on its way from nodes to values; `problems` are lines and what is ambiguous in them."""
+    """The conversion of one YAML text to values.
+
+    `problems` holds the line and the text of each ambiguity.
+    """
 
     def __init__(self, text: str, name: str) -> None:
         self.lines: dict[Way, int] = {}
@@ -218,7 +230,7 @@ class _Reading:
         self.problems: list[tuple[int, str]] = []
         self._name = name
         self._json = _is_json(text)
-        # A tab is a blank to JSON, and no JSON text holds one that is not escaped.
+        # In JSON a tab is a blank, and strings hold no unescaped one; YAML rejects tabs.
         self._text = text.replace("\t", " ") if self._json else text
         self._values = 0
 
@@ -259,7 +271,10 @@ class _Reading:
     def _mapping(
         self, node: yaml.Node, way: Way, above: frozenset[int], has: Collection[str] = ()
     ) -> dict[str, Any]:
-        """Return the entries of a mapping without those that the mapping it is merged into has."""
+        """Return the entries of a mapping, without the keys in `has`.
+
+        Those keys belong to the mapping that this one is merged into, and take precedence.
+        """
         self._count()
         result: dict[str, Any] = {}
         merged: list[yaml.Node] = []
@@ -269,7 +284,7 @@ class _Reading:
                 merged.append(value)
                 continue
             if isinstance(key, yaml.ScalarNode) and key.value and _is_empty(value) and before is not None:
-                # Several such keys in one line are the rest of one value: told once.
+                # Several such keys in one line are the rest of one value: report them once.
                 if not (_is_empty(before) and before.end_mark.line == key.start_mark.line):
                     rest = [
                         one.value
@@ -283,7 +298,7 @@ class _Reading:
             if name is not None and name not in has:
                 self.lines[(*way, name)] = key.start_mark.line + 1
                 result[name] = self._value(value, (*way, name), above)
-        # What stands in the mapping itself goes before what is merged, and the first merged before others.
+        # The mapping's own entries take precedence over merged ones, and an earlier merge over later ones.
         for value in merged:
             several = value.value if isinstance(value, yaml.SequenceNode) else [value]
             for one in several:
@@ -307,7 +322,7 @@ class _Reading:
         if problem:
             self.problems.append((line, problem))
             return None
-        # Keys are texts everywhere: a number or a flag that can be read in one way only is the text it is.
+        # Keys are always texts: a number or a boolean with one reading only is kept as its text.
         is_flag = key.style is None and isinstance(_core_reading(key.value), bool)
         return self._checked_text(key, key.value.lower() if is_flag else key.value)
 
@@ -340,7 +355,7 @@ class _Reading:
             ) from error
 
     def _ambiguous(self, node: yaml.ScalarNode, way: Way) -> str:
-        """Return what is ambiguous in a plain scalar, and how to say it clearly; empty if nothing is."""
+        """Return the ambiguity of a plain scalar, and how to avoid it; "" if there is none."""
         text = node.value
         key = f"{way[-1]}: " if way and isinstance(way[-1], str) else ""
         if node.style is not None:
@@ -364,7 +379,7 @@ class _Reading:
         if type(old) is type(core) and (old == core or old != old) and not _LEADING_ZERO.match(text):
             return ""
         others = [_literal(one) for one in (old, core) if not isinstance(one, str)]
-        if _LEADING_ZERO.match(text) and isinstance(old, str):  # 08: no octal number, so a text
+        if _LEADING_ZERO.match(text) and isinstance(old, str):  # 08 is not octal, so PyYAML reads a text
             others = [text.lstrip("+0_").replace("_", "") or "0"]
         clear = ", ".join(dict.fromkeys(others))
         how = ""
@@ -386,7 +401,7 @@ def _is_json(text: str) -> bool:
 
 
 def _core_reading(text: str) -> Any:
-    """Return what a plain scalar is to the core schema of YAML 1.2."""
+    """Return the value of a plain scalar by the core schema of YAML 1.2."""
     for kind, pattern in _CORE:
         if not pattern.match(text):
             continue
@@ -397,13 +412,13 @@ def _core_reading(text: str) -> Any:
         if kind == "float":
             return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         if len(text) > _MOST_DIGITS:
-            return 0  # refused by its length
+            return 0  # the caller rejects it by its length
         return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
     return text
 
 
 def _old_reading(node: yaml.ScalarNode) -> Any:
-    """Return what a plain scalar is to PyYAML, which reads YAML 1.1."""
+    """Return the value of a plain scalar by PyYAML, which reads YAML 1.1."""
     if len(node.value) > _MOST_DIGITS:
         return node.value
     constructor = yaml.constructor.SafeConstructor()
@@ -414,7 +429,7 @@ def _old_reading(node: yaml.ScalarNode) -> Any:
 
 
 def _named(value: object) -> str:
-    """Return a reading for `was read as …`."""
+    """Return a value for the message `was read as …`."""
     return described(value).removeprefix("the number ")
 
 
@@ -435,9 +450,11 @@ def _is_empty(node: yaml.Node) -> bool:
 
 
 def _rest_of(before: yaml.Node, key: yaml.ScalarNode, rest: Sequence[Any]) -> str:
-    """Return what is wrong with a key without a value that follows a value, as in `{a: 1,000}`.
+    """Return the message about a key without a value that follows a value, as in `{a: 1,000}`.
 
     Args:
+        before: the value before the key.
+        key: the key.
         rest: this key and those after it that have no value either.
     """
     if not isinstance(before, yaml.ScalarNode) or before.end_mark.line != key.start_mark.line:
@@ -453,12 +470,12 @@ def _rest_of(before: yaml.Node, key: yaml.ScalarNode, rest: Sequence[Any]) -> st
 
 
 def _check_repeated_keys(node: yaml.Node, looked_at: set[int]) -> None:
-    """Walk the nodes before anything is merged: merging puts keys side by side that were not given twice.
+    """Check the nodes for repeated keys before anything is merged, as a merge may repeat keys legitimately.
 
     Raises:
         RepeatedKeyError: a mapping names a key twice.
     """
-    if id(node) in looked_at:  # an alias, which may even lead back to itself
+    if id(node) in looked_at:  # an alias, which may form a cycle
         return
     looked_at.add(id(node))
     if isinstance(node, yaml.SequenceNode):
@@ -468,7 +485,7 @@ def _check_repeated_keys(node: yaml.Node, looked_at: set[int]) -> None:
         seen: dict[Hashable, yaml.Mark] = {}
         for key, value in node.value:
             _check_repeated_keys(value, looked_at)
-            if isinstance(key, yaml.ScalarNode) and not _is_empty(value):  # without a value: told later
+            if isinstance(key, yaml.ScalarNode) and not _is_empty(value):  # if empty: reported later
                 if key.value in seen:
                     raise RepeatedKeyError(
                         f"the key {key.value!r} is given", seen[key.value], "and once more", key.start_mark

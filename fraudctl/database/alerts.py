@@ -1,4 +1,4 @@
-"""Landed alerts: look at them, and send each of them on once."""
+"""Read the alerts in PostgreSQL, and send each of them to its topic once."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class LandedAlert:
-    """One row of fraud_alerts; `rules` are the ids of those that matched, amounts in minor units."""
+    """One row of fraud_alerts; `rules` are the ids of the rules that matched, amounts are in minor units."""
 
     digest: str
     transaction_id: str
@@ -41,7 +41,10 @@ class LandedAlert:
 
 @dataclass(frozen=True)
 class AlertFigures:
-    """Latencies in seconds, (p50, p99); None where there is nothing to measure."""
+    """The number of alerts and their latencies.
+
+    Latencies are in seconds, as (p50, p99); None if there is nothing to measure.
+    """
 
     alerts: int
     published: int
@@ -50,9 +53,15 @@ class AlertFigures:
 
 
 class AlertReader:
-    """One read-only connection; use as a context manager."""
+    """One read-only connection; use it as a context manager."""
 
     def __init__(self, endpoint: PostgresEndpoint, *, connect_seconds: float) -> None:
+        """Open the connection.
+
+        Args:
+            endpoint: the database and the user to connect as.
+            connect_seconds: time limit for opening the connection, in seconds.
+        """
         self._connection = connect(
             endpoint,
             application="fraudctl alerts",
@@ -62,44 +71,68 @@ class AlertReader:
         )
 
     def __enter__(self) -> "AlertReader":
+        """Return the reader itself; the connection is open already."""
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Close the connection."""
         self._connection.close()
 
     def newest(self, *, since: datetime | None, rule: str | None, limit: int | None) -> list[LandedAlert]:
-        """The newest first; `since` speaks of when they landed."""
+        """Return the alerts that were written last, newest first.
+
+        Args:
+            since: only alerts that were written to the table at this time or later; None for all.
+            rule: only alerts that the rule with this id matches; None for all.
+            limit: at most this number of alerts; None for all.
+        """
         rows = self._connection.execute(
             statement("alerts_newest"), {"since": since, "rule": rule, "limit": limit}
         ).fetchall()
         return [_alert(row) for row in rows]
 
     def figures(self, *, since: datetime | None, rule: str | None) -> AlertFigures:
+        """Return the number and the latencies of the alerts.
+
+        Args:
+            since: only alerts that were written to the table at this time or later; None for all.
+            rule: only alerts that the rule with this id matches; None for all.
+        """
         row = self._connection.execute(statement("alerts_latency"), {"since": since, "rule": rule}).fetchone()
         assert row is not None, "an aggregate always has a row"
         return AlertFigures(row[0], row[1], _pair(row[2]), _pair(row[3]))
 
     def rule_sets(self) -> dict[str, dict[str, Any]]:
-        """The document of every version of the rules, by digest."""
+        """Return the document of every version of the rules, by digest."""
         return rule_sets(self._connection)
 
 
 class Outbox:
-    """Alerts that are still to be sent, over a connection that is opened anew when it was lost.
+    """The alerts that are still to be sent, over a connection that is reopened after it was lost.
 
-    `epoch` is the sender's own. All methods raise:
-        FencedError: another detector has become the writer, and the sender.
-        UnreachableError, ConfigError: the database does not answer, or failed.
+    Every method but `close` can raise the errors below.
+
+    Raises:
+        FencedError: another detector has become the writer, and so the sender.
+        UnreachableError: the database does not answer, or failed.
+        ConfigError: PostgreSQL refuses the connection.
     """
 
     def __init__(self, endpoint: PostgresEndpoint, epoch: int, *, connect_seconds: float) -> None:
+        """Prepare the outbox; nothing is connected yet.
+
+        Args:
+            endpoint: the database and the user to connect as.
+            epoch: the epoch of the sender.
+            connect_seconds: time limit for the connection and each statement, in seconds.
+        """
         self._endpoint = endpoint
         self._epoch = epoch
         self._connect_seconds = connect_seconds
         self._connection: Connection | None = None
 
     def unpublished(self, limit: int) -> list[LandedAlert]:
-        """The oldest ones; who was fenced gets none to send."""
+        """Return the `limit` oldest alerts that are still to be sent."""
 
         def work(connection: Connection) -> list[tuple[Any, ...]]:
             rows = connection.execute(statement("alerts_unpublished"), {"limit": limit}).fetchall()
@@ -110,7 +143,7 @@ class Outbox:
         return [_alert(row) for row in self._work(work)]
 
     def published(self, digests: Sequence[str]) -> None:
-        """Write down that they were sent, and acknowledged."""
+        """Record that the broker has acknowledged the alerts with these digests."""
 
         def work(connection: Connection) -> None:
             lease.beat(connection, self._epoch)
@@ -119,16 +152,17 @@ class Outbox:
         self._work(work)
 
     def rule_sets(self) -> dict[str, dict[str, Any]]:
-        """The document of every version of the rules, by digest."""
+        """Return the document of every version of the rules, by digest."""
         return self._work(rule_sets)
 
     def close(self) -> None:
+        """Close the connection if one is open."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _work(self, work: Callable[[Connection], Result]) -> Result:
-        """One transaction."""
+        """Run `work` in one transaction, and connect first if necessary."""
         if self._connection is None:
             self._connection = connect(
                 self._endpoint,
@@ -148,7 +182,7 @@ class Outbox:
 
 
 def rule_sets(connection: Connection) -> dict[str, dict[str, Any]]:
-    """The document of every version of the rules, by digest."""
+    """Return the document of every version of the rules, by digest."""
     rows = connection.execute(statement("snapshot_rule_sets")).fetchall()
     return {digest: json.loads(document) for digest, document in rows}
 

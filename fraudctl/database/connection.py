@@ -1,8 +1,8 @@
-"""The door to PostgreSQL: every connection of fraudctl is opened here.
+"""Open connections to PostgreSQL; every connection of fraudctl is opened here.
 
-A connection does not depend on the variables of other programs (PGSSLMODE, PGSERVICE, PGTZ), nor on what a
-role, a database or a pooler sets: each parameter is given, and the session's settings are made by statements
-and read back, as poolers swallow start-up options.
+A connection does not depend on the variables of other programs (PGSSLMODE, PGSERVICE, PGTZ), nor on settings
+of a role, a database or a pooler: each parameter is given explicitly. The session's settings are made by
+statements and read back, because poolers drop start-up options.
 """
 
 import os
@@ -24,9 +24,9 @@ Connection = psycopg.Connection[Any]
 Result = TypeVar("Result")
 _Waiting = Generator[Any, Any, Result]
 
-# Lost packets are noticed by TCP: by probes while an answer is due, else by what is not acknowledged.
+# TCP detects a lost peer: by keepalive probes while it waits for an answer, else by unacknowledged data.
 _PROBES = 3
-# Set for every session, whatever role, database or pooler say. A time limit of 0 is none.
+# Set for every session, to override role, database and pooler. A time limit of 0 means no limit.
 _SESSION: Mapping[str, str] = {
     "role": "none",  # first: what follows is set as the user that has logged in
     "client_encoding": "UTF8",
@@ -56,10 +56,10 @@ _SINCE: Mapping[int, Mapping[str, str]] = {
 _AS_LOGGED_IN: Mapping[str, str] = {"session_replication_role": "origin"}
 _SPELLED = {"timezone": "TimeZone"}
 _SET = "SELECT pg_backend_pid(), {}"
-# Poolers that were found to keep sessions apart, by address, database and user.
+# Poolers known to use session pooling: host, port, database and user.
 _kept_apart: set[tuple[str, int, str, str]] = set()
 _environment_lock = threading.Lock()
-# libpq gives no SQLSTATE for a refused login before psycopg 3.3 has a connection object.
+# A refused login has no SQLSTATE: psycopg 3.3 has no connection object yet. So its text is matched.
 _NOT_AS_ASKED = (
     "authentication method requirement",
     "certificate",
@@ -78,31 +78,38 @@ _REFUSED = (
 
 
 class SilentError(psycopg.OperationalError):
-    """The server owes an answer and has said nothing for too long; the connection has been closed."""
+    """A server that has not answered within the time limit; the connection has been closed."""
 
 
 class _Impatient(Connection):
-    """A connection that does not wait for ever.
+    """A connection with a time limit on the server's silence.
 
-    The server's own timeouts are of no use to a client that does not hear of them, and TCP's only see a peer
-    that is gone, not a proxy or balancer in between that goes on acknowledging what it throws away.
+    The server's own timeouts do not help a client that no longer hears from it. TCP's timeouts only detect a
+    peer that is gone, not a proxy or load balancer that keeps acknowledging data and throws it away.
     """
 
     patience_seconds: float | None = None
 
     def wait(self, gen: "_Waiting[Result]", *options: Any, **named: Any) -> Result:
-        """psycopg's one place to wait in, for whatever goes over the connection once it is open."""
+        """Wait for the server, but no longer than `patience_seconds`; psycopg calls this for every exchange.
+
+        Raises:
+            SilentError: the server has not answered in time; the connection is closed.
+        """
         if self.patience_seconds is None:
             return super().wait(gen, *options, **named)
         try:
             return super().wait(_impatient(gen, self.patience_seconds), *options, **named)
         except SilentError:
-            self.pgconn.finish()  # whatever may come now would be taken for the answer to something else
+            self.pgconn.finish()  # a late answer would be taken for the answer to the next statement
             raise
 
 
 def _impatient(gen: "_Waiting[Result]", seconds: float) -> "_Waiting[Result]":
-    """psycopg asks its generators ten times a second also when nothing has come: count these times."""
+    """Wrap a psycopg generator so that it raises `SilentError` after `seconds` without data from the server.
+
+    This relies on psycopg resuming its generators ten times a second, even when nothing has arrived.
+    """
     deadline = Deadline(seconds)
     try:
         wanted = next(gen)
@@ -130,8 +137,13 @@ def connect(
     """Open one connection, in UTC and the endpoint's schema, with `options` as session settings.
 
     Args:
-        statement_seconds: the server gives a statement up after so long, and the client the connection if it
-            has heard nothing by then and for `timeout_seconds` more; else there is no such bound.
+        endpoint: the database and the user to connect as.
+        application: the name that pg_stat_activity shows.
+        timeout_seconds: time limit for opening the connection and for each answer meanwhile, in seconds.
+        autocommit: commit each statement by itself.
+        options: additional session settings, by name.
+        statement_seconds: time limit of the server for each statement, in seconds. The client closes the
+            connection if it has heard nothing by then and for `timeout_seconds` more. None means no limit.
 
     Raises:
         UnreachableError: nothing answers at the address in time, or the server is starting or stopping.
@@ -141,7 +153,7 @@ def connect(
     """
     connection = _opened(endpoint, application, timeout_seconds)
     try:
-        # The first questions are short, and a server that has let a client in owes each an answer.
+        # The first statements are short, so the server must answer each within the time limit.
         connection.patience_seconds = timeout_seconds
         settings = {**_session(connection), "application_name": application, "search_path": endpoint.schema}
         settings |= {_SPELLED.get(name, name): value for name, value in (options or {}).items()}
@@ -149,7 +161,7 @@ def connect(
             settings["statement_timeout"] = f"{statement_seconds * 1000:.0f}"
         server_process = _set_up(connection, settings, _where(endpoint))
         if server_process != connection.pgconn.backend_pid:
-            # Whoever answers made the number up: a pooler, not the server.
+            # The two process ids differ, so a pooler has answered and not the server.
             _check_pooler(connection, endpoint, server_process, application, timeout_seconds)
         connection.autocommit = autocommit
         connection.patience_seconds = None
@@ -234,7 +246,7 @@ def _parameters(endpoint: PostgresEndpoint, timeout_seconds: float) -> dict[str,
 
 
 def _tls(endpoint: PostgresEndpoint) -> dict[str, str]:
-    """Return what the user's variables ask for, of an external database; the stack's own has no TLS."""
+    """Return the TLS parameters: from the user's variables for an external database, else without TLS."""
     if endpoint.external:
         return environment.libpq_tls(os.environ)
     return dict.fromkeys(environment.LIBPQ_TLS, "") | {
@@ -270,8 +282,9 @@ def _set_up(connection: Connection, settings: Mapping[str, str], where: str) -> 
     """Make the settings, read them back in another transaction, and return the server's process id.
 
     Raises:
-        ConfigError: the server does not accept one.
-        RefusedError: one that was made is not there afterwards, or the session is one without triggers.
+        ConfigError: the server does not accept a setting.
+        RefusedError: a setting is lost in the second transaction, another server process answers, or triggers
+            and foreign keys do not hold in this session.
     """
     names = list(settings)
     made = ", ".join("set_config(%s, %s, false)" for _ in names)
@@ -306,10 +319,10 @@ def _check_pooler(
     application: str,
     timeout_seconds: float,
 ) -> None:
-    """Let a pooler pass that gives each client a server session of its own (session pooling).
+    """Check that a pooler gives each client a server session of its own (session pooling).
 
-    With transaction pooling an idle client's server session serves the next client: settings, advisory locks
-    and prepared statements would be somebody else's.
+    With transaction pooling an idle client's server session serves the next client, so that settings,
+    advisory locks and prepared statements would belong to another client.
 
     Raises:
         RefusedError: two clients were given the same server session.
@@ -320,13 +333,13 @@ def _check_pooler(
     try:
         other = _opened(endpoint, application, timeout_seconds)
     except UnreachableError:
-        return  # every session of the pool is taken by one client each: that is session pooling
+        return  # no server session is left for a second client: that is session pooling
     with other:
         other.patience_seconds = timeout_seconds
         try:
             row = other.execute("SELECT pg_backend_pid()").fetchone()
         except SilentError:
-            return  # as above: it waits for a session
+            return  # as above: the second client waits for a session
     again = connection.execute("SELECT pg_backend_pid()").fetchone()
     if row is None or again is None or row[0] == server_process or again[0] != server_process:
         raise _not_kept(_where(endpoint), f"two clients were given server process {server_process}")
@@ -360,7 +373,7 @@ def _unreachable(endpoint: PostgresEndpoint, text: str) -> UnreachableError:
 
 
 def _with_variables(endpoint: PostgresEndpoint, text: str) -> str:
-    """Add the variables that took part, for an external database."""
+    """Append the environment variables that took part, if the database is external."""
     asked = environment.libpq_tls(os.environ) if endpoint.external else {}
     if not asked:
         return text
@@ -374,10 +387,11 @@ def _where(endpoint: PostgresEndpoint) -> str:
 
 @contextmanager
 def asking(endpoint: PostgresEndpoint, *, application: str, timeout_seconds: float) -> Iterator[Connection]:
-    """Open a connection for a few short questions, each answered in time or not at all.
+    """Open a connection for a few short queries, each with the time limit `timeout_seconds`.
 
     Raises:
-        UnreachableError, ConfigError: there is no connection to be had, or it was lost in between.
+        UnreachableError: PostgreSQL does not answer, or the connection was lost in between.
+        ConfigError: PostgreSQL refuses the connection.
     """
     try:
         with connect(

@@ -1,4 +1,7 @@
-"""May a detector go on from this checkpoint? The ledger knows what was landed, by whom and how."""
+"""Check that a detector may continue from its checkpoint.
+
+The ledger knows which batches were written, by which query and under which settings.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +22,10 @@ Ends = dict[int, int]
 
 @dataclass(frozen=True)
 class Present:
-    """What the coming run would work with; `plans` are the checkpoint's newest ones, by batch."""
+    """The state that the coming run would start from.
+
+    `plans` maps the number of each of the checkpoint's newest planned batches to its end offsets.
+    """
 
     query_id: str | None
     last_commit: int | None
@@ -31,6 +37,7 @@ class Present:
 
     @property
     def last_plan(self) -> int | None:
+        """Return the number of the newest planned batch; None if no batch is planned."""
         return max(self.plans, default=None)
 
 
@@ -50,14 +57,18 @@ class Landed:
 def check(
     endpoint: PostgresEndpoint, present: Present, *, connect_seconds: float, settled: bool = True
 ) -> Landed | None:
-    """Refuse whatever would give wrong numbers; returns the newest batch of the ledger.
+    """Reject a start that would give wrong numbers; return the newest batch of the ledger.
 
     Args:
-        settled: nobody is landing batches meanwhile, so ledger and checkpoint may be compared batch by batch.
+        endpoint: the database and the user to connect as.
+        present: the state that the run would start from.
+        connect_seconds: time limit for the connection and each query, in seconds.
+        settled: no detector is writing batches, so ledger and checkpoint can be compared batch by batch.
 
     Raises:
         RefusedError: says what differs and what to do.
-        UnreachableError, ConfigError: the database does not answer.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with asking(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
         check_durability(connection)
@@ -68,11 +79,17 @@ def check(
 
 
 def check_unmoved(endpoint: PostgresEndpoint, seen: int | None, *, connect_seconds: float) -> None:
-    """For whoever has got the lease: since it looked, nobody may have landed a batch.
+    """Check, after the lease was acquired, that no batch was written since the ledger was last read.
+
+    Args:
+        endpoint: the database and the user to connect as.
+        seen: the newest batch of the ledger at that time; None if there was none.
+        connect_seconds: time limit for the connection and each query, in seconds.
 
     Raises:
-        RefusedError: somebody has; the checkpoint that was looked at is behind by now.
-        UnreachableError, ConfigError: the database does not answer.
+        RefusedError: another detector has written a batch, so the checkpoint that was checked is outdated.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with asking(endpoint, application="fraudctl detector", timeout_seconds=connect_seconds) as connection:
         landed = newest(connection)
@@ -86,11 +103,12 @@ def check_unmoved(endpoint: PostgresEndpoint, seen: int | None, *, connect_secon
 
 
 def check_writer(endpoint: PostgresEndpoint, *, connect_seconds: float) -> None:
-    """Make sure that the detector's role may log in and write, before Spark is started for it.
+    """Check that the detector's role may log in and write, before Spark is started for it.
 
     Raises:
         RefusedError: it may not write to the ledger.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with asking(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
         row = connection.execute(_MAY_WRITE).fetchone()
@@ -102,10 +120,11 @@ def check_writer(endpoint: PostgresEndpoint, *, connect_seconds: float) -> None:
 
 
 def last_landed(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Landed | None:
-    """As `newest`, on a connection of its own; None as well without the tables.
+    """Return the newest row of the ledger; None if the ledger is empty or the tables do not exist.
 
     Raises:
-        UnreachableError, ConfigError: the database does not answer.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with asking(endpoint, application="fraudctl rules", timeout_seconds=connect_seconds) as connection:
         try:
@@ -115,7 +134,7 @@ def last_landed(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Landed
 
 
 def newest(connection: Connection) -> Landed | None:
-    """The batch that was landed last, if any was."""
+    """Return the newest row of the ledger; None if the ledger is empty."""
     row = connection.execute(statement("ledger_latest")).fetchone()
     if row is None:
         return None
@@ -125,9 +144,10 @@ def newest(connection: Connection) -> Landed | None:
 
 
 def check_durability(connection: Connection) -> None:
-    """
+    """Check that PostgreSQL keeps acknowledged commits after a crash.
+
     Raises:
-        RefusedError: the server may forget what it has acknowledged.
+        RefusedError: the server may lose what it has acknowledged.
     """
     for name, value in connection.execute(statement("durability")).fetchall():
         if value == "off":
@@ -139,7 +159,8 @@ def check_durability(connection: Connection) -> None:
 
 
 def check_query(landed: Landed | None, present: Present) -> None:
-    """
+    """Check that the checkpoint belongs to the query that wrote the ledger.
+
     Raises:
         RefusedError: the checkpoint is gone, or is not the one that the windows were made with.
     """
@@ -167,7 +188,8 @@ def check_query(landed: Landed | None, present: Present) -> None:
 
 
 def check_origin(landed: Landed | None, present: Present) -> None:
-    """
+    """Check that broker and topic are those that the committed batches were read from.
+
     Raises:
         RefusedError: the log is another one than the one that was read.
     """
@@ -187,9 +209,10 @@ def check_origin(landed: Landed | None, present: Present) -> None:
 
 
 def check_fingerprint(landed: Landed | None, present: Present) -> None:
-    """
+    """Check that no setting that decides the numbers has changed.
+
     Raises:
-        RefusedError: going on would mix windows that were counted under different settings.
+        RefusedError: continuing would mix windows that were counted under different settings.
     """
     if landed is not None and landed.fingerprint != present.fingerprint:
         raise RefusedError(
@@ -201,9 +224,11 @@ def check_fingerprint(landed: Landed | None, present: Present) -> None:
 
 
 def check_position(landed: Landed | None, present: Present) -> None:
-    """Batches are planned, landed, committed: the ledger is level with the newest plan, or one behind.
+    """Check that the checkpoint and the ledger are at the same batch.
 
-    How far it is ahead of the newest commit is of no account: Spark runs only the newest plan again.
+    A batch is planned, written to PostgreSQL and committed by Spark, in this order. So the ledger ends with
+    the newest planned batch or with the one before. It may be ahead of Spark's newest commit, because Spark
+    runs only the newest planned batch again.
 
     Raises:
         RefusedError: the checkpoint or the database is an older copy, or their batches differ.
@@ -235,7 +260,7 @@ def check_position(landed: Landed | None, present: Present) -> None:
         )
 
 
-# In this order: who it is, what it reads, how, and, last, how far it has come.
+# The order matters: an error about the query or the log explains one about the batch number.
 CHECKS: tuple[Callable[[Landed | None, Present], None], ...] = (
     check_query,
     check_origin,

@@ -1,4 +1,4 @@
-"""The application's database: does the server answer, and does the database exist."""
+"""Check that the PostgreSQL server answers, and create the application's database."""
 
 from dataclasses import replace
 
@@ -8,13 +8,13 @@ from psycopg import sql
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.database.connection import connect
 
-# Every server has it; one must be connected to some database to create another.
+# A connection to some database is needed to create another one; every server has this one.
 _MAINTENANCE = "postgres"
 _APPLICATION = "fraudctl-up"
 
 
 def probe_server(endpoint: PostgresEndpoint, *, timeout_seconds: float) -> None:
-    """Return as soon as the server has answered a query; the application's database need not exist.
+    """Check that the server answers a query; the application's database need not exist.
 
     Raises:
         UnreachableError: nothing answers in time.
@@ -27,10 +27,11 @@ def probe_server(endpoint: PostgresEndpoint, *, timeout_seconds: float) -> None:
 
 
 def ensure_database(endpoint: PostgresEndpoint, *, timeout_seconds: float) -> bool:
-    """Create the endpoint's database unless it exists; True if this call created it.
+    """Create the endpoint's database unless it exists; return True if this call created it.
 
     Raises:
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with connect(
         replace(endpoint, database=_MAINTENANCE),
@@ -45,6 +46,6 @@ def ensure_database(endpoint: PostgresEndpoint, *, timeout_seconds: float) -> bo
         try:
             connection.execute(sql.SQL("CREATE DATABASE {} ENCODING 'UTF8'").format(name))
         except psycopg.errors.DuplicateDatabase:
-            return False  # somebody else created it just now
+            return False  # another process created it just now
         connection.execute(sql.SQL("ALTER DATABASE {} SET timezone TO 'UTC'").format(name))
         return True

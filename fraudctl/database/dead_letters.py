@@ -1,4 +1,4 @@
-"""Dead letters for people to look at, to send again and to empty."""
+"""Dead letters in PostgreSQL: list, count, purge and requeue them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,16 @@ from fraudctl.database.refusals import refusal
 from fraudctl.database.statements import statement
 from fraudctl.errors import RefusedError, UnreachableError
 
-# Key of the advisory lock that one requeue at a time holds, for as long as its session lives.
+# Key of the advisory lock that a requeue holds until its session ends, so that only one runs at a time.
 _REQUEUE_LOCK = 7_205_419_336
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which letters are meant; what is None does not narrow it down."""
+    """A selection of dead letters; a field that is None does not narrow it.
+
+    Not every query uses every field: see the methods of `DeadLetters`.
+    """
 
     topic: str
     reason: str | None = None
@@ -31,9 +34,10 @@ class Filter:
 
 @dataclass(frozen=True)
 class Letter:
-    """One refused record as the detector kept it. `payload` is its masked begin, empty once purged.
+    """One rejected record as the detector stored it.
 
-    `requeued_at` and `requeued_to` are those of the last time it was sent again.
+    `payload` holds its first bytes with card numbers masked, and is empty once purged. `payload_bytes` is the
+    length of the whole record. `requeued_at` and `requeued_to` (an offset) describe the last requeue.
     """
 
     topic: str
@@ -52,6 +56,8 @@ class Letter:
 
 @dataclass(frozen=True)
 class ReasonCount:
+    """The number of dead letters with one reason, and how many of them were requeued or purged."""
+
     reason: str
     letters: int
     requeued: int
@@ -60,7 +66,10 @@ class ReasonCount:
 
 @dataclass(frozen=True)
 class Claim:
-    """That a letter is being sent again: `log_end` is where its partition ended just before."""
+    """A requeue of one dead letter that is recorded as begun.
+
+    `log_end` is the end offset of its partition just before the copy was sent.
+    """
 
     partition: int
     offset: int
@@ -69,14 +78,23 @@ class Claim:
 
 
 class DeadLetters:
-    """One connection, each statement committed; use as a context manager.
+    """One connection to the dead letter tables; every statement is committed. Use it as a context manager.
 
-    Raises (every method):
+    Every method can raise the errors below.
+
+    Raises:
         RefusedError: the database has not been migrated.
         UnreachableError: the connection was lost.
+        DataError: PostgreSQL refuses a statement for another reason.
     """
 
     def __init__(self, endpoint: PostgresEndpoint, *, connect_seconds: float) -> None:
+        """Open the connection.
+
+        Args:
+            endpoint: the database and the user to connect as.
+            connect_seconds: time limit for opening the connection, in seconds.
+        """
         self._connection = connect(
             endpoint,
             application="fraudctl deadletters",
@@ -86,50 +104,61 @@ class DeadLetters:
         )
 
     def __enter__(self) -> "DeadLetters":
+        """Return the object itself; the connection is open already."""
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Close the connection."""
         self._connection.close()
 
     def counts(self, which: Filter) -> tuple[ReasonCount, ...]:
-        """How many there are of each reason, most first."""
+        """Count the selected dead letters by reason, the most frequent reason first."""
         rows = self._rows(statement("dead_letters_counts"), _parameters(which))
         return tuple(ReasonCount(*row) for row in rows)
 
     def newest(self, which: Filter, limit: int | None) -> tuple[Letter, ...]:
-        """The letters that arrived last, newest first; all of them without a limit."""
+        """Return the `limit` newest of the selected dead letters, newest arrival first; all if it is None."""
         rows = self._rows(statement("dead_letters_newest"), {**_parameters(which), "limit": limit})
         return tuple(Letter(*row) for row in rows)
 
     def now(self) -> datetime:
-        """By the clock that `recorded_at` is taken from."""
+        """Return the database's current time; `recorded_at` is taken from the same clock."""
         moment: datetime = self._rows(statement("database_clock"), {})[0][0]
         return moment
 
     def after(
         self, which: Filter, place: tuple[int, int], *, recorded_before: datetime, limit: int
     ) -> tuple[Letter, ...]:
-        """The next letters behind a place (partition, offset), in the order of the log."""
+        """Return the next `limit` dead letters after a (partition, offset), in the order of the log.
+
+        Only the `topic` and `reason` of the filter are used.
+        """
         narrowed = {"topic": which.topic, "reason": which.reason, "recorded_before": recorded_before}
         behind = {"after_partition": place[0], "after_offset": place[1], "limit": limit}
         rows = self._rows(statement("dead_letters_after"), narrowed | behind)
         return tuple(Letter(*row) for row in rows)
 
     def purge(self, which: Filter, before: datetime) -> tuple[int, int]:
-        """Empty what was recorded before that moment and keep the fact; how many letters and bytes."""
+        """Delete the payloads that were recorded before `before`, but keep the rows.
+
+        Only the `topic` and `reason` of the filter are used.
+
+        Returns:
+            The number of purged dead letters, and the number of deleted payload bytes.
+        """
         rows = self._rows(statement("dead_letters_purge"), {**_parameters(which), "before": before})
         return int(rows[0][0]), int(rows[0][1])
 
     def to_purge(self, which: Filter, before: datetime) -> int:
-        """How many letters `purge` would empty."""
+        """Count the dead letters that `purge` would empty."""
         rows = self._rows(statement("dead_letters_to_purge"), {**_parameters(which), "before": before})
         return int(rows[0][0])
 
     def lock_requeues(self) -> None:
-        """Keep every other requeue out until this session ends.
+        """Take the lock that keeps other requeues out until this session ends.
 
         Raises:
-            RefusedError: another one is at work.
+            RefusedError: another requeue is running.
         """
         if self._rows(statement("requeues_lock"), {"key": _REQUEUE_LOCK}) != [(True,)]:
             raise RefusedError(
@@ -138,11 +167,16 @@ class DeadLetters:
             )
 
     def open_claims(self, topic: str) -> tuple[Claim, ...]:
-        """Letters whose sending was begun, and of which nothing was heard."""
+        """Return the claims whose copies are not known to have been sent."""
         return tuple(Claim(*row) for row in self._rows(statement("requeues_open"), {"topic": topic}))
 
     def claim(self, topic: str, places: Sequence[tuple[int, int, int]]) -> tuple[Claim, ...]:
-        """Write down, before anything is sent, that these (partition, offset, end of the log) will be."""
+        """Record that these dead letters are about to be sent, before anything is sent.
+
+        Args:
+            topic: the topic of the dead letters.
+            places: (partition, offset, end offset of the partition) of each dead letter.
+        """
         rows = self._rows(
             statement("requeues_claim"),
             {
@@ -155,7 +189,7 @@ class DeadLetters:
         return tuple(Claim(*row) for row in rows)
 
     def sent(self, topic: str, claims: Sequence[tuple[Claim, int]]) -> None:
-        """Write down the offset that each copy got."""
+        """Record the offset of each copy that was sent."""
         self._rows(
             statement("requeues_sent"),
             {
@@ -168,7 +202,7 @@ class DeadLetters:
         )
 
     def withdraw(self, topic: str, claims: Sequence[Claim]) -> None:
-        """Forget claims whose copies are known not to be in the log."""
+        """Delete claims whose copies are known not to be in the log."""
         self._rows(
             statement("requeues_withdraw"),
             {

@@ -1,4 +1,4 @@
-"""A fingerprint of everything landed, to tell whether anything at all has changed."""
+"""A hash of the pipeline's results, to tell whether any of them has changed."""
 
 import hashlib
 
@@ -10,10 +10,11 @@ from fraudctl.database.statements import statement
 
 
 def content_hash(endpoint: PostgresEndpoint, *, connect_seconds: float) -> str:
-    """SHA-256 over the ordered rows of windows, dead letters, alerts and flags, but no time of writing.
+    """Return the SHA-256 of the ordered rows of windows, dead letters, alerts and flags, without write times.
 
     Raises:
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     digest = hashlib.sha256()
     with connect(endpoint, application="fraudctl replay", timeout_seconds=connect_seconds) as connection:

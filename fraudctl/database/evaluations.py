@@ -1,4 +1,4 @@
-"""Keep evaluations, for dashboards and for whoever compares them later."""
+"""Store evaluations of the rules, for dashboards and later comparison."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,18 @@ def store(
     *,
     connect_seconds: float,
 ) -> None:
-    """Add one evaluation: its columns by name, and all of it as data.
+    """Insert one evaluation: its columns by name, and the whole of it as a JSON document.
+
+    Args:
+        endpoint: the database and the user to connect as.
+        row: value of each column, by name.
+        document: the whole evaluation.
+        connect_seconds: time limit for opening the connection, in seconds.
 
     Raises:
         RefusedError: the database was not migrated, or the user may not do this.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with asking(endpoint, application="fraudctl evaluate", timeout_seconds=connect_seconds) as connection:
         try:

@@ -1,4 +1,4 @@
-"""What rules on a card's past have matched, on its way into fraud_flags."""
+"""Write the matches of rules that look back at a card to the table fraud_flags."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ _AT_ONCE = 10_000
 
 @dataclass(frozen=True, order=True)
 class Flag:
-    """One transaction that such a rule matches, as its partition has it; amounts in minor units.
+    """One transaction of a partition that a rule with a look-back matches; amounts are in minor units.
 
-    `rules` are the ids of all rules that match, with commas between; `alone`: all of them look at the card.
-    `arrival_us` is that of the first copy that this partition has brought so far.
+    `rules` holds the ids of all rules that match, joined by commas. `alone` means that all of them look back
+    at the card. `arrival_us` is the arrival of the first copy that this partition has brought so far.
     """
 
     partition: int
@@ -38,7 +38,7 @@ class Flag:
 def put(
     connection: Connection, flags: Sequence[Flag], *, query_id: str, batch_id: int, rule_set: str | None
 ) -> None:
-    """Write each of them, in the place of an older row of the same partition and digest."""
+    """Insert the flags; a flag replaces an older row with the same partition and digest."""
     for first in range(0, len(flags), _AT_ONCE):
         part = flags[first : first + _AT_ONCE]
         connection.execute(

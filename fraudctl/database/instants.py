@@ -1,4 +1,4 @@
-"""Instants on their way into the database."""
+"""Convert times for the database."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,5 +6,5 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant(microseconds: int) -> datetime:
-    """That many microseconds after the beginning of 1970, exactly."""
+    """Return the exact time that is `microseconds` after the beginning of 1970 (UTC)."""
     return _EPOCH + timedelta(microseconds=microseconds)

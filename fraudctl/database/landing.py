@@ -1,10 +1,10 @@
-"""Landing one micro-batch: fence, ledger, staging, merge, dead letters, flags and alerts in one transaction.
+"""Write one micro-batch: fence, ledger, staging, merge, dead letters, flags and alerts in one transaction.
 
-Whatever happens on the way (crash, lost connection, lost answer to COMMIT, a second attempt by Spark),
-the batch is either wholly there, once, or not there at all. Three things see to it: the lease row, locked
-first, refuses a writer whose epoch has passed; the ledger, keyed by Spark's query and batch id and compared
-by offset range and digest, makes a repetition change nothing; and staging is emptied and filled inside the
-transaction, so nothing stale can be merged.
+Whatever happens on the way (a crash, a lost connection, a lost answer to COMMIT, a second attempt by Spark),
+the batch is written exactly once or not at all. Three things ensure that. The lease row is locked first and
+refuses a writer with an old epoch. The ledger has one row for each query id and batch id of Spark, with
+offset range and digest, so that a repeated batch changes nothing. Staging is emptied and filled inside the
+transaction, so that no stale row can be merged.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from fraudctl.database.rule_sets import StoredRules
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, UnreachableError
 
-# Payloads are kilobytes: a batch that is refused whole must not become one statement that takes its time.
+# Payloads are kilobytes each: a batch of rejected records only must not become one slow statement.
 _LETTERS_AT_ONCE = 5_000
 _ALERTS_AT_ONCE = 10_000
 _LOST = (
@@ -48,7 +48,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, order=True)
 class WindowRow:
-    """One window's whole value. Times in microseconds since the epoch, amounts in minor units."""
+    """The full value of one window and category.
+
+    Times are microseconds since the epoch, amounts are in minor units.
+    """
 
     window_start_us: int
     window_end_us: int
@@ -61,7 +64,10 @@ class WindowRow:
 
 @dataclass(frozen=True, order=True)
 class DeadLetter:
-    """One refused record: where it lies in the log, why, and its first bytes."""
+    """One rejected record: its partition and offset, the reason and its first bytes.
+
+    `arrival_us` is in microseconds since the epoch, `payload_bytes` is the length of the whole record.
+    """
 
     partition: int
     offset: int
@@ -73,9 +79,10 @@ class DeadLetter:
 
 @dataclass(frozen=True, order=True)
 class Alert:
-    """One transaction that raised an alert; `rules` are the ids of those that matched, with commas between.
+    """One transaction that raised an alert.
 
-    `arrival_us` is that of the first copy in the batch, and depends on nothing but the log.
+    `rules` holds the ids of the rules that matched, joined by commas. Amounts are in minor units.
+    `arrival_us` is the arrival of the first copy in the batch; it depends on nothing but the log.
     """
 
     digest: str
@@ -95,13 +102,14 @@ class Alert:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Everything one micro-batch brings.
+    """Everything that one micro-batch writes.
 
-    `offsets` maps a partition to (first, one past the last); `intake` counts the records of each
-    partition by fate (`admitted` or a reason); `watermark_ms` is the batch's own entry in the checkpoint.
-    `rule_set` is the digest of the rules that judged it, `alerts` what they raised, and `flags` what those of
-    them match that look at a card's past: a function of the records up to here and these rules. The rest is
-    for people: when the batch was planned, and its oldest and newest arrival.
+    `offsets` maps a partition to (first, one past the last). `intake` counts the records of each partition by
+    outcome (`admitted` or a reason). `watermark_ms` is the batch's own entry in the checkpoint. `rule_set` is
+    the digest of the rules that evaluated the batch, `alerts` are the alerts they raised, and `flags` the
+    matches of rules that look back at a card: a function of the records read so far and of these rules.
+    `planned_ms` (when the batch was planned) and `arrivals_us` (its oldest and newest arrival) are for
+    display only.
     """
 
     query_id: str
@@ -118,7 +126,10 @@ class MicroBatch:
     flags: tuple[Flag, ...] = ()
 
     def digest(self) -> str:
-        """SHA-256 over the rows, in an order of their own: equal input gives an equal digest."""
+        """Return the SHA-256 over the sorted windows and dead letters; equal input gives an equal digest.
+
+        Of a dead letter it covers partition, offset and reason. Alerts and flags are not covered.
+        """
         result = hashlib.sha256()
         for row in sorted(self.windows):
             result.update(repr(row).encode())
@@ -129,7 +140,7 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class Source:
-    """Which log the offsets belong to, and under which settings it is read."""
+    """The log that the offsets belong to, and the fingerprint of the settings it is read with."""
 
     cluster_id: str
     topic: str
@@ -139,9 +150,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Landed:
-    """What landing did. `replayed`: the ledger already had the batch, nothing was changed.
+    """The result of writing one micro-batch.
 
-    `alerts` leaves out what had raised one in an earlier batch; `flags` are written or replaced.
+    `replayed` means that the ledger already had the batch and nothing was changed. `alerts` counts new alerts
+    only, without those that an earlier batch had raised; `flags` counts rows that were written or replaced.
     """
 
     batch_id: int
@@ -153,12 +165,7 @@ class Landed:
 
 
 class Landing:
-    """The detector's writer: acquires an epoch once, then lands one batch after the other.
-
-    Args:
-        stopping: asked between attempts; when true an unreachable database is not waited for any longer.
-        on_retry: told in one line about each failed attempt.
-    """
+    """The detector's writer: it acquires an epoch once, then writes one batch after the other."""
 
     def __init__(
         self,
@@ -171,6 +178,17 @@ class Landing:
         stopping: Callable[[], bool],
         on_retry: Callable[[str], None],
     ) -> None:
+        """Prepare the writer; nothing is connected yet.
+
+        Args:
+            endpoint: the database and the user to connect as.
+            source: the log that the batches are read from.
+            settings: the section `landing` of the settings.
+            holder: who acquires the lease.
+            connect_seconds: time limit for opening a connection, in seconds.
+            stopping: called between attempts; once it returns True, an unreachable database is not retried.
+            on_retry: called with one line of text after each failed attempt.
+        """
         self._endpoint = endpoint
         self._source = source
         self._settings = settings
@@ -182,7 +200,7 @@ class Landing:
         self.epoch = -1
 
     def acquire(self) -> int:
-        """Become the writer: from now on every earlier epoch is fenced.
+        """Become the writer and return the new epoch; every earlier epoch is fenced from now on.
 
         Raises:
             RefusedError: another detector holds the lease.
@@ -192,17 +210,18 @@ class Landing:
         return self.epoch
 
     def land(self, batch: MicroBatch) -> Landed:
-        """Land the batch, once, whatever it takes.
+        """Write the batch exactly once, and retry while the database is unreachable.
 
         Raises:
             FencedError: another detector has become the writer.
-            DataError: the ledger knows this batch with another range or other rows.
+            DataError: the ledger knows this batch with another range or other rows, or the database refuses
+                it.
             UnreachableError: the database did not answer within `landing.retry_seconds`.
         """
         return self._retrying(lambda: self._land_once(batch))
 
     def begin_rules(self, digest: str, document: dict[str, Any]) -> StoredRules:
-        """Put these rules in force if there are none yet; returns those in force.
+        """Activate these rules if none are active yet; return the active rules.
 
         Raises:
             UnreachableError: the database did not answer within `landing.retry_seconds`.
@@ -216,9 +235,9 @@ class Landing:
         return self._retrying(work)
 
     def wanted_rules(self, query_id: str, batch_id: int, known: str) -> StoredRules | None:
-        """The rules that this batch must be judged by: those that did, or else those in force.
+        """Return the rules that must evaluate this batch, or None if they have the digest `known`.
 
-        None where they are those with the digest `known`.
+        A batch that is in the ledger keeps its own rules; any other batch gets the active rules.
 
         Raises:
             UnreachableError: the database did not answer within `landing.retry_seconds`.
@@ -232,7 +251,7 @@ class Landing:
         return self._retrying(work)
 
     def release(self) -> None:
-        """Give the lease back, if it was acquired; a lease that is not has only to be waited for.
+        """Release the lease if it was acquired; a lease that is not released has to expire.
 
         Raises:
             UnreachableError: the database does not answer.
@@ -246,12 +265,16 @@ class Landing:
             raise UnreachableError("the lease could not be given back", detail=str(error).strip()) from error
 
     def close(self) -> None:
+        """Close the connection if one is open."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _retrying(self, work: Callable[[], Result]) -> Result:
-        """Do `work` until it succeeds; every attempt is a whole transaction on a fresh connection."""
+        """Run `work` until it succeeds, `landing.retry_seconds` have passed or the detector is stopping.
+
+        Every attempt is a whole transaction; after a failed one the connection is reopened.
+        """
 
         def attempt() -> Result:
             try:
@@ -300,7 +323,7 @@ class Landing:
         return Landed(batch.batch_id, replayed, *written, alerts, len(batch.flags))
 
     def _write(self, connection: Connection, batch: MicroBatch) -> int:
-        """Returns how many alerts are new."""
+        """Write all rows of the batch in the open transaction; return the number of new alerts."""
         failpoints.reach("before_staging")
         _stage(connection, batch.windows)
         failpoints.reach("after_staging")
@@ -371,7 +394,7 @@ class Landing:
                 options={
                     "synchronous_commit": "on",
                     "lock_timeout": f"{settings.lock_timeout_seconds * 1000:.0f}",
-                    # Who stands still inside a merge must not keep a successor out for longer than that.
+                    # A detector that hangs inside a merge must not block its successor for longer.
                     "idle_in_transaction_session_timeout": f"{settings.lease_seconds * 1000:.0f}",
                 },
                 statement_seconds=settings.statement_timeout_seconds,
@@ -416,7 +439,10 @@ def _keep_dead_letters(connection: Connection, topic: str, letters: tuple[DeadLe
 
 
 def _raise_alerts(connection: Connection, batch: MicroBatch) -> int:
-    """Returns how many are new: of a transaction that raised one before, this is a copy."""
+    """Insert the alerts of the batch; return how many of them are new.
+
+    A transaction that raised an alert in an earlier batch is a copy here and raises no second one.
+    """
     new = 0
     for first in range(0, len(batch.alerts), _ALERTS_AT_ONCE):
         part = batch.alerts[first : first + _ALERTS_AT_ONCE]

@@ -1,4 +1,4 @@
-"""How often batches have landed, asked again and again, also while the database comes and goes."""
+"""Poll the ledger for the number of processed batches, also while the database is down at times."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,11 @@ from fraudctl.database.statements import statement
 
 @dataclass(frozen=True)
 class Landings:
-    """`again` counts repetitions, which change nothing; `since` only batches that began after the instant."""
+    """The number of batches in the ledger.
+
+    `again` counts repeated batches, which change nothing; `since` counts batches that were committed after
+    the given instant.
+    """
 
     batches: int
     again: int
@@ -20,34 +24,44 @@ class Landings:
 
     @property
     def total(self) -> int:
+        """Return the number of batches, repetitions included."""
         return self.batches + self.again
 
 
 class LandingsReader:
-    """One read-only connection, opened anew when it was lost; use as a context manager."""
+    """One read-only connection that is reopened after it was lost; use it as a context manager."""
 
     def __init__(self, endpoint: PostgresEndpoint, *, connect_seconds: float) -> None:
+        """Prepare the reader; the first `look` connects.
+
+        Args:
+            endpoint: the database and the user to connect as.
+            connect_seconds: time limit for opening a connection, in seconds.
+        """
         self._endpoint = endpoint
         self._connect_seconds = connect_seconds
         self._connection: Connection | None = None
 
     def __enter__(self) -> "LandingsReader":
+        """Return the reader itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Close the connection if one is open."""
         self._close()
 
     def look(self, since: datetime) -> Landings:
-        """The ledger's count as it is now.
+        """Return the current counts of the ledger.
 
         Raises:
-            UnreachableError, ConfigError: there is no connection to be had.
+            UnreachableError: PostgreSQL does not answer.
+            ConfigError: PostgreSQL refuses the connection.
         """
         if self._connection is not None:
             try:
                 return self._ask(self._connection, since)
             except psycopg.OperationalError:
-                self._close()  # of a server that was killed: a new one may be there
+                self._close()  # the server was killed; it may have been started again
         self._connection = connect(
             self._endpoint,
             application="fraudctl drill",

@@ -1,8 +1,8 @@
-"""The lease: the right to write, held by one detector at a time, told apart by its epoch.
+"""The lease: the right to write, held by one detector at a time and identified by its epoch.
 
-Holding on is proved by heartbeats, in every merge and from a thread of its own. A lease is free once it was
-given back, or once its holder has been silent for longer than the lease lasts; all of that by the database's
-clock. The epoch, not the clock, is what keeps a former holder from writing: see lease_beat.sql.
+A holder proves that it is alive by heartbeats, in every merge and from a thread of its own. A lease is free
+once it was released, or once its holder has been silent for longer than the lease lasts, by the database's
+clock. The epoch, not the clock, keeps a former holder from writing: see lease_beat.sql.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,18 @@ from fraudctl.database.connection import Connection, asking, connect
 from fraudctl.database.statements import statement
 from fraudctl.errors import DataError, FencedError, FraudctlError, RefusedError, UnreachableError
 
-# A holder is heard of several times in the span after which it would be taken for dead, and looks often
-# enough to notice a successor soon.
+# A holder sends several heartbeats within the duration of its lease, and at least one every few seconds so
+# that it soon notices a successor.
 _BEATS = 5
 _LONGEST_PAUSE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who asks for the lease: `name` is for people, `process` says which process of which machine it is."""
+    """The process that asks for the lease.
+
+    `name` is for display, `process` is the process identity: which process on which machine.
+    """
 
     name: str
     process: str
@@ -32,7 +35,10 @@ class Holder:
 
 @dataclass(frozen=True)
 class Lease:
-    """What is known of the lease. `free`: given back, or its holder has been silent for too long."""
+    """The current row of the lease.
+
+    `free` means that it was released, or that its holder has been silent for too long.
+    """
 
     epoch: int
     holder: str
@@ -42,7 +48,7 @@ class Lease:
     free: bool
 
     def described(self) -> str:
-        """The holder in words."""
+        """Return a description of the holder."""
         return (
             f"{self.holder}; last heard of {self.silent_seconds:.1f} s ago, "
             f"its lease lasts {self.lease_seconds:g} s; epoch {self.epoch}"
@@ -50,18 +56,23 @@ class Lease:
 
 
 def look(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Lease:
-    """The lease as it is now.
+    """Return the current lease.
 
     Raises:
         DataError: the table has no row for the detector.
-        UnreachableError, ConfigError: the database does not answer.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with asking(endpoint, application="fraudctl detect", timeout_seconds=connect_seconds) as connection:
         return read(connection)
 
 
 def read(connection: Connection) -> Lease:
-    """The lease, through a connection that is there already."""
+    """Return the current lease, over an open connection.
+
+    Raises:
+        DataError: the table has no row for the detector.
+    """
     row = connection.execute(statement("lease_look")).fetchone()
     if row is None:
         raise DataError("the lease row of the detector is missing", hint="run `fraudctl migrate --status`")
@@ -69,10 +80,10 @@ def read(connection: Connection) -> Lease:
 
 
 def evict(endpoint: PostgresEndpoint, seen: Lease, *, by: str, connect_seconds: float) -> bool:
-    """Fence the holder that was seen and leave the lease free; False if somebody else has it by now.
+    """Fence the holder that was seen and leave the lease free; return False if another epoch has begun.
 
-    A holder that stands still inside a merge keeps the row locked until the database ends its idle
-    transaction, which takes as long as its lease lasts.
+    A holder that hangs inside a merge keeps the row locked until the database ends its idle transaction,
+    which takes as long as its lease lasts.
 
     Raises:
         UnreachableError: the database does not answer, or the row stayed locked.
@@ -98,7 +109,7 @@ def evict(endpoint: PostgresEndpoint, seen: Lease, *, by: str, connect_seconds: 
 
 
 def acquire(connection: Connection, holder: Holder, lease_seconds: float) -> int:
-    """Become the writer, if the lease is free; returns the epoch.
+    """Become the writer if the lease is free; return the new epoch.
 
     Raises:
         RefusedError: another detector holds the lease.
@@ -112,7 +123,7 @@ def acquire(connection: Connection, holder: Holder, lease_seconds: float) -> int
 
 
 def held(lease: Lease) -> RefusedError:
-    """The refusal that names the holder."""
+    """Return the error that names the present holder of the lease."""
     return RefusedError(
         "another detector writes to this database",
         detail=lease.described(),
@@ -121,7 +132,7 @@ def held(lease: Lease) -> RefusedError:
 
 
 def beat(connection: Connection, epoch: int) -> None:
-    """Prove that this epoch is still in force; inside a transaction this also locks the lease.
+    """Renew the lease of this epoch; inside a transaction this also locks the lease row.
 
     Raises:
         FencedError: another epoch has begun.
@@ -131,6 +142,7 @@ def beat(connection: Connection, epoch: int) -> None:
 
 
 def fenced(epoch: int, lease: Lease) -> FencedError:
+    """Return the error of a detector whose epoch has ended, with its own epoch and the present lease."""
     return FencedError(
         "another detector has taken over; this one has stopped without writing",
         detail=f"own epoch {epoch}, epoch in force {lease.epoch}: {lease.holder}",
@@ -139,13 +151,10 @@ def fenced(epoch: int, lease: Lease) -> FencedError:
 
 
 class Heartbeat:
-    """Beats from a thread and a connection of its own; use as a context manager.
+    """A thread with a connection of its own that renews the lease; use it as a context manager.
 
-    An unreachable database is no reason to stop: nobody else can have taken over then, and every merge looks
-    at the epoch anyway.
-
-    Args:
-        on_trouble: told in one line about the first of several failed beats in a row.
+    An unreachable database is no reason to stop: nobody else can take over during that time, and every merge
+    checks the epoch.
     """
 
     def __init__(
@@ -157,6 +166,15 @@ class Heartbeat:
         connect_seconds: float,
         on_trouble: Callable[[str], None],
     ) -> None:
+        """Prepare the thread; entering the context starts it.
+
+        Args:
+            endpoint: the database and the user to connect as.
+            epoch: the epoch to renew.
+            lease_seconds: how long a lease lasts without a heartbeat.
+            connect_seconds: time limit for opening the connection, in seconds.
+            on_trouble: called with one line of text about the first of several failed heartbeats in a row.
+        """
         self._endpoint = endpoint
         self._epoch = epoch
         self._lease_seconds = lease_seconds
@@ -168,16 +186,19 @@ class Heartbeat:
         self.lost: FencedError | None = None
 
     def __enter__(self) -> "Heartbeat":
+        """Start the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Ask the thread to end, without waiting for it."""
         self._ended.set()
 
     def check(self) -> None:
-        """
+        """Check that the epoch was still active at the last heartbeat.
+
         Raises:
-            FencedError: the last beat found another epoch in force.
+            FencedError: the last heartbeat found another active epoch.
         """
         if self.lost is not None:
             raise self.lost
@@ -192,7 +213,7 @@ class Heartbeat:
                 self.lost = error
                 break
             except psycopg.errors.LockNotAvailable:
-                continue  # a merge, our own or an eviction, is at work: the next beat will tell
+                continue  # a merge or an eviction has locked the row: the next heartbeat will tell
             except (psycopg.Error, FraudctlError) as error:
                 if well:
                     self._on_trouble(f"heartbeat failed: {str(error).strip()}")

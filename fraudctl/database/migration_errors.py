@@ -1,4 +1,4 @@
-"""What the server says about a migration, as the user is told it."""
+"""Turn PostgreSQL's errors about a migration into errors for the user."""
 
 import psycopg
 
@@ -6,7 +6,10 @@ from fraudctl.errors import DataError, NotReadyError, UnreachableError
 
 
 def broken_sql(name: str, sql: str, error: psycopg.Error) -> DataError:
-    """File, line, the line itself with a caret under the column, and all that the server adds."""
+    """Return the error for a migration that PostgreSQL refuses.
+
+    Its detail has the server's message, the line with a caret under the column, and all that the server adds.
+    """
     diagnosis = error.diag
     lines = [f"{diagnosis.message_primary or str(error).strip()} (SQLSTATE {error.sqlstate or 'unknown'})"]
     where = name
@@ -28,7 +31,7 @@ def broken_sql(name: str, sql: str, error: psycopg.Error) -> DataError:
 
 
 def locate(sql: str, position: int) -> tuple[int, int, str]:
-    """Line and column (both from 1) and text of the line that holds character `position` (from 1)."""
+    """Return number, column and text of the line that holds character `position`; all count from 1."""
     before = sql[: position - 1]
     start = before.rfind("\n") + 1
     text = sql[start:].split("\n", 1)[0].rstrip("\r")
@@ -36,12 +39,18 @@ def locate(sql: str, position: int) -> tuple[int, int, str]:
 
 
 def caret(text: str, column: int) -> str:
-    """A caret under `column` of `text`; tabs are kept, so that both lines are drawn alike."""
+    """Return a line with a caret under `column` of `text`; tabs are kept, so that both lines align."""
     return "".join("\t" if character == "\t" else " " for character in text[: column - 1]) + "^"
 
 
 def busy(name: str | None, seconds: float, error: psycopg.Error) -> NotReadyError:
-    """A lock could not be had in time: the migrations' own (`name` is None), or a table's."""
+    """Return the error for a lock that was not granted in time.
+
+    Args:
+        name: the migration that waited for a table; None if the lock of all migrations is meant.
+        seconds: how long it waited.
+        error: the error from PostgreSQL.
+    """
     if name is None:
         return NotReadyError(
             f"another run of the migrations has not ended within {seconds:g} s",
@@ -56,6 +65,7 @@ def busy(name: str | None, seconds: float, error: psycopg.Error) -> NotReadyErro
 
 
 def lost_connection(name: str | None, error: psycopg.Error) -> UnreachableError:
+    """Return the error for a lost connection; `name` is the migration that was running, if any."""
     return UnreachableError(
         f"the connection was lost during {name}" if name else "the connection was lost",
         detail=str(error).strip(),

@@ -1,10 +1,10 @@
-"""Apply sql/migrations to a database: in order, once each, whole or not at all.
+"""Apply sql/migrations to a database: in order, each one once, and entirely or not at all.
 
-What was applied is recorded in `fraudctl_meta.schema_migrations`, a schema of its own because the first
-migration creates the pipeline's schema and the record must exist before it (and not one called `fraudctl`,
-which the default search path would make the home of whatever the user of that name creates). Each migration
-is one transaction that takes an advisory lock, looks at the record again, applies one file and records it;
-so any number of runs may race, and the lock works through a transaction pooler as well.
+Applied migrations are recorded in `fraudctl_meta.schema_migrations`. The table has a schema of its own,
+because the first migration creates the pipeline's schema and the record must exist before that. The schema is
+not called `fraudctl`, because with the default search path a user of that name would create its objects
+there. Each migration is one transaction: it takes an advisory lock, reads the record again, applies one file
+and records it. So any number of runs may race, and the lock works through a transaction pooler as well.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from fraudctl.errors import DataError
 
 FILE_NAME = re.compile(r"([0-9]{4})_[a-z0-9][a-z0-9_]*\.sql")
 _LOCK = int.from_bytes(b"fraudctl") >> 1
-# A migration that waits for a table holds up everyone who queues behind it: give way soon, then try again.
+# A migration that waits for a table blocks every query behind it: give up soon, then try again.
 _TABLE_LOCK_SECONDS = 4.0
 _APPLICATION = "fraudctl-migrate"
 _TABLE = "fraudctl_meta.schema_migrations"
@@ -56,7 +56,10 @@ class Migration:
 
 @dataclass(frozen=True)
 class MigrationReport:
-    """`applied` by this run, `already` there before it (or applied by a run beside it), still `pending`."""
+    """The migrations that this run `applied`, those that were `already` applied, and those still `pending`.
+
+    Migrations that a concurrent run has applied count as `already` applied.
+    """
 
     applied: tuple[Migration, ...]
     already: tuple[Migration, ...]
@@ -65,6 +68,8 @@ class MigrationReport:
 
 @dataclass(frozen=True)
 class Script:
+    """A migration and its SQL text."""
+
     migration: Migration
     sql: str
 
@@ -78,12 +83,13 @@ def migrate(
     folder: Path | None = None,
     observe: Callable[[Migration], None] = lambda _migration: None,
 ) -> MigrationReport:
-    """Apply every migration that is pending; `observe` hears of each one after it has been committed.
+    """Apply every pending migration, and call `observe` after each one has been committed.
 
     Raises:
         DataError: the folder and the record disagree, or a migration fails.
         NotReadyError: another run, or a long query, held a needed lock for `lock_wait_seconds`.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     if dry_run:
         return status(endpoint, connect_seconds=connect_seconds, folder=folder)
@@ -94,7 +100,7 @@ def migrate(
         endpoint,
         application=_APPLICATION,
         timeout_seconds=connect_seconds,
-        # Migrations name their schema; what they do not name must not depend on one that they create.
+        # Migrations name their schema; unqualified names must not depend on a schema that they create.
         options={"search_path": "public"},
     ) as connection:
         while (migration := _apply_next(connection, scripts, deadline)) is not None:
@@ -109,11 +115,12 @@ def migrate(
 def status(
     endpoint: PostgresEndpoint, *, connect_seconds: float, folder: Path | None = None
 ) -> MigrationReport:
-    """What has been applied and what is pending; changes nothing.
+    """Return which migrations are applied and which are pending; change nothing.
 
     Raises:
         DataError: the folder and the record disagree.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     scripts = read_folder(folder or assets.sql() / "migrations")
     with connect(
@@ -128,7 +135,11 @@ def status(
 
 
 def read_folder(folder: Path) -> list[Script]:
-    """The folder's files in order; anything that is not plainly a migration is refused."""
+    """Return the migrations of a folder in order.
+
+    Raises:
+        DataError: the folder cannot be read, has no migration, or holds a file that is not a valid migration.
+    """
     try:
         files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
         contents = [(file, FILE_NAME.fullmatch(file.name), file.read_bytes()) for file in files]
@@ -175,7 +186,7 @@ def _text(file: Path, content: bytes) -> str:
 
 
 def _apply_next(connection: Connection, scripts: list[Script], deadline: Deadline) -> Migration | None:
-    """Apply and record the first pending migration, in one transaction; None when nothing is pending."""
+    """Apply and record the first pending migration in one transaction; return None if none is pending."""
     while True:
         script: Script | None = None
         try:
@@ -201,17 +212,17 @@ def _take_lock(connection: Connection, deadline: Deadline) -> None:
     _set_lock_timeout(connection, deadline.remaining())
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     if not _has_record(connection):
-        # IF NOT EXISTS alone is not safe against a race; the lock is what makes it so.
+        # IF NOT EXISTS alone is not safe against a race; the lock makes it safe.
         connection.execute(_CREATE)
 
 
 def _set_lock_timeout(connection: Connection, seconds: float) -> None:
-    milliseconds = max(1, round(seconds * 1000))  # 0 would mean for ever
+    milliseconds = max(1, round(seconds * 1000))  # 0 would mean no limit
     connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(milliseconds),))
 
 
 def _apply(connection: Connection, script: Script) -> Migration:
-    connection.execute(script.sql.encode())  # bytes: taken as it is, per cent signs and all
+    connection.execute(script.sql.encode())  # as bytes, so that psycopg does not interpret per cent signs
     row = connection.execute(
         f"INSERT INTO {_TABLE} (version, name, sha256) VALUES (%s, %s, %s) RETURNING applied_at",
         (script.migration.version, script.migration.name, script.migration.sha256),
@@ -233,7 +244,11 @@ def _recorded(connection: Connection) -> tuple[Migration, ...]:
 
 
 def _pending(scripts: list[Script], recorded: tuple[Migration, ...]) -> list[Script]:
-    """The scripts after the last recorded one, once every recorded one is known to be unchanged."""
+    """Return the scripts after the last recorded one.
+
+    Raises:
+        DataError: a recorded migration is missing, unknown or changed.
+    """
     for number, migration in enumerate(recorded, start=1):
         if migration.version != number:
             raise DataError(

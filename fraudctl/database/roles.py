@@ -1,7 +1,7 @@
-"""Who may enter a stack's own database: passwords are set only where they differ, and never sent in clear.
+"""Set who may connect to a stack's own database, and the passwords of its roles.
 
-The server gets what it would have stored itself, a SCRAM verifier, so neither its log nor its statistics can
-show a password.
+A password is set only if it differs, and never sent in clear: the server gets the SCRAM verifier that it
+would store itself. So neither its log nor its statistics can show a password.
 """
 
 import base64
@@ -24,10 +24,11 @@ _SALT_BYTES = 16
 
 
 def close_to_others(endpoint: PostgresEndpoint, *, connect_seconds: float) -> None:
-    """The database is nobody else's: who may enter it is what the migrations say.
+    """Revoke the rights of PUBLIC on the database; the migrations grant the rights that roles need.
 
     Raises:
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with connect(endpoint, application="fraudctl-up", timeout_seconds=connect_seconds) as connection:
         connection.execute(
@@ -38,12 +39,17 @@ def close_to_others(endpoint: PostgresEndpoint, *, connect_seconds: float) -> No
 def set_passwords(
     endpoint: PostgresEndpoint, passwords: Mapping[str, str], *, connect_seconds: float
 ) -> tuple[str, ...]:
-    """Give each role its password, as the server's superuser; returns the roles that had another one.
+    """Set the password of each role, as the server's superuser; return the roles whose password was changed.
+
+    Args:
+        endpoint: the database, and a superuser of the server.
+        passwords: password of each role, by the role's name.
+        connect_seconds: time limit for opening the connection, in seconds.
 
     Raises:
-        ConfigError: a password is none, or the server refuses the login.
+        ConfigError: a password is empty or not ASCII, or the server refuses the login.
         DataError: the server refuses the change.
-        UnreachableError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
     """
     for role, password in passwords.items():
         if not password or not password.isascii():
@@ -71,7 +77,7 @@ def set_passwords(
 
 
 def verifier(password: str, *, salt: bytes | None = None, iterations: int = _ITERATIONS) -> str:
-    """What PostgreSQL keeps of an ASCII password (RFC 5803), with a new salt unless one is given."""
+    """Return PostgreSQL's verifier of an ASCII password (RFC 5803), with a new salt unless one is given."""
     salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
@@ -81,7 +87,10 @@ def verifier(password: str, *, salt: bytes | None = None, iterations: int = _ITE
 
 
 def _is_password(connection: Connection, role: str, password: str) -> bool:
-    """Compare without logging in: a failed login would stand in the server's log as an attack."""
+    """Compare with the stored verifier, without logging in.
+
+    A failed login would look like an attack in the server's log.
+    """
     row = connection.execute(statement("role_verifier"), {"role": role}).fetchone()
     if row is None or row[0] is None or not row[0].startswith(f"{_METHOD}$"):
         return False

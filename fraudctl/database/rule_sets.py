@@ -1,4 +1,4 @@
-"""The rules in force, and every version of them that ever was."""
+"""The active rules and all earlier versions of the rules in PostgreSQL."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ from fraudctl.errors import DataError, RefusedError
 
 @dataclass(frozen=True)
 class StoredRules:
-    """A version of the rules as it was stored: `fraudctl.rules` gives the document its meaning."""
+    """A stored version of the rules; `fraudctl.rules` parses its document."""
 
     digest: str
     document: dict[str, Any]
@@ -24,7 +24,7 @@ class StoredRules:
 
 
 def begin(connection: Connection, digest: str, document: dict[str, Any]) -> StoredRules:
-    """Put these rules in force if none are yet; returns those that are."""
+    """Activate these rules if none are active yet; return the active rules."""
     row = connection.execute(statement("rules_active")).fetchone()
     if row is None:
         connection.execute(statement("rules_record"), {"digest": digest, "document": Jsonb(document)})
@@ -35,7 +35,14 @@ def begin(connection: Connection, digest: str, document: dict[str, Any]) -> Stor
 
 
 def wanted(connection: Connection, query_id: str, batch_id: int, known: str) -> StoredRules | None:
-    """The rules that a batch must be judged by; None where they are the known ones, or there are none."""
+    """Return the rules that must evaluate a batch; None if these are the known ones, or if there are none.
+
+    Args:
+        connection: an open connection.
+        query_id: Spark's id of the query.
+        batch_id: number of the batch.
+        known: digest of the rules that the caller has.
+    """
     row = connection.execute(
         statement("rules_wanted"), {"query_id": query_id, "batch_id": batch_id, "known": known}
     ).fetchone()
@@ -43,10 +50,11 @@ def wanted(connection: Connection, query_id: str, batch_id: int, known: str) -> 
 
 
 def active(endpoint: PostgresEndpoint, *, connect_seconds: float) -> StoredRules | None:
-    """The rules in force; None before the first detector has begun, or without the tables.
+    """Return the active rules; None before the first start of a detector, or without the tables.
 
     Raises:
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with asking(endpoint, application="fraudctl rules", timeout_seconds=connect_seconds) as connection:
         try:
@@ -59,11 +67,12 @@ def active(endpoint: PostgresEndpoint, *, connect_seconds: float) -> StoredRules
 def apply(
     endpoint: PostgresEndpoint, digest: str, document: dict[str, Any], *, connect_seconds: float
 ) -> bool:
-    """Put these rules in force, from the detector's next batch on; False if they are already.
+    """Activate these rules from the detector's next batch on; return False if they are active already.
 
     Raises:
         RefusedError: the database was not migrated, or the user may not do this.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with asking(endpoint, application="fraudctl rules", timeout_seconds=connect_seconds) as connection:
         try:
@@ -81,7 +90,7 @@ def apply(
 
 
 def put(connection: Connection, digest: str, document: dict[str, Any]) -> bool:
-    """As `apply`, on a connection that is there."""
+    """Activate these rules like `apply`, but over an open connection."""
     connection.execute(statement("rules_record"), {"digest": digest, "document": Jsonb(document)})
     return connection.execute(statement("rules_apply"), {"digest": digest}).rowcount > 0
 

@@ -1,8 +1,8 @@
-"""The shadow: a schema beside the live one, with the same tables, in which a replay lands.
+"""The shadow schema: the live schema's tables once more, for a replay to write to.
 
-It is made anew for every replay, from the live tables as they are, so it follows every migration by itself.
-What the replay found can then take the place of live rows, in one transaction each: a reader sees the rows
-from before or those from after.
+It is created again for every replay from the live tables, so it follows every migration by itself. The
+results of the replay can then replace live rows, each time in one transaction: a reader sees either the old
+rows or the new ones.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ from fraudctl.database.lease import Holder
 from fraudctl.database.statements import statement
 from fraudctl.errors import RefusedError, UnreachableError
 
-# Also written out in sql/queries/shadow_*.sql.
+# The files sql/queries/shadow_*.sql contain this name as well.
 SCHEMA = REPLAY.schema
-# What a rebuild replaces as a whole.
+# The tables that a rebuild replaces as a whole.
 _REPLACED = ("fraud_metrics", "batch_ledger", "dead_letters", "fraud_alerts", "fraud_flags")
-# How long one statement may wait for a merge that is at work.
+# How long a statement may wait for a running merge.
 _LOCK_SECONDS = 30
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,24 +34,33 @@ Result = TypeVar("Result")
 
 
 def endpoint_of(live: PostgresEndpoint) -> PostgresEndpoint:
-    """Where the shadow of these tables is."""
+    """Return the endpoint of the shadow schema that belongs to these live tables."""
     return replace(live, schema=SCHEMA)
 
 
 class Shadow:
-    """The shadow of one database; every method is a transaction on a connection of its own.
+    """The shadow schema of one database; every method is a transaction on a connection of its own.
 
-    All of them raise:
+    Every method can raise the errors below.
+
+    Raises:
         RefusedError: the database has not been migrated.
-        UnreachableError, ConfigError: there is no connection to be had, or it was lost.
+        UnreachableError: PostgreSQL does not answer, or the connection was lost.
+        ConfigError: PostgreSQL refuses the connection.
     """
 
     def __init__(self, live: PostgresEndpoint, *, connect_seconds: float) -> None:
+        """Remember the live tables; nothing is connected yet.
+
+        Args:
+            live: the live schema, and a user who may replace its rows.
+            connect_seconds: time limit for opening a connection, in seconds.
+        """
         self._live = live
         self._connect_seconds = connect_seconds
 
     def create(self) -> None:
-        """Make it anew and empty: every table of the live schema, and a lease that nobody has."""
+        """Create or replace the shadow: every table of the live schema, empty, and a free lease."""
 
         def work(connection: Connection) -> None:
             tables = connection.execute(
@@ -77,17 +86,23 @@ class Shadow:
         self._transaction(work)
 
     def drop(self) -> None:
-        """Remove it, if it is there."""
+        """Drop the shadow if it exists."""
         self._transaction(self._drop)
 
     def swap_windows(self, begin_us: int, finish_us: int, *, unless_grown_beyond: int | None) -> int:
-        """Put the shadow's windows wholly inside the range in the place of the live ones.
+        """Replace the live windows that lie entirely inside a range by those of the shadow.
 
         Args:
-            unless_grown_beyond: refuse when the live ledger has another number of rows by now.
+            begin_us: start of the range, in microseconds since 1970.
+            finish_us: end of the range, in microseconds since 1970.
+            unless_grown_beyond: refuse if the live ledger no longer has this number of rows; None skips the
+                check.
 
         Returns:
-            how many rows were changed.
+            The number of changed rows.
+
+        Raises:
+            RefusedError: the detector has written batches meanwhile, and windows of the range may still grow.
         """
         span = {
             "begin": _EPOCH + timedelta(microseconds=begin_us),
@@ -110,10 +125,13 @@ class Shadow:
         return self._transaction(work)
 
     def replace_live(self, holder: Holder, rules: str) -> int:
-        """Put everything in the place of the live rows, as a new epoch; returns that epoch.
+        """Replace the live results by those of the shadow, under a new epoch; return that epoch.
+
+        The results are windows, ledger, dead letters, alerts and flags.
 
         Args:
-            rules: digest of the rules that judged everything; they are in force from now on.
+            holder: who acquires the lease for it.
+            rules: digest of the rules that evaluated all batches; they become the active rules.
 
         Raises:
             RefusedError: a detector holds the lease.
@@ -136,10 +154,13 @@ class Shadow:
         return self._transaction(work)
 
     def set_aside(self, holder: Holder) -> str:
-        """Move all that has landed into a schema of its own, as a new epoch; the live tables are then empty.
+        """Move the live results to a schema of their own, under a new epoch.
+
+        The results are windows, ledger, dead letters, alerts and flags; their live tables are empty
+        afterwards.
 
         Returns:
-            the schema's name: the live one's with the first free number; empty where nothing had landed.
+            The name of the new schema: the live one's with the first free number. Empty if there was no row.
 
         Raises:
             RefusedError: a detector holds the lease.

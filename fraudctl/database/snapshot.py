@@ -1,4 +1,4 @@
-"""What has been landed, as of one instant: windows, ledger, dead letters, alerts, flags."""
+"""Read windows, ledger, dead letters, alerts and flags as of one instant."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +28,8 @@ _ROWS_AT_A_TIME = 5_000
 
 @dataclass(frozen=True)
 class Snapshot:
+    """The results of the pipeline as of one instant, in memory."""
+
     metrics: dict[WindowKey, Totals]
     batches: tuple[Batch, ...]
     dead_letters: dict[Place, Letter]
@@ -37,49 +39,61 @@ class Snapshot:
 
     @property
     def reasons(self) -> dict[Place, str]:
-        """Why each refused record was refused."""
+        """Return the reason of each rejected record, by (topic, partition, offset)."""
         return {place: letter.reason for place, letter in self.dead_letters.items()}
 
 
 class SnapshotReader:
-    """The tables as of one instant, read one after the other; the long ones row by row, in bounded memory."""
+    """A reader of all tables as of one instant; it reads long tables row by row, in bounded memory."""
 
     def __init__(self, connection: Connection, tolerant: bool) -> None:
+        """Read over an open transaction.
+
+        Args:
+            connection: a connection with the isolation level REPEATABLE READ.
+            tolerant: accept ledger rows of the wrong shape, and list their errors in `flaws`.
+        """
         self._connection = connection
         self._tolerant = tolerant
 
     def batches(self) -> tuple[Batch, ...]:
+        """Return the rows of the ledger.
+
+        Raises:
+            DataError: a row has the wrong shape, and the reader is not tolerant.
+        """
         return tuple(_batch(row, self._tolerant) for row in self._rows(statement("snapshot_ledger")))
 
     def rule_sets(self) -> dict[str, str]:
-        """Documents as JSON, by digest."""
+        """Return the rules documents as JSON, by digest."""
         return {row[0]: row[1] for row in self._rows(statement("snapshot_rule_sets"))}
 
     def metrics(self) -> Iterator[tuple[WindowKey, Totals]]:
+        """Yield the windows with their totals."""
         for row in self._rows(statement("snapshot_metrics")):
             yield WindowKey(_instant(row[0]), _instant(row[1]), row[2]), Totals(*row[3:])
 
     def dead_letters(self) -> Iterator[tuple[Place, Letter]]:
-        """In the order of topic, partition and offset."""
+        """Yield the dead letters by (topic, partition, offset), in this order."""
         for row in self._rows(statement("snapshot_dead_letters")):
             yield (row[0], row[1], row[2]), Letter(row[3], _instant(row[4]), *row[5:])
 
     def alerts(self) -> Iterator[tuple[str, Alert]]:
-        """With the digest of the transaction."""
+        """Yield the alerts, each with the digest of its transaction."""
         for row in self._rows(statement("snapshot_alerts")):
             yield row[0], _alert(row)
 
     def flags(self) -> Iterator[tuple[FlagKey, Flag]]:
-        """With partition and digest of the transaction."""
+        """Yield the flags, each with the partition and digest of its transaction."""
         for row in self._rows(statement("snapshot_flags")):
             yield (row[0], row[1]), _flag(row)
 
     def any_rows(self) -> bool:
-        """Is there a dead letter, an alert or a flag?"""
+        """Return True if there is a dead letter, an alert or a flag."""
         return any(True for rows in (self.dead_letters(), self.alerts(), self.flags()) for _ in rows)
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        # A cursor of the server's: psycopg would otherwise hold the whole table.
+        # A server-side cursor: otherwise psycopg would hold the whole table in memory.
         with self._connection.cursor("snapshot") as cursor:
             cursor.itersize = _ROWS_AT_A_TIME
             yield from cursor.execute(query.encode())
@@ -92,12 +106,15 @@ def open_snapshot(
     """Open one REPEATABLE READ, READ ONLY transaction to read all tables in.
 
     Args:
-        tolerant: take ledger rows of the wrong shape as well; what is wrong with each is then in its `flaws`.
+        endpoint: the database and the user to connect as.
+        connect_seconds: time limit for opening the connection, in seconds.
+        tolerant: accept ledger rows of the wrong shape, and list their errors in `flaws`.
 
     Raises:
         RefusedError: the database has not been migrated.
         DataError: a row cannot be what the detector wrote.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: PostgreSQL does not answer, or the connection was lost.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with connect(endpoint, application="fraudctl-verify", timeout_seconds=connect_seconds) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -124,7 +141,10 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snap
     """Read all tables as of one instant into memory.
 
     Raises:
-        RefusedError, DataError, UnreachableError, ConfigError: as `open_snapshot`.
+        RefusedError: the database has not been migrated.
+        DataError: a row cannot be what the detector wrote.
+        UnreachableError: PostgreSQL does not answer, or the connection was lost.
+        ConfigError: PostgreSQL refuses the connection.
     """
     with open_snapshot(endpoint, connect_seconds=connect_seconds) as reader:
         return Snapshot(
@@ -138,7 +158,7 @@ def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snap
 
 
 def _instant(text: str) -> int:
-    """Microseconds since 1970; infinity is a number that no instant has."""
+    """Return microseconds since 1970; infinity becomes a number that no real time has."""
     if text.endswith("Infinity"):
         return -INFINITY_US if text.startswith("-") else INFINITY_US
     return int(text)

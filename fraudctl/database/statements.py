@@ -1,4 +1,4 @@
-"""SQL statements live in sql/queries, one a file; they are read by name."""
+"""Load SQL statements by name; each file of sql/queries holds one."""
 
 from functools import cache
 
@@ -7,5 +7,5 @@ from fraudctl import assets
 
 @cache
 def statement(name: str) -> str:
-    """The text of sql/queries/<name>.sql, with psycopg's %(name)s placeholders."""
+    """Return the text of sql/queries/<name>.sql, with psycopg's %(name)s placeholders."""
     return (assets.sql() / "queries" / f"{name}.sql").read_text(encoding="utf-8")

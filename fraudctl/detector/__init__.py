@@ -1,0 +1,1 @@
+"""The detector: the Spark application that evaluates, counts and writes transactions."""

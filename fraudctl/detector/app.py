@@ -1,9 +1,9 @@
-"""The script that spark-submit runs: one streaming query, until it is asked to stop or cannot go on.
+"""The script that spark-submit runs: one streaming query, until it is stopped or fails.
 
     spark-submit … app.py JOB.json
 
-A stop is asked for by creating the job's stop file, or by SIGTERM: the running micro-batch then finishes.
-The exit code is fraudctl's own; `outcome_file` holds the same with message, detail and hint.
+The job's stop file or SIGTERM asks it to stop; the running micro-batch then finishes. The exit code is
+fraudctl's own; `outcome_file` holds it too, with message, detail and hint.
 """
 
 import json
@@ -51,13 +51,13 @@ from fraudctl.runtime.process import identity
 
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 10.0
-# How long a broker may be silent: before a batch that was read lands, and when it is only asked in passing.
+# Time limits for an answer of the broker: before a batch is written, and at the regular checks in between.
 _BROKER_SECONDS = 60.0
 _ANSWER_SECONDS = 2.0
 
 
 def main(job_file: Path) -> int:
-    """Run the detector to its end; returns the exit code and writes the outcome."""
+    """Run the detector to its end, write the outcome and return the exit code."""
     job = DetectorJob.model_validate_json(job_file.read_text(encoding="utf-8"))
     try:
         _detect(job)
@@ -113,7 +113,7 @@ def _detect(job: DetectorJob) -> None:
 def _relay(
     job: DetectorJob, database: PostgresEndpoint, epoch: int
 ) -> AbstractContextManager[AlertRelay | None]:
-    """What sends alerts on; None where they stay, as those of a replay do."""
+    """Return the relay of alerts; an empty context if alerts are not sent, as in a replay."""
     if job.alerts is None:
         return nullcontext()
     return AlertRelay(
@@ -163,7 +163,7 @@ def _run(
                 else:
                     break
     finally:
-        if heartbeat.lost is None:  # else leave at once: a batch may be at work, and its end changes nothing
+        if heartbeat.lost is None:  # else leave at once: a running batch cannot be written
             spark.stop()
 
 
@@ -214,7 +214,10 @@ def _start(
 
 
 def read_topic(spark: SparkSession, job: DetectorJob) -> DataFrame:
-    """The log as a stream. `failOnDataLoss` is not a setting: lost records must stop the detector."""
+    """Return the topic as a stream of records.
+
+    `failOnDataLoss` is not a setting: lost records must stop the detector.
+    """
     starts = "earliest"
     if job.starting_offsets is not None:
         starts = json.dumps({job.topic: {str(key): offset for key, offset in job.starting_offsets.items()}})
@@ -227,9 +230,9 @@ def read_topic(spark: SparkSession, job: DetectorJob) -> DataFrame:
         .option("maxOffsetsPerTrigger", job.spark.max_offsets_per_trigger)
         .option("kafka.default.api.timeout.ms", 20_000)
         .option("kafka.request.timeout.ms", 10_000)
-        # A fetch that waits at the log's end holds up the next one: by default for half a second.
+        # A fetch that waits at the log's end delays the next one, by default for half a second.
         .option("kafka.fetch.max.wait.ms", 50)
-        # The next fetch of a partition goes out when the one before is used up: few and large ones wait less.
+        # A partition's next fetch starts when the one before is used up: few large ones wait less.
         .option("kafka.max.partition.fetch.bytes", 4 * 1024 * 1024)
         .load()
     )
@@ -275,25 +278,29 @@ def _watch(
 
 
 def _look_at_topic(guard: TopicGuard, planned: Mapping[int, int], wanted: Mapping[int, int]) -> None:
-    """Raise if the topic is another one by now, or has lost records that were to be read.
+    """Check that the topic is still the same one and has not lost records that are to be read.
 
-    Also between batches: a topic that was created again and is shorter now plans no batch, for ever.
+    This runs between batches too: a topic that was created again and is shorter would never plan a batch.
 
     Args:
+        guard: knows the topic's id.
         planned: by partition, the offset up to which a batch has been planned.
-        wanted: by partition, the offset at which reading ends; none where it never does.
+        wanted: by partition, the offset at which reading ends; empty if it never does.
+
+    Raises:
+        RefusedError: the topic is another one, or has lost records.
     """
     try:
         guard.check(timeout_seconds=_ANSWER_SECONDS)
         unread = {number: end for number, end in planned.items() if end != wanted.get(number)}
         guard.check_held(unread, timeout_seconds=_ANSWER_SECONDS)
     except UnreachableError as error:
-        # Not known is not another: Spark waits for the broker too, and says so when it gives up.
+        # No answer does not mean another topic: Spark waits for the broker too, and fails when it gives up.
         print(f"topic: {error.message}: {error.detail}", file=sys.stderr, flush=True)  # noqa: T201 - the log
 
 
 def _finish(query: StreamingQuery, sink: Sink, progress: ProgressLog, job: DetectorJob) -> None:
-    """Let the running batch land and Spark commit it, then stop the query."""
+    """Wait until the running batch is written and Spark has committed it, then stop the query."""
     deadline = Deadline(job.spark.stop_grace_seconds)
     sink.idle.wait(deadline.remaining())
     while progress.waiting and query.isActive and not deadline.expired:
@@ -304,7 +311,7 @@ def _finish(query: StreamingQuery, sink: Sink, progress: ProgressLog, job: Detec
 
 
 class _Asked:
-    """True once SIGTERM came, the stop file exists or the time given is over."""
+    """The stop request: true after SIGTERM, once the stop file exists, or after the time limit."""
 
     def __init__(self, stop_file: Path) -> None:
         self._stop_file = stop_file
@@ -312,7 +319,7 @@ class _Asked:
         self._deadline: Deadline | None = None
 
     def after(self, seconds: float | None) -> None:
-        """Counted from the first call: a query that is started again gets no more time."""
+        """Start the time limit at the first call; a query that is started again gets no more time."""
         if seconds is not None and self._deadline is None:
             self._deadline = Deadline(seconds)
 
@@ -327,7 +334,7 @@ class _Asked:
 def _stop_asked(job: DetectorJob) -> _Asked:
     asked = _Asked(job.stop_file)
     signal.signal(signal.SIGTERM, asked.on_signal)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides; a terminal's Ctrl-C reaches it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the supervisor, which decides
     return asked
 
 
@@ -340,7 +347,7 @@ def _outcome(job: DetectorJob, error: FraudctlError | None) -> int:
         "detail": error.detail if error else "",
         "hint": error.hint if error else "",
     }
-    # In place: in a container the folder belongs to somebody else. It is read when this process is gone.
+    # Not replaced atomically: in a container the folder belongs to another user. It is read after exit.
     job.outcome_file.write_text(json.dumps(outcome), encoding="utf-8")
     return int(code)
 

@@ -1,14 +1,14 @@
-"""State of cards: the past that rules with `card` look back into, and their evaluation.
+"""State of cards: the past that rules with `card` look back at, and the evaluation of these rules.
 
-`card_flags` keeps, for each partition, card and window of twice the look-back, the admitted transactions of
-the window. In update mode a batch brings out the windows that it touched and no other, and each is evaluated
-in its second half, whose past lies wholly inside; fraudctl/rules/model.py is the specification. A window is
-forgotten once the watermark has passed its end, and an admitted record is never behind the watermark.
+For each partition, card and window of twice the look-back, `card_flags` keeps the admitted transactions of
+the window. In update mode a batch outputs exactly the windows that it touched. Each is evaluated in its
+second half, whose past lies entirely inside the window; fraudctl/rules/model.py is the specification. A
+window is dropped once the watermark has passed its end, and an admitted record is never behind the watermark.
 
-Copies stay in the state with each arrival of theirs, and are made one when a window is evaluated: to keep the
-least arrival instead would take a second aggregation, and with it a second state.
+The state keeps every copy of a transaction with its arrival, and copies are merged when a window is
+evaluated. Keeping only the earliest arrival would need a second aggregation, and with it a second state.
 
-What is kept does not depend on the rules, so they can change while the state stays. The evaluation itself is
+The state does not depend on the rules, so they can change while it stays. The evaluation itself is in
 fraudctl/detector/jvm/CardFlags.scala.
 """
 
@@ -25,15 +25,17 @@ _KEPT = ("transaction_id", "merchant_id", "category", "amount_minor", "currency"
 
 
 def card_flags(shared: DataFrame, look_back_seconds: int, rules: RuleSet) -> DataFrame:
-    """Find the transactions that rules with `card` match, of all that the batch has to evaluate.
+    """Find the transactions that rules with `card` match, among all that the batch has to evaluate.
 
     Args:
-        shared: every admitted record, copies too, with a watermark: digest, event_time, the rest as `event`.
-        look_back_seconds: how far back the state reaches; no rule looks further.
+        shared: every admitted record, copies included, with a watermark: digest, event_time, and the rest as
+            `event`.
+        look_back_seconds: look-back of the state; no rule looks back further.
+        rules: the rules that evaluate the batch.
 
     Returns:
-        partition, card_id, digest (as hex), event_time_us, arrival_us (the first copy's in this partition),
-        the transaction's other fields, and the verdict of all rules: `rules`, `score`, `alert`, `alone`.
+        partition, card_id, digest (as hex), event_time_us, arrival_us (of the first copy in this partition),
+        the transaction's other fields, and the result of all rules: `rules`, `score`, `alert`, `alone`.
     """
     entry = F.struct(
         F.unix_micros("event_time").alias("event_time_us"),
@@ -49,7 +51,7 @@ def card_flags(shared: DataFrame, look_back_seconds: int, rules: RuleSet) -> Dat
     )
     half_us = F.unix_micros("window.start") + look_back_seconds * _SECOND_US
     flags = _evaluated(windows, F.col("entries"), half_us, rules)
-    # Outer, or else the optimizer would evaluate it all a second time, to ask first whether there is any.
+    # Outer: otherwise the optimizer evaluates everything twice, once to test whether there is any row.
     found = windows.select("partition", "card_id", F.explode_outer(flags).alias("found"))
     return found.where(F.col("found").isNotNull()).select("partition", "card_id", "found.*")
 

@@ -1,4 +1,4 @@
-"""Read Spark's own write-ahead log: which offsets a micro-batch covers, and its watermark.
+"""Read Spark's own write-ahead log: the offsets of a micro-batch, and its watermark.
 
 Layout of a checkpoint (Spark's HDFSMetadataLog): `metadata` holds {"id": <query id>}; `offsets/N` is
 written before batch N runs and holds a version line, a line {"batchWatermarkMs": …, "batchTimestampMs": …}
@@ -20,9 +20,10 @@ from fraudctl.errors import DataError
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """`offsets`: partition → (first, one past the last). `watermark_ms`: since the epoch, 0 at first.
+    """The plan of one batch.
 
-    `planned_ms`: when the plan was made, by the clock of Spark's driver.
+    `offsets` maps a partition to (first, one past the last). `watermark_ms` is in milliseconds since the
+    epoch, 0 at first. `planned_ms` is the time of the plan, by the clock of Spark's driver.
     """
 
     batch_id: int
@@ -32,18 +33,22 @@ class PlannedBatch:
 
 
 class Checkpoint:
-    """The checkpoint folder of one query over one topic.
-
-    Args:
-        bounds: one past the last offset that is read of each partition, if the query has such an end. Spark
-            itself plans beyond it, and the records there are passed over.
-    """
+    """The checkpoint folder of one query over one topic."""
 
     def __init__(
         self, spark: SparkSession, location: str, topic: str, bounds: Mapping[int, int] | None = None
     ) -> None:
+        """Open the folder.
+
+        Args:
+            spark: the session.
+            location: URI of the folder.
+            topic: the topic that the query reads.
+            bounds: one past the last offset that is read of each partition, if the query has such an end.
+                Spark itself plans beyond it, and the records there are skipped.
+        """
         jvm: Any = spark._jvm
-        # Kept, because py4j looks for a class in every jar each time that it is named.
+        # Kept in attributes, because py4j searches every jar each time that a class is named.
         self._path = jvm.org.apache.hadoop.fs.Path
         self._whole_text = jvm.org.apache.commons.io.IOUtils.toString
         self._root = location
@@ -51,16 +56,16 @@ class Checkpoint:
         self._bounds = bounds
         self._files = self._path(location).getFileSystem(spark._jsc.hadoopConfiguration())
         self._query_id = ""
-        self._ends: tuple[int, dict[int, int]] = (-1, {})  # of the batch that was asked for last
+        self._ends: tuple[int, dict[int, int]] = (-1, {})  # end offsets of the last requested batch
 
     def query_id(self) -> str:
-        """The id that Spark keeps for this checkpoint, a UUID as text."""
+        """Return the id that Spark keeps for this checkpoint, a UUID as text."""
         if not self._query_id:
             self._query_id = str(json.loads(self._read("metadata"))["id"])
         return self._query_id
 
     def planned(self, batch_id: int) -> PlannedBatch:
-        """What `offsets/<batch_id>` says.
+        """Return the plan of a batch, from `offsets/<batch_id>`.
 
         Raises:
             DataError: a file is missing or is not what Spark writes.

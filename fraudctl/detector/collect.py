@@ -1,4 +1,4 @@
-"""Bring a micro-batch to the driver: the query's rows, and what the intake has put aside."""
+"""Bring a micro-batch to the driver: the query's rows, and the results of the intake."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from fraudctl.detector.intake import Intake, PartitionIntake
 
 ADMITTED = "admitted"
 
-# The columns of `transforms.output_rows`, in their order: of windows alone, and of windows or flags.
+# A row of `transforms.output_rows`: the columns of a window, then those of a flag.
 _row = msgspec.json.Decoder(list[Any])
 _WINDOW_FIELDS = len(fields(WindowRow))
 
@@ -22,7 +22,7 @@ _WINDOW_FIELDS = len(fields(WindowRow))
 class BatchContent:
     """The content of one micro-batch.
 
-    `flags` says of each whether its rules together raise an alert; `alerts` has one alert for each
+    `flags` says for each flag whether its rules together raise an alert. `alerts` has one alert for each
     transaction, by its digest.
     """
 
@@ -34,7 +34,7 @@ class BatchContent:
 
     @property
     def intake(self) -> dict[int, dict[str, int]]:
-        """Count the records of each partition: those admitted, and those rejected by their reason."""
+        """Return the number of records of each partition by outcome: `admitted` or a reason."""
         counts = {partition: Counter[str]() for partition in self.partitions}
         for letter in self.rejected:
             counts[letter.partition][letter.reason] += 1
@@ -46,12 +46,12 @@ class BatchContent:
 
     @property
     def newest_arrivals_ms(self) -> dict[int, int]:
-        """Return the newest arrival of each partition that brought records."""
+        """Return the newest arrival of each partition that brought records, in ms since the epoch."""
         return {partition: one.newest_arrival_us // 1000 for partition, one in self.partitions.items()}
 
     @property
     def arrivals_us(self) -> tuple[int, int] | None:
-        """Return the oldest and the newest arrival; None if the batch brought no record."""
+        """Return the oldest and the newest arrival in µs since the epoch; None without any record."""
         if not self.partitions:
             return None
         brought = self.partitions.values()
@@ -59,12 +59,13 @@ class BatchContent:
 
 
 def collect(batch: Any, intake: Intake) -> BatchContent:
-    """Run the batch, once, and take in all that it brings.
+    """Run the batch once, and return everything that it brings.
 
-    One action: a second one would run the batch's stateful plan a second time.
+    There is only one Spark action: a second one would run the batch's stateful plan a second time.
 
     Args:
-        batch: the output of the query as the JVM has it.
+        batch: the output of the query, a Dataset[Row] of the JVM.
+        intake: the intake of the query.
     """
     windows: list[WindowRow] = []
     flags: dict[Flag, bool] = {}
@@ -87,9 +88,10 @@ def collect(batch: Any, intake: Intake) -> BatchContent:
 def alerts_of(by_itself: Iterable[Alert], by_card: Iterable[Flag]) -> dict[str, Alert]:
     """Return the alerts of a batch, one for each transaction, by digest.
 
-    What a record raises by itself stands as it is, whatever its card's past would add; its copies differ in
-    nothing but their arrival, and the first stays. By the card's past copies in several partitions have
-    verdicts of their own: there too the first stays, and of two at once the one of the lowest partition.
+    An alert that a record raises by itself takes precedence over one from its card's past. Its copies differ
+    only in their arrival, and the earliest one counts. With the card's past, copies in several partitions are
+    evaluated separately: again the earliest one counts, and of two at the same time the one of the lowest
+    partition.
     """
     first_by_itself: dict[str, Alert] = {}
     for alert in by_itself:

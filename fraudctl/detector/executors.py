@@ -1,4 +1,4 @@
-"""Executors of a cluster: a driver without any would wait for ever, so it is given a deadline."""
+"""Wait for a cluster's executors with a time limit; without any, Spark's driver would wait forever."""
 
 import time
 
@@ -13,16 +13,23 @@ _POLL_SECONDS = 0.5
 
 
 class Executors:
-    """Those of one session. With a local master the driver is its own executor, and nothing is asked."""
+    """The executors of one Spark session; with a local master the driver is its own executor."""
 
     def __init__(self, spark: SparkSession, master: str, seconds: float) -> None:
+        """Remember the session.
+
+        Args:
+            spark: the session.
+            master: address of its master.
+            seconds: how long it may have no executor, in seconds.
+        """
         self._spark = spark
         self._master = master
         self._seconds = seconds
         self._alone = Deadline(seconds)
 
     def wait(self) -> None:
-        """Return when there is one.
+        """Wait until there is an executor.
 
         Raises:
             NotReadyError: there was none before the deadline.
@@ -32,9 +39,10 @@ class Executors:
             time.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
-        """
+        """Check that the time without any executor has not exceeded the limit.
+
         Raises:
-            NotReadyError: the last one has been gone for as long as a cluster may take.
+            NotReadyError: there has been no executor for longer than the limit.
         """
         if self._any():
             self._alone = Deadline(self._seconds)
@@ -48,12 +56,12 @@ class Executors:
     def _any(self) -> bool:
         if self._master.startswith("local"):
             return True
-        # The driver's own block manager is one of them.
+        # The list includes the driver's own block manager.
         return int(self._spark._jsc.sc().getExecutorMemoryStatus().size()) > 1
 
 
 def session(job: DetectorJob) -> SparkSession:
-    """A session, with at least one executor.
+    """Return a Spark session with at least one executor.
 
     Raises:
         UnreachableError: the cluster's master does not answer.

@@ -1,4 +1,4 @@
-"""Spark's failures in the words of this program; the log file has the whole trace."""
+"""Translate Spark's failures into fraudctl's errors; the log file has the full trace."""
 
 import re
 
@@ -23,7 +23,7 @@ _DAMAGE = re.compile(
     r"|Log file was malformed|OPERATOR_NOT_MATCH_IN_STATE_METADATA|EOFException"
 )
 _FILE = re.compile(r"(?:file:/*)?(/[^\s,;'\"]*/(?:metadata|(?:offsets|commits|sources|state)/[^\s,;:'\"]+))")
-# What was thrown, wherever it stands in the text, apart from the messengers that only hand it on.
+# Exceptions anywhere in the text, and the wrappers among them that only pass another one on.
 _THROWN = re.compile(r"(?:[\w$]+\.)+[\w$]*(?:Exception|Error): (.+)")
 _MESSENGERS = re.compile(
     r"Python Proxy|STREAM_FAILED|FOREACH_BATCH_USER_FUNCTION_ERROR|An error occurred while calling"
@@ -31,7 +31,7 @@ _MESSENGERS = re.compile(
 
 
 def explained(error: StreamingQueryException) -> FraudctlError:
-    """The failure that the user is told about."""
+    """Return the error that the user is shown."""
     text = str(error)
     cause = brief(text)
     if _DATA_LOSS.search(text):
@@ -70,6 +70,6 @@ def _damaged(text: str, cause: str) -> FraudctlError:
 
 
 def brief(text: str) -> str:
-    """The causes in one line each, the first cause first, without the frames of any trace."""
+    """Return up to three causes, one line each, the root cause first, without stack frames."""
     thrown = [found[0].strip()[:500] for found in _THROWN.finditer(text) if not _MESSENGERS.search(found[0])]
     return "\n".join(list(dict.fromkeys(reversed(thrown)))[:3]) or text.splitlines()[0][:500]

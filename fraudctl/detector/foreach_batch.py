@@ -1,7 +1,7 @@
-"""Spark's foreachBatch without its Python frames: the function is handed the batch as the JVM has it.
+"""Spark's foreachBatch without its Python frames: the function gets the batch as an object of the JVM.
 
-pyspark's own wrapper makes a Python session and a Python frame for every batch, and looks each of their
-classes up by name: some 7 % of the time of a small batch.
+pyspark's own wrapper makes a Python session and a Python frame for every batch, and looks up each of their
+classes by name: some 7 % of the time of a small batch.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ OnBatch = Callable[[Any, int], None]
 
 
 class _Function:
-    """What Spark calls back; the name of `Java` is py4j's protocol."""
+    """The callback for Spark; py4j's protocol requires the inner class `Java`."""
 
     def __init__(self, function: OnBatch) -> None:
         self._function = function
@@ -28,7 +28,7 @@ class _Function:
 
 
 def foreach_batch(writer: DataStreamWriter, function: OnBatch) -> DataStreamWriter:
-    """Have the query hand each of its micro-batches to a function."""
+    """Have the query pass each of its micro-batches to a function; return the writer."""
     gateway = writer._spark._sc._gateway
     assert gateway is not None
     helper = gateway.jvm.org.apache.spark.sql.execution.streaming.sources.PythonForeachBatchHelper

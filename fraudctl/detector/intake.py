@@ -1,9 +1,9 @@
-"""Take records in: parse, admit and judge each by itself, in one pass over its bytes inside the JVM.
+"""Parse, admit and evaluate each record by itself, in one pass over its bytes inside the JVM.
 
-The work is done by fraudctl/detector/jvm/*.scala, under the specification in `fraudctl/events/schema.py`
-and `fraudctl/rules/model.py`. What the query needs of an admitted record becomes columns. Everything else
-that a batch has to tell (how many records each partition brought, the rejected ones, those that raise an
-alert) reaches the driver beside the query's rows, with the end of each task: see `IntakeAccumulator`.
+The work is done by fraudctl/detector/jvm/*.scala, specified in `fraudctl/events/schema.py` and
+`fraudctl/rules/model.py`. The fields of admitted records that the query needs become columns. Everything else
+(how many records each partition brought, the rejected ones, those that raise an alert) reaches the driver
+beside the query's rows, at the end of each task: see `IntakeAccumulator`.
 """
 
 import json
@@ -22,8 +22,8 @@ from fraudctl.database.landing import Alert, DeadLetter
 from fraudctl.events import schema
 from fraudctl.rules.model import RuleSet
 
-# The payloads of one batch are together about so large that they fit into memory several times over; those
-# of a flood that exceeds it are kept only briefly. 256 bytes of 100,000 records are 25 MB.
+# Payloads of one batch must fit into memory several times over; beyond this limit only the first bytes of
+# each are kept: 256 bytes of 100,000 records are 25 MB.
 _BATCH_PAYLOAD_BYTES = 16 * 1024 * 1024
 _BRIEF_BYTES = 256
 _SECOND_US = 1_000_000
@@ -42,9 +42,16 @@ class PartitionIntake:
 
 
 class Intake:
-    """The intake of one streaming query, made anew when its rules change."""
+    """The intake of one streaming query; a change of the rules needs a new one."""
 
     def __init__(self, spark: SparkSession, job: DetectorJob, rules: RuleSet) -> None:
+        """Create the intake in the JVM.
+
+        Args:
+            spark: the session.
+            job: the detector's job.
+            rules: the rules that evaluate the records.
+        """
         jvm: Any = spark._jvm
         self._jvm_intake = jvm.fraudctl.Intake(
             spark._jsc.sc(),
@@ -54,30 +61,30 @@ class Intake:
         )
 
     def admitted(self, records: DataFrame) -> DataFrame:
-        """Return the admitted ones of these Kafka records.
+        """Return the admitted records.
 
         Args:
-            records: what Spark's Kafka source gives: value, partition, offset, timestamp and more.
+            records: the rows of Spark's Kafka source: value, partition, offset, timestamp and more.
 
         Returns:
-            digest (32 bytes), event_time (timestamp), category, amount_minor, flagged; where rules may look
-            back at a card also partition, arrival_us, transaction_id, card_id, merchant_id, currency,
-            country and channel.
+            digest (32 bytes), event_time (timestamp), category, amount_minor, flagged. If rules may look back
+            at a card also partition, arrival_us, transaction_id, card_id, merchant_id, currency, country and
+            channel.
         """
         columns = (F.col(name)._jc for name in ("value", "partition", "offset", "timestamp"))
         taken_in = Column(self._jvm_intake.column(*columns))
         return records.select(taken_in.alias("event")).where("event IS NOT NULL").select("event.*")
 
     def collect(self, batch: Any) -> Iterator[bytes]:
-        """Run a batch, which forgets the one before; yield its rows as JSON arrays.
+        """Run a batch and yield its rows as JSON arrays; this discards the results of the batch before.
 
         Args:
-            batch: the query's output as the JVM has it, a Dataset[Row].
+            batch: the query's output, a Dataset[Row] of the JVM.
         """
         return _lines(partial(self._jvm_intake.collect, batch))
 
     def partitions(self) -> dict[int, PartitionIntake]:
-        """Return what each Kafka partition brought, of those that brought anything."""
+        """Return the number and arrivals of records for each Kafka partition that brought any."""
         counted = json.loads(self._jvm_intake.partitions())
         return {partition: PartitionIntake(*figures) for partition, *figures in counted}
 
@@ -86,19 +93,19 @@ class Intake:
         return (DeadLetter(*_rejected.decode(line)) for line in _lines(self._jvm_intake.rejected))
 
     def alerts(self) -> Iterator[Alert]:
-        """Yield the alerts that records raise by themselves, once for each copy of a transaction."""
+        """Yield the alerts that single records raise, once for each copy of a transaction."""
         return (Alert(*_alerts.decode(line)) for line in _lines(self._jvm_intake.alerts))
 
 
 def _lines(write: Callable[[str], None]) -> Iterator[bytes]:
-    """Yield the lines of a file that the JVM writes; it lies in the detector's own folder, for now."""
+    """Yield the lines of a temporary file that the JVM writes."""
     with NamedTemporaryFile() as file:
         write(file.name)
         yield from file
 
 
 def settings_document(job: DetectorJob) -> Mapping[str, object]:
-    """Return the document that IntakeSettings in fraudctl/detector/jvm/Intake.scala describes."""
+    """Return the settings in the form of IntakeSettings in fraudctl/detector/jvm/Intake.scala."""
     return {
         "events": {
             "fields": list(schema.FIELDS),

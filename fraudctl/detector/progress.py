@@ -1,4 +1,4 @@
-"""One JSON line per landed micro-batch, for whoever watches the detector from outside."""
+"""The progress file: one JSON line per committed micro-batch, for observers outside the detector."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,27 @@ from fraudctl.database.landing import Landed, MicroBatch
 
 
 class ProgressLog:
-    """Joins what the sink knows of a batch with Spark's own figures, once Spark has published them."""
+    """A writer of progress lines that joins the sink's and Spark's figures of each batch."""
 
     def __init__(self, job: DetectorJob) -> None:
+        """Prepare to append to the job's progress file."""
         self._file = job.progress_file
         self._landed: dict[int, dict[str, Any]] = {}
         self._held_back_seconds = 0
 
     def started(self, query_id: str, epoch: int, held_back_seconds: int) -> None:
-        """The first line, and once more whenever the query is started again: it runs."""
+        """Append a line that says that the query runs; a restarted query gets another one.
+
+        Args:
+            query_id: Spark's id of the query.
+            epoch: the epoch of the detector's lease.
+            held_back_seconds: how much longer the watermark's delay is than the settings ask for, in seconds.
+        """
         self._held_back_seconds = held_back_seconds
         self._write({"query_id": query_id, "epoch": epoch})
 
     def landed(self, batch: MicroBatch, landed: Landed) -> None:
-        """Called on the sink's thread."""
+        """Remember the sink's figures of a committed batch; the sink calls this on its own thread."""
         fates: dict[str, int] = {}
         for counts in batch.intake.values():
             for fate, count in counts.items():
@@ -43,11 +50,11 @@ class ProgressLog:
         }
 
     def publish(self, query: StreamingQuery) -> None:
-        """Append a line for every batch that is now complete: merge and Spark's commit both done."""
+        """Append a line for each batch that PostgreSQL and Spark have both committed."""
         if not self._landed:
             return
         last = query.lastProgress
-        # Mostly one batch has ended since the last look; all that Spark keeps is a long text.
+        # Usually one batch has ended since the last call, and reading all recent progress is slow.
         alone = len(self._landed) == 1 and last is not None and last["batchId"] in self._landed
         for progress in [last] if alone and last is not None else query.recentProgress:
             line = self._landed.get(progress["batchId"])
@@ -71,7 +78,7 @@ class ProgressLog:
 
     @property
     def waiting(self) -> bool:
-        """A batch has landed whose figures Spark has not published yet."""
+        """Return True if Spark has not published the figures of a committed batch yet."""
         return bool(self._landed)
 
     def _write(self, line: dict[str, Any]) -> None:

@@ -1,10 +1,10 @@
-"""Send landed alerts on to their topic, each once.
+"""Send committed alerts to their topic, each one once.
 
-The table is the outbox: an alert lands in its batch's transaction, is sent after the commit, and is marked
-once the broker has acknowledged it. A crash between the two leaves an alert that was sent and is not marked;
-so before the first sending of a run, and after any failure, what is to be sent is looked up in the topic.
-What remains is a detector that was fenced while it was sending: then a message may be there twice, with the
-same key, and whoever must not act twice remembers keys.
+The table is the outbox: an alert is written in its batch's transaction, sent after the commit, and recorded
+as published once the broker has acknowledged it. A crash in between leaves an alert that was sent but not
+recorded. So before the first sending of a run, and after any failure, the relay looks for its alerts in the
+topic. One case remains: a detector that was fenced while it was sending. Then the topic may hold a message
+twice, with the same key; a consumer that must not act twice remembers keys.
 """
 
 import threading
@@ -21,22 +21,18 @@ from fraudctl.events.alert import AlertMessage, Reason, encode_alert
 from fraudctl.rules.model import parse_rules
 
 _AT_ONCE = 1_000
-# It is told when something lands; this is for what an earlier run has left, and for a broker that comes back.
+# The relay is woken by new alerts; this poll finds alerts of an earlier run, and a broker that is back.
 _LOOK_SECONDS = 2.0
 _DRAIN_SECONDS = 15.0
 _SILENCE_SECONDS = 20.0
-# So far apart the clocks of database and broker may be, for a message to be found in the topic by its time.
+# Messages are looked up by time, so this allows for different clocks of database and broker.
 _CLOCKS_MS = 600_000
 
 Texts = dict[tuple[str, str], Reason]
 
 
 class AlertRelay:
-    """Works on a thread of its own between `__enter__` and `__exit__`, which sends what is left.
-
-    Args:
-        on_trouble: told in one line what failed, once; it is tried again and again.
-    """
+    """A thread that sends alerts; leaving the context sends the remaining ones."""
 
     def __init__(
         self,
@@ -48,29 +44,42 @@ class AlertRelay:
         connect_seconds: float,
         on_trouble: Callable[[str], None],
     ) -> None:
+        """Prepare the thread; entering the context starts it.
+
+        Args:
+            database: the database and the user to connect as.
+            bootstrap_servers: addresses of the broker.
+            out: the topic to send to, and the settings of the producer.
+            epoch: the epoch of the detector's lease.
+            connect_seconds: time limit for connections to database and broker, in seconds.
+            on_trouble: called with one line of text about a failure, once until it changes; the relay keeps
+                trying.
+        """
         self._outbox = Outbox(database, epoch, connect_seconds=connect_seconds)
         self._servers = bootstrap_servers
         self._out = out
         self._connect_seconds = connect_seconds
         self._on_trouble = on_trouble
         self._producer: RecordProducer | None = None
-        self._doubtful = True  # something may have been sent that is not marked
+        self._doubtful = True  # something may have been sent but not recorded
         self._texts: Texts = {}
         self._woken = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
     def __enter__(self) -> "AlertRelay":
+        """Start the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Ask the thread to send the remaining alerts, and wait for it for a limited time."""
         self._ending.set()
         self._woken.set()
         self._thread.join(_DRAIN_SECONDS)
 
     def wake(self) -> None:
-        """Alerts have landed."""
+        """Tell the thread that there are new alerts."""
         self._woken.set()
 
     def _run(self) -> None:
@@ -93,10 +102,10 @@ class AlertRelay:
         self._outbox.close()
 
     def send_all(self) -> int:
-        """Send everything that is not marked as sent; returns how many alerts were.
+        """Send every alert that is not recorded as published; return the number of alerts sent.
 
         Raises:
-            FraudctlError: not everything could be sent, or marked.
+            FraudctlError: not everything could be sent, or recorded.
         """
         sent = 0
         while waiting := self._outbox.unpublished(_AT_ONCE):
@@ -127,7 +136,10 @@ class AlertRelay:
             raise UnreachableError("the broker did not acknowledge every alert", detail=error)
 
     def _in_topic(self, alerts: Sequence[LandedAlert]) -> list[str]:
-        """Which of these the topic holds already; they cannot be older there than they are in the table."""
+        """Return the digests of these alerts that the topic holds already.
+
+        A message cannot be older than its alert in the table, so only later records are read.
+        """
         topic = self._out.topic.topic
         oldest_ms = round(min(alert.landed_at.timestamp() for alert in alerts) * 1000) - _CLOCKS_MS
         starts = offsets_at(self._servers, topic, oldest_ms, timeout_seconds=self._connect_seconds)

@@ -1,9 +1,9 @@
-"""Which rules judge: looked up before every batch, so that a change takes effect at a batch boundary.
+"""The active rules, looked up before every batch, so that a change takes effect at a batch boundary.
 
-The rules are part of the query's plan. When others are wanted, the batch that is about to run is given up
-before anything of it was read, and the query, not the detector, is started anew with them. A batch that has
-landed already, and comes again after a crash, is judged by the rules that judged it then: Spark's state would
-otherwise differ from what has landed.
+The rules are part of the query's plan. If a batch needs other rules, it is abandoned before any of it is
+read, and the query (not the detector) is started again with them. A batch that is in the ledger already and
+comes again after a crash is evaluated by its earlier rules. Otherwise Spark's state would differ from the
+tables.
 """
 
 from fraudctl.database.landing import Landing
@@ -14,24 +14,29 @@ from fraudctl.rules.model import RuleSet, parse_rules
 
 
 class RulesInForce:
-    """`first`: the rules of a pipeline that has none yet; `now`: those that the query is to be made with.
-
-    `horizon_seconds`: how far back the query's state reaches, and so any rule may look.
-    """
+    """The rules that the query is made with, in `now`."""
 
     def __init__(self, landing: Landing, first: RuleSet, horizon_seconds: int) -> None:
-        """
+        """Read the active rules, or activate `first`.
+
+        Args:
+            landing: reads and activates rules.
+            first: the rules to activate if none are active.
+            horizon_seconds: look-back of the query's state, which is the limit for every rule, in seconds.
+
         Raises:
-            RefusedError, ConfigError: as `check` does.
+            RefusedError: the active rules look back further than the state reaches.
+            ConfigError: they are not valid for this version.
         """
         self._landing = landing
         self._horizon_seconds = horizon_seconds
         self.now = self._read(landing.begin_rules(first.digest, first.document))
 
     def check(self, query_id: str, batch_id: int) -> None:
-        """
+        """Check that the query has the rules that must evaluate this batch.
+
         Raises:
-            RunAgainError: this batch is to be judged by other rules, which are in `now` from here on.
+            RunAgainError: the batch needs other rules, which are now in `now`.
             RefusedError: those rules look back further than the state reaches.
             ConfigError: they are not valid for this version.
         """

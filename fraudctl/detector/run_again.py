@@ -1,5 +1,5 @@
-"""A batch is to be run again, by a query that is made anew."""
+"""The exception that has a batch run again by a new query."""
 
 
 class RunAgainError(Exception):
-    """Ends the query before its batch has landed; the same batch runs again under the changed query."""
+    """A batch that must run again under a changed query; it ends the query before the batch is written."""

@@ -1,4 +1,4 @@
-"""foreachBatch: collect one micro-batch, whole, and hand it to the landing."""
+"""The function that Spark calls for each micro-batch: it collects the batch and writes it to PostgreSQL."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -13,18 +13,15 @@ from fraudctl.detector.skew import Skew
 
 
 class StopRequestedError(Exception):
-    """Ends the query between two batches: the batch that just began is left for the next start."""
+    """A requested stop, raised between two batches; the new batch is left for the next start."""
 
 
 class Sink:
-    """Called by Spark once a micro-batch, on a thread of its own.
+    """The writer that Spark calls once per micro-batch, on a thread of its own.
 
-    `skew` looks at every batch and may have it run again; where it is None (a batch that was finished before
-    is run again with its own watermark) nothing does.
-    `same_source` is asked after a batch was read and before it lands, and raises if the topic is another one.
-    `rules` are those that the query was made with, and may have the batch run again with others.
-    `planned_ends` are the offsets, by partition, to which batches have been planned; empty before the first.
-    `failure` keeps the first exception, because Spark hands it on only as text.
+    `planned_ends` are the offsets, by partition, up to which batches have been planned; empty before the
+    first one. `failure` keeps the first exception, because Spark passes it on only as text. `stopping` is set
+    to end the query before the next batch; `idle` is set while no batch is running.
     """
 
     def __init__(
@@ -36,6 +33,18 @@ class Sink:
         skew: Skew | None = None,
         rules: RulesInForce | None = None,
     ) -> None:
+        """Connect the sink with its parts.
+
+        Args:
+            checkpoint: the checkpoint of the query.
+            landing: the writer of batches.
+            report: called with each batch and the result of writing it.
+            same_source: called after a batch was read and before it is written; raises if the topic is
+                another one.
+            skew: checks every batch and may have it run again. None skips the check: a finished batch that is
+                run again has its own watermark.
+            rules: the active rules; they may have a batch run again with other rules. None skips the check.
+        """
         self._checkpoint = checkpoint
         self._landing = landing
         self._report = report
@@ -49,7 +58,16 @@ class Sink:
         self.planned_ends: Mapping[int, int] = {}
 
     def take(self, collect: Callable[[Any], BatchContent], frame: Any, batch_id: int) -> None:
-        """Land one batch; `collect` is that of the query which brings it."""
+        """Write one batch.
+
+        Args:
+            collect: collects the content of a batch; it belongs to the query that brings the batch.
+            frame: the batch, a Dataset[Row] of the JVM.
+            batch_id: number of the batch.
+
+        Raises:
+            StopRequestedError: a stop was requested before this batch began.
+        """
         self.idle.clear()
         try:
             if self.stopping.is_set():
@@ -60,10 +78,10 @@ class Sink:
             planned = self._checkpoint.planned(batch_id)
             ends = {partition: end for partition, (_first, end) in planned.offsets.items()}
             self.planned_ends = ends
-            # Consume everything first: returning without it would leave state stores uncommitted.
+            # Read everything first: otherwise Spark would not commit its state stores.
             content = collect(frame)
             failpoints.reach("batch_consumed")
-            # Read from the right topic: ids do not come back, so what was read before now is of this one.
+            # Topic ids are never reused, so this also proves that the records read before are of this topic.
             self._same_source()
             batch = self._micro_batch(content, planned)
             if self._skew is not None:
@@ -76,7 +94,7 @@ class Sink:
             self.idle.set()
 
     def forget_failure(self) -> None:
-        """Before the query is started again, after a failure that was dealt with."""
+        """Clear `failure` before the query is started again."""
         self.failure = None
 
     def _micro_batch(self, content: BatchContent, planned: PlannedBatch) -> MicroBatch:

@@ -1,14 +1,14 @@
-"""Keep the watermark behind what is still to come, when partitions are not read at the same pace.
+"""Hold the watermark back while partitions are read at different paces.
 
 Spark's watermark follows the newest event of any partition. While a backlog is read in small batches, one
-partition can be far ahead of another in time, and the other's events would be dropped as late, though they
-were admitted. So after each batch, and before its watermark comes into force, the arrival of the newest
-record that was read is compared with the oldest arrival that is still unread in any partition. When the
-distance exceeds what the delay has room for, the batch is not landed: it is run again by a query with a
-longer delay, whose watermark stays where it is. A longer delay changes no number, it only keeps more state.
+partition can be far ahead of another in time. The other's events would then be dropped as late, though they
+were admitted. So after each batch, and before its watermark takes effect, the arrival of the newest record
+read is compared with the oldest arrival that is still unread in any partition. If the distance exceeds what
+the delay allows for, the batch is not written. It is run again by a query with a longer delay, whose
+watermark stays where it is. A longer delay changes no number; it only keeps more state.
 
-That the next record of a partition is the oldest unread one is true of LogAppendTime; of CreateTime as far
-as the producers' clocks allow.
+This assumes that the next record of a partition is its oldest unread one. That is true of LogAppendTime; with
+CreateTime it depends on the producers' clocks.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,38 +17,44 @@ from fraudctl.detector.run_again import RunAgainError
 
 _MINUTE_MS = 60_000
 
-# Partition → arrival in ms of the record at this offset or the first one behind it; None: there is none yet.
+# Maps offsets to arrivals (ms), by partition: of the record there or the next one; None if there is none yet.
 NextArrivals = Callable[[Mapping[int, int]], Mapping[int, int | None]]
 
 
 class Skew:
-    """What is known of how far apart the partitions are.
+    """The distance in time between partitions, and the additional delay of the watermark.
 
-    Args:
-        slack_ms: the distance that the ordinary delay has room for.
-        next_arrivals: asks the broker; only done where the batches themselves do not tell enough.
-        bounds: one past the last offset of each partition that will ever be read, if there is such an end.
+    `held_back_ms` is the additional delay that the query needs, in milliseconds.
     """
 
     def __init__(
         self, slack_ms: int, next_arrivals: NextArrivals, bounds: Mapping[int, int] | None = None
     ) -> None:
+        """Begin with no known arrivals and no additional delay.
+
+        Args:
+            slack_ms: the distance that the ordinary delay allows for, in milliseconds.
+            next_arrivals: asks the broker; called only if the batches themselves do not tell enough.
+            bounds: one past the last offset of each partition that will ever be read, if there is such an
+                end.
+        """
         self._slack_ms = slack_ms
         self._next_arrivals = next_arrivals
         self._bounds = bounds
-        self._unread_ms: dict[int, int] = {}  # no unread record of the partition arrived earlier
+        self._unread_ms: dict[int, int] = {}  # lower bound of unread arrivals, by partition
         self._newest_ms: int | None = None
         self.held_back_ms = 0
 
     def take(self, newest_ms: Mapping[int, int], ends: Mapping[int, int]) -> None:
-        """Look at a batch that was read and has not landed.
+        """Check a batch that was read and is not written yet.
 
         Args:
-            newest_ms: the newest arrival in it, for each partition that brought records.
-            ends: one past its last offset, for every partition.
+            newest_ms: the newest arrival of each partition that brought records, in milliseconds since the
+                epoch.
+            ends: one past the batch's last offset, for every partition.
 
         Raises:
-            RunAgainError: its watermark would be dangerous, or has been held back for longer than it need be.
+            RunAgainError: its watermark would drop records, or is held back longer than necessary.
         """
         for partition, arrival in newest_ms.items():
             self._unread_ms[partition] = max(arrival, self._unread_ms.get(partition, arrival))
@@ -59,7 +65,7 @@ class Skew:
         self._ask(self._newest_ms, newest_ms, ends)
         distance = self._newest_ms - min(self._unread_ms[partition] for partition in ends)
         if distance >= self._slack_ms + self.held_back_ms:
-            # Twice as much as is needed now, so that a growing distance asks for few changes.
+            # Twice the present distance, so that a growing distance needs few changes.
             self.held_back_ms = -(-2 * distance // _MINUTE_MS) * _MINUTE_MS
             raise RunAgainError(
                 f"watermark: the partitions are {_minutes(distance)} apart: the watermark is held back by "
@@ -72,7 +78,7 @@ class Skew:
             )
 
     def _ask(self, newest_ms: int, brought: Mapping[int, int], ends: Mapping[int, int]) -> None:
-        """Have the broker say what is unread where the last arrival that was read is too old to tell."""
+        """Ask the broker for unread arrivals, for partitions whose last read arrival is too old to tell."""
         doubtful = {}
         for partition, end in ends.items():
             if self._bounds is not None and end >= self._bounds.get(partition, 0):
@@ -85,7 +91,7 @@ class Skew:
         if not doubtful:
             return
         for partition, arrival in self._next_arrivals(doubtful).items():
-            # Whatever comes into an empty partition from now on arrives after all that was read so far.
+            # Any record that is still to come into an empty partition arrives after those read so far.
             self._unread_ms[partition] = newest_ms if arrival is None else arrival
 
 

@@ -1,8 +1,8 @@
-"""The data flow as frames in, frames out: admitted events → deduplicated → windows, and flags on cards.
+"""The data flow as functions of frames: admitted events → deduplicated → windows, and flags on cards.
 
-The whole query scans the topic once. Where rules may look back at a card, two branches read what the scan
-has shuffled, which Spark does only once as long as both ask the same exchange for the same columns; `shared`
-sees to that, and tests/spark/test_plan.py holds it. The plan without it would be correct and half as fast.
+The query scans the topic once. If rules may look back at a card, two branches read the shuffled scan. Spark
+shuffles it only once as long as both branches read the same columns from the same exchange. `shared` ensures
+that, and tests/spark/test_plan.py checks it. The plan without it would be correct and half as fast.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ from fraudctl.detector.cards import card_flags
 from fraudctl.detector.intake import Intake
 from fraudctl.rules.model import RuleSet
 
-# The columns of an output row, as fraudctl/detector/collect.py reads them: a window's, then a flag's. Times
-# are microseconds since the epoch: nobody's time zone shifts an integer on its way through Python.
+# The columns of an output row, in the order of fraudctl/detector/collect.py: a window's, then a flag's. Times
+# are microseconds since the epoch, because no time zone can shift an integer on its way through Python.
 _WINDOW_COLUMNS = {
     "window_start_us": "bigint",
     "window_end_us": "bigint",
@@ -54,20 +54,23 @@ def output_rows(
     """Build the whole streaming query, up to the sink.
 
     Args:
+        records: the rows of Spark's Kafka source.
+        intake: parses, admits and evaluates the records.
+        job: the detector's job.
+        rules: the rules that evaluate the records.
         held_back_seconds: how much longer the watermark's delay is than the settings ask for.
 
     Returns:
-        The windows that changed. Where rules may look back at a card, also one row for each transaction that
-        such a rule matches, as often as it is judged so: each row has the columns of one and nulls for the
-        other.
+        The windows that changed. If rules may look back at a card, also one row for each evaluation in which
+        such a rule matches a transaction. Each row has the columns of one kind, and nulls for the other.
     """
     delay = f"{job.lateness.watermark_delay_seconds + held_back_seconds} seconds"
     admitted = intake.admitted(records)
     if job.card_horizon_seconds == 0:
         return windows(deduplicate(admitted.withWatermark("event_time", delay)), job.windows)
-    # Not by the rules: the state stays as it is while they change, also while none of them looks back.
-    # The watermark lies above the exchange: Spark gives none to a state whose branch reuses an exchange with
-    # the watermark below it, and the state would grow for ever. The price is one more shuffle.
+    # The plan depends on the job and not on the rules, so the state stays when rules change.
+    # The watermark is above the exchange: below it, a branch that reuses the exchange would get no watermark
+    # and its state would grow forever. The price is one more shuffle.
     both = shared(admitted, job.spark.shuffle_partitions).withWatermark("event_time", delay)
     counted = windows(deduplicate(both).select("event_time", "event.*"), job.windows)
     flagged = card_flags(both, job.card_horizon_seconds, rules).withColumnsRenamed(
@@ -77,9 +80,9 @@ def output_rows(
 
 
 def shared(admitted: DataFrame, partitions: int) -> DataFrame:
-    """Shuffle once what several branches read: digest, event_time, and all other columns as `event`.
+    """Shuffle once for several branches: return digest, event_time, and all other columns as `event`.
 
-    Everything but the keys is in one struct, so that every branch asks for the same columns.
+    Everything but the keys is in one struct, so that every branch reads the same columns.
     """
     others = [name for name in admitted.columns if name not in ("digest", "event_time")]
     packed = admitted.select("digest", "event_time", F.struct(*others).alias("event"))
@@ -89,18 +92,18 @@ def shared(admitted: DataFrame, partitions: int) -> DataFrame:
 def deduplicate(admitted: DataFrame) -> DataFrame:
     """Keep one of several equal transactions.
 
-    The key is a digest over every field, transaction_id among them: which of two copies Spark keeps is
-    then of no consequence, while two different payloads under one id both count, and are reported as a
-    conflict by the recount.
+    The key is a digest over every field, transaction_id included, so it does not matter which copy Spark
+    keeps. Two different payloads under one id both count, and the recount reports them as a conflict.
     """
     return admitted.dropDuplicatesWithinWatermark(["digest"])
 
 
 def windows(deduplicated: DataFrame, settings: WindowsSettings) -> DataFrame:
-    """Count and sum per sliding window and category, flagged ones apart; amounts in minor units.
+    """Count and sum all and flagged transactions per sliding window and category; amounts in minor units.
 
-    Each task first sums its rows by slide and category (fraudctl/detector/jvm/SlideSums.scala): a window is
-    made of whole slides, and to put every row into each of its windows was a quarter of all tasks' work.
+    Each task first sums its rows by slide and category (fraudctl/detector/jvm/SlideSums.scala), because a
+    window consists of whole slides. Copying every row into each of its windows took a quarter of all tasks'
+    time.
     """
     jvm: Any = deduplicated.sparkSession._jvm
     slide_us = settings.slide_minutes * _MINUTE_US
@@ -124,7 +127,7 @@ def windows(deduplicated: DataFrame, settings: WindowsSettings) -> DataFrame:
 
 
 def _padded(frame: DataFrame, own: dict[str, str]) -> DataFrame:
-    """Give a frame all columns of an output row, null where it has none of that name."""
+    """Return a frame with all columns of an output row, null if the frame has no column of that name."""
 
     def column(name: str) -> Column:
         return F.col(name) if name in own else F.lit(None)

@@ -1,0 +1,1 @@
+"""Offline evaluation: features, training of models, and metrics of detection against labels."""

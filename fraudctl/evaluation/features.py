@@ -1,9 +1,9 @@
-"""What a model may know of a transaction when it is made: its own fields, and the past of card and merchant.
+"""Features of a transaction that are known when it is made: its fields, and the past of card and merchant.
 
 Source: Fraud Detection Handbook (Le Borgne, Siblini, Lebichot, Bontempi, 2022), chapter 3, "Baseline feature
-transformation": night and weekend; of the card the number and the mean amount of its transactions in the
-last 1, 7 and 30 days, this one included; of the merchant the number of its transactions in 1, 7 and 30 days
-and the share of fraud among them, both as they stood 7 days ago, since fraud becomes known no sooner.
+transformation": night and weekend; for the card, the number and the mean amount of its transactions in the
+last 1, 7 and 30 days, this one included; for the merchant, the number of its transactions in 1, 7 and 30 days
+and the share of fraud among them, both as they were 7 days ago, since fraud becomes known no sooner.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ NAMES = (
 class History:
     """Transactions in columns, in order of time; times in ms since 1970, amounts in minor units.
 
-    `reported_ms`: when the label of a fraud became known; 0 for what is genuine.
+    `reported_ms` is when the label of a fraud became known, and 0 for genuine transactions.
     """
 
     time_ms: Ints
@@ -46,14 +46,15 @@ class History:
     reported_ms: Ints
 
     def __len__(self) -> int:
+        """Return the number of transactions."""
         return len(self.time_ms)
 
 
 def features(history: History) -> Floats:
-    """One row a transaction, one column a name of NAMES; nothing in a row was unknown at its time.
+    """Return one row per transaction, one column per name of NAMES, and nothing unknown at the row's time.
 
     A fraud that was reported later than 7 days after it counts as genuine in the merchant's share: when it
-    became known depends on the moment of asking, and it must not be known too early.
+    became known depends on the time of asking, and it must not be known too early.
     """
     hours = history.time_ms // 3_600_000
     weekday = (hours // 24 + _THURSDAY) % 7
@@ -76,20 +77,21 @@ def features(history: History) -> Floats:
 
 
 class _Past:
-    """Sums over what happened to the same card or merchant before."""
+    """Sums over the transactions of the same card or merchant up to a time."""
 
     def __init__(self, owner: Ints, time_ms: Ints) -> None:
         self._span = int(time_ms.max() - time_ms.min()) + 1 if len(time_ms) else 1
-        # One number that orders by owner, then by time; two owners are further apart than any window.
+        # One number that sorts by owner, then by time; two owners are further apart than any window.
         self._apart = 4 * self._span + 200 * DAY_MS
         self._place = owner * self._apart + (time_ms - (time_ms.min() if len(time_ms) else 0))
         self._order = np.argsort(self._place, kind="stable")
         self._sorted = self._place[self._order]
 
     def sums(self, values: Ints, window_ms: int, delay_ms: int) -> tuple[Floats, Floats]:
-        """How many rows lie in (t - delay - window, t - delay], and the sum of their values.
+        """Return the number of rows in (t - delay - window, t - delay], and the sum of their values.
 
-        In integers: a running sum of fractions would be rounded by rows that have nothing to do with it.
+        The sums are of integers: a running sum of fractions would carry the rounding errors of unrelated
+        rows.
         """
         running = np.concatenate([[0], np.cumsum(values[self._order])])
         end = np.searchsorted(self._sorted, self._place - delay_ms, side="right")

@@ -1,7 +1,7 @@
-"""Grow a forest that rules can ask: trees of scikit-learn as the integers that the stream computes with.
+"""Training of a forest for rules: trees of scikit-learn as the integers that the stream computes with.
 
-Sources: Breiman, "Random Forests" (2001), as `RandomForestClassifier` has it, and its `monotonic_cst`. Both
-ends of the pipeline compute with what is put down here, and so do the figures.
+Sources: Breiman, "Random Forests" (2001), as in `RandomForestClassifier`, and its `monotonic_cst`. The
+detector, the recount and the reported figures all compute with these integers.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,14 @@ def grow(
     within_minutes: int | None,
     seed: int,
 ) -> Forest:
-    """
+    """Train a forest that rules can name.
+
     Args:
-        rows: one a transaction, one column a feature.
+        rows: one row per transaction, one column per feature.
+        fraud: one flag per transaction.
+        features: names of the columns.
+        within_minutes: look-back of the features of a card's past; None if there are none.
+        seed: seed of the training.
 
     Raises:
         UsageError: there is no fraud to learn from, or nothing else.
@@ -56,10 +61,14 @@ def grow(
 
 
 def _tree(tree: Any) -> dict[str, list[int]]:
-    """scikit-learn numbers nodes from the root on; a leaf has -1 for its children there."""
+    """Return a tree of scikit-learn as lists with one entry per node.
+
+    scikit-learn numbers nodes from the root on and gives a leaf -1 for its children; here a leaf is its own
+    child.
+    """
     own = np.arange(tree.node_count)
     leaf = tree.children_left < 0
-    # A feature is an integer: at most the threshold is at most what it is rounded down to.
+    # Features are integers, so a threshold that is rounded down divides them in the same way.
     columns = {
         "feature": np.where(leaf, 0, tree.feature),
         "threshold": np.where(leaf, 0, np.floor(tree.threshold)),

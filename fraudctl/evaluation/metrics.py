@@ -1,4 +1,4 @@
-"""How good a detection is, by formulas that are exact and, where scores tie, do not depend on any order.
+"""Metrics of detection, by exact formulas that do not depend on the order of equal scores.
 
 Sources: ROC and its area with ties counted half, Fawcett, "An introduction to ROC analysis" (2006); average
 precision as the sum of precision times gained recall over the distinct scores, as in scikit-learn; card
@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Confusion:
-    """Transactions by what was said of them and what they were; a share of nothing is None."""
+    """Numbers of transactions by detection and label; a share of nothing is None."""
 
     true_positives: int
     false_positives: int
@@ -27,57 +27,60 @@ class Confusion:
 
     @property
     def total(self) -> int:
+        """Return the number of all transactions."""
         return self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
 
     @property
     def raised(self) -> int:
-        """Of how many something was said."""
+        """Return the number of transactions that were detected, rightly or wrongly."""
         return self.true_positives + self.false_positives
 
     @property
     def fraud(self) -> int:
+        """Return the number of frauds."""
         return self.true_positives + self.false_negatives
 
     @property
     def precision(self) -> float | None:
-        """Share of fraud among what was raised."""
+        """Return the share of fraud among the detected transactions."""
         return _share(self.true_positives, self.raised)
 
     @property
     def recall(self) -> float | None:
-        """Share of the fraud that was raised."""
+        """Return the share of the fraud that was detected."""
         return _share(self.true_positives, self.fraud)
 
     @property
     def f1(self) -> float | None:
-        """The harmonic mean of the two: 2 TP / (2 TP + FP + FN)."""
+        """Return the harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN)."""
         return _share(2 * self.true_positives, self.raised + self.fraud)
 
     @property
     def rate(self) -> float | None:
-        """Share of all transactions that was raised."""
+        """Return the share of all transactions that was detected."""
         return _share(self.raised, self.total)
 
 
 def confusion(raised: Bools, fraud: Bools) -> Confusion:
+    """Count the transactions by detection (`raised`) and label (`fraud`)."""
     both = int(np.count_nonzero(raised & fraud))
     said, were = int(np.count_nonzero(raised)), int(np.count_nonzero(fraud))
     return Confusion(both, said - both, were - both, len(fraud) - said - were + both)
 
 
 def auc_roc(scores: Floats, fraud: Bools) -> float | None:
-    """The chance that a fraud scores higher than a genuine transaction; ties count half."""
+    """Return the probability that a fraud scores higher than a genuine transaction; ties count half."""
     frauds, genuine = _by_score(scores, fraud)
     if not frauds.sum() or not genuine.sum():
         return None
-    # From the highest score down: a fraud wins over all genuine ones that are still to come.
+    # From the highest score down: a fraud wins over all genuine transactions with lower scores.
     behind = genuine.sum() - np.cumsum(genuine)
     wins = 2 * np.sum(frauds * behind) + np.sum(frauds * genuine)
     return float(wins / (2 * frauds.sum() * genuine.sum()))
 
 
 def average_precision(scores: Floats, fraud: Bools) -> float | None:
-    """Precision at each distinct score, weighted by the recall that is gained there."""
+    """Return the sum, over the distinct scores, of precision times the recall gained there."""
     frauds, genuine = _by_score(scores, fraud)
     if not frauds.sum():
         return None
@@ -88,9 +91,9 @@ def average_precision(scores: Floats, fraud: Bools) -> float | None:
 
 @dataclass(frozen=True)
 class CardPrecision:
-    """The mean over days of: fraudulent cards among the `k` cards with the highest score, divided by `k`.
+    """The mean over days of fraudulent cards among the `k` cards with the highest score, divided by `k`.
 
-    `days` is the number of days; `best_possible` the same figure for a ranking that knows all the fraud.
+    `days` is the number of days; `best_possible` is the same figure for a ranking that knows all the fraud.
     """
 
     k: int
@@ -100,9 +103,10 @@ class CardPrecision:
 
 
 def card_precision(scores: Floats, fraud: Bools, cards: Ints, days: Ints, k: int) -> CardPrecision:
-    """A card is investigated by its best score of a day, and no more once its fraud was found.
+    """Return the card precision of cards ranked by their best score of each day.
 
-    Of cards with equal scores the lower number goes first. Days without a transaction do not count.
+    A card is not investigated any more once its fraud was found. Of cards with equal scores the lower number
+    goes first. Days without a transaction do not count.
     """
     return CardPrecision(
         k,
@@ -134,7 +138,7 @@ def _daily_mean(scores: Floats, fraud: Bools, cards: Ints, days: Ints, k: int) -
 
 @dataclass(frozen=True)
 class AmountRule:
-    """The rule "amount > x" that raises as much as it is allowed to; `x` in minor units."""
+    """The baseline rule "amount > x" within its budget of detections; `x` is in minor units."""
 
     x: int
     confusion: Confusion
@@ -143,9 +147,9 @@ class AmountRule:
 
 
 def amount_rule(amounts: Ints, fraud: Bools, budget: int) -> AmountRule:
-    """`budget`: how many transactions it may raise at most; equal amounts share one verdict."""
+    """Return the baseline rule that detects at most `budget` transactions, equal amounts alike."""
     highest_first = np.sort(amounts)[::-1]
-    # What is raised lies above x; so x is the first amount that is not to be raised any more.
+    # Detected amounts lie above x, so x is the first amount beyond the budget.
     x = int(highest_first[budget]) if budget < len(amounts) else 0
     scores = amounts.astype(np.float64)
     return AmountRule(
@@ -154,7 +158,7 @@ def amount_rule(amounts: Ints, fraud: Bools, budget: int) -> AmountRule:
 
 
 def _by_score(scores: Floats, fraud: Bools) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Per distinct score, the highest first: how many frauds have it, and how many genuine transactions."""
+    """Return how many frauds and genuine transactions have each distinct score, the highest first."""
     distinct, place = np.unique(-scores, return_inverse=True)
     frauds = np.bincount(place[fraud], minlength=len(distinct))
     return frauds, np.bincount(place, minlength=len(distinct)) - frauds

@@ -1,8 +1,8 @@
-"""Learn from what was known at one moment, and measure on what came afterwards.
+"""Training on what was known at one time, and measurement on what came afterwards.
 
 Source of the split: Fraud Detection Handbook, chapter 3, "get_train_test_set": some days to learn from, a
-delay in which their labels become known, some days to be measured on; of these cards are left out whose fraud
-was known by then. This is the only place that imports scikit-learn.
+delay in which their labels become known, and some days to be measured on, without the cards whose fraud was
+known by then. This is the only module that imports scikit-learn.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ CARDS_A_DAY = 100
 
 @dataclass(frozen=True)
 class Split:
-    """Whole days, counted from the first midnight at or before the first transaction."""
+    """Whole days to learn, wait and measure, from the first midnight at or before the first transaction."""
 
     first_day: int
     train_days: int
@@ -36,13 +36,13 @@ class Split:
 
     @property
     def test_day(self) -> int:
-        """The first day to be measured on: the model is made at its midnight."""
+        """Return the first day to be measured on; the model is made at its midnight."""
         return self.first_day + self.train_days + self.delay_days
 
 
 @dataclass(frozen=True)
 class Sets:
-    """Rows to learn from with what was known of them then, and rows to be measured on."""
+    """Masks of the rows to learn from, of the fraud known at that time, and of the rows to be measured on."""
 
     train: Bools
     known_fraud: Bools
@@ -51,6 +51,8 @@ class Sets:
 
 @dataclass(frozen=True)
 class Score:
+    """The handbook's three figures of one kind of model."""
+
     kind: str
     auc_roc: float | None
     average_precision: float | None
@@ -58,7 +60,7 @@ class Score:
 
 
 def split(history: History, days: Split) -> Sets:
-    """Divide by time; `known_fraud` is what was reported before the test begins."""
+    """Divide the history by time; `known_fraud` is what was reported before the test begins."""
     origin = int(history.time_ms[0] // DAY_MS * DAY_MS) if len(history) else 0
     day = (history.time_ms - origin) // DAY_MS
     train = (day >= days.first_day) & (day < days.first_day + days.train_days)
@@ -67,7 +69,7 @@ def split(history: History, days: Split) -> Sets:
     test = np.zeros(len(history), dtype=np.bool_)
     for number in range(days.test_days):
         today = day == days.test_day + number
-        # On a day the frauds of the days up to one delay before it are known, and their cards blocked.
+        # On each test day, reported frauds at least one delay before it are known, and their cards blocked.
         blocked_until = days.first_day + days.train_days + number
         reported = history.reported_ms <= made_ms + number * DAY_MS
         blocked = history.fraud & reported & (day >= days.first_day) & (day < blocked_until)
@@ -76,9 +78,18 @@ def split(history: History, days: Split) -> Sets:
 
 
 class Model:
-    """One classifier over scaled features."""
+    """A classifier over scaled features."""
 
     def __init__(self, kind: str, seed: int) -> None:
+        """Create a classifier that has not learned yet.
+
+        Args:
+            kind: "lr" for logistic regression, "rf" for a random forest.
+            seed: seed of its training.
+
+        Raises:
+            RefusedError: scikit-learn is not installed.
+        """
         known = classifiers()
         classifier = (
             known.logistic(random_state=seed, max_iter=1000)
@@ -89,7 +100,8 @@ class Model:
         self._steps: Any = known.pipeline(known.scaler(), classifier)
 
     def learn(self, rows: Floats, fraud: Bools) -> None:
-        """
+        """Learn from rows of features, with one flag per row in `fraud`.
+
         Raises:
             UsageError: there is no fraud to learn from, or nothing else.
         """
@@ -101,12 +113,12 @@ class Model:
         self._steps.fit(rows, fraud)
 
     def scores(self, rows: Floats) -> Floats:
-        """The probability of fraud, 0 to 1."""
+        """Return the probability of fraud for each row, 0 to 1."""
         result: Floats = self._steps.predict_proba(rows)[:, 1]
         return result
 
     def dump(self) -> bytes:
-        """The model for a file; only to be read where its origin is trusted, as it is a pickle."""
+        """Return the model as the bytes of a file: a pickle, to be read only where its origin is trusted."""
         import joblib
 
         buffer = io.BytesIO()
@@ -115,7 +127,7 @@ class Model:
 
 
 def measure(kind: str, scores: Floats, history: History, test: Bools) -> Score:
-    """The handbook's three figures on the test rows."""
+    """Return the handbook's three figures on the test rows."""
     fraud = history.fraud[test]
     days = history.time_ms[test] // DAY_MS
     return Score(
@@ -127,12 +139,12 @@ def measure(kind: str, scores: Floats, history: History, test: Bools) -> Score:
 
 
 def version_of(content: bytes) -> str:
-    """What names a model file: SHA-256 as hex."""
+    """Return the version of a model file: the SHA-256 of its content, as hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 class Classifiers(NamedTuple):
-    """What is used of scikit-learn, which has no types."""
+    """The parts of scikit-learn that are used here; it has no types."""
 
     pipeline: Any
     scaler: Any
@@ -141,7 +153,8 @@ class Classifiers(NamedTuple):
 
 
 def classifiers() -> Classifiers:
-    """
+    """Return the parts of scikit-learn that training uses.
+
     Raises:
         RefusedError: scikit-learn is not installed.
     """

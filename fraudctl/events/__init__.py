@@ -1,0 +1,1 @@
+"""Messages of the pipeline: transactions and alerts, their schema and their encoding."""

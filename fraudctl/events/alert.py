@@ -1,4 +1,4 @@
-"""An alert as it leaves the pipeline: one JSON object in UTF-8 on the topic of alerts."""
+"""The format of an alert on the alerts topic: one JSON object in UTF-8."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule that matched."""
+    """One rule that matched: its id, version and text."""
 
     rule: str
     version: int
@@ -14,9 +14,10 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert. `alert_id` is the transaction's digest and the message's key; by it a consumer knows a copy.
+    """One alert as it is sent.
 
-    Of two payloads under one transaction id each has a digest, and an alert, of its own.
+    `alert_id` is the transaction's digest and the message's key; a consumer recognises a copy by it. Two
+    payloads under one transaction id have two digests, and so two alerts.
     """
 
     schema_version: int = 1
@@ -38,5 +39,5 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_alert(alert: AlertMessage) -> bytes:
-    """The bytes that go into the record's value."""
+    """Return the bytes of the record's value."""
     return msgspec.json.encode(alert)

@@ -1,4 +1,4 @@
-"""Hide what may be a card's number in text that is shown to people."""
+"""Hide possible card numbers in text that is shown to people."""
 
 import re
 
@@ -8,7 +8,7 @@ _FIRST, _LAST = 6, 4
 
 
 def mask(text: str) -> str:
-    """The text with all but the first six and the last four digits of every such run as `*`."""
+    """Return the text with all but the first six and last four digits of possible card numbers as `*`."""
     return _RUN.sub(_hidden, text)
 
 

@@ -1,6 +1,6 @@
-"""A transaction as fraudctl itself writes it: one JSON object in UTF-8, fields in the order of the schema.
+"""Encode the transactions that fraudctl writes: one JSON object in UTF-8, fields in the order of the schema.
 
-Only the writing side uses this. The detector and the recount read with code of their own.
+Only the writing side uses this module. The detector and the recount each have their own code for reading.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -32,12 +32,12 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def encode(transaction: Transaction) -> bytes:
-    """The bytes that go into the record's value."""
+    """Return the bytes of the record's value."""
     return _ENCODER.encode(transaction)
 
 
 def rfc3339(ms: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 text in UTC: 2026-03-01T12:30:00.250Z."""
+    """Return milliseconds since 1970 as RFC 3339 text in UTC: 2026-03-01T12:30:00.250Z."""
     seconds, rest = divmod(ms, 1000)
     return f"{_to_the_second(seconds)}.{rest:03d}Z"
 

@@ -1,4 +1,4 @@
-"""Landed alerts for people: the newest ones, and those that come."""
+"""Alerts in the database: list the newest ones, or follow new ones as they are written."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +11,17 @@ from fraudctl.config.model import Settings
 from fraudctl.database.alerts import AlertFigures, AlertReader, LandedAlert
 
 _POLL_SECONDS = 0.5
-# Rows become visible when their batch commits, a little after the instant that they bear; and the clocks of
-# this machine and of the database may differ.
+# A row becomes visible when its batch commits, a little later than its `landed_at`. The clocks of this
+# machine and of the database may differ, too.
 _OVERLAP = timedelta(seconds=120)
 
 
 @dataclass(frozen=True)
 class AlertsRequest:
-    """`since_seconds`: only what has landed in so many seconds; `rule`: only what this rule matched."""
+    """A request for alerts.
+
+    `since_seconds` selects alerts written within the last so many seconds, `rule` those that it matched.
+    """
 
     settings: Settings
     postgres: PostgresEndpoint
@@ -29,7 +32,7 @@ class AlertsRequest:
 
 @dataclass(frozen=True)
 class AlertList:
-    """The newest first; `reasons` gives the text of each rule by rule set and id."""
+    """Alerts, the newest first; `reasons` maps a rule set's digest and a rule's id to the rule's text."""
 
     figures: AlertFigures
     alerts: tuple[LandedAlert, ...]
@@ -37,9 +40,11 @@ class AlertList:
 
 
 def list_alerts(request: AlertsRequest) -> AlertList:
-    """
+    """Return the newest alerts, with figures and the texts of the rules.
+
     Raises:
-        UnreachableError, ConfigError: the database does not answer.
+        UnreachableError: the database does not answer.
+        ConfigError: the database refuses the connection.
     """
     since = _since(request)
     with _reader(request) as reader:
@@ -50,10 +55,19 @@ def list_alerts(request: AlertsRequest) -> AlertList:
 def follow_alerts(
     request: AlertsRequest, *, stop: StopFlag, show: Callable[[LandedAlert, dict[str, str]], None]
 ) -> int:
-    """Show each alert that lands from now on (or since `since_seconds`), once, until `stop`; their number.
+    """Show each alert written from now on (or since `since_seconds`) once, until `stop` is set.
+
+    Args:
+        request: the selection of alerts; its `limit` is not used.
+        stop: ends the function.
+        show: is called with each alert and the texts of its rule set's rules, by rule id.
+
+    Returns:
+        The number of alerts shown.
 
     Raises:
-        UnreachableError, ConfigError: the database does not answer.
+        UnreachableError: the database does not answer.
+        ConfigError: the database refuses the connection.
     """
     shown: dict[str, datetime] = {}
     since = _since(request)

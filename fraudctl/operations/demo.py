@@ -1,4 +1,4 @@
-"""The main job from nothing to a verified picture: up, produce, detect, verify, down."""
+"""A demonstration of the whole pipeline: up, produce, detect, verify, down."""
 
 import secrets
 import threading
@@ -23,7 +23,7 @@ from fraudctl.runtime import stack
 from fraudctl.runtime.files import make_folder
 from fraudctl.simulator.arrivals import Arrivals, Message, arrivals
 
-# A day that ends just now: brokers refuse record timestamps that lie ahead of their own clock.
+# The simulated day ends now, because brokers refuse record timestamps ahead of their own clock.
 HOURS = 24.0
 EVENTS_PER_MINUTE = 32.0
 # How long the simulated day takes to stream in, in seconds.
@@ -34,7 +34,7 @@ _PACE_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class DemoRequest:
-    """`seed` None draws one; `keep` leaves the stack running, with its data."""
+    """A request for a demo; without `seed` one is drawn, `keep` leaves the stack running with its data."""
 
     settings: Settings
     paths: StackPaths
@@ -46,7 +46,7 @@ class DemoRequest:
 
 @dataclass(frozen=True)
 class Fate:
-    """One kind of message: how many the simulator planned, and how many the recount found."""
+    """The messages with one outcome: how many the simulator planned, and how many the recount found."""
 
     name: str
     planned: int
@@ -55,7 +55,7 @@ class Fate:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo showed. `slices` do not overlap: their sum counts every transaction once."""
+    """The result of a demo; `slices` do not overlap, so their sum counts every transaction once."""
 
     seed: int
     produced: Deliveries
@@ -69,14 +69,14 @@ class DemoResult:
 
     @property
     def passed(self) -> bool:
-        """The recount agrees with every row, and the planned fates with the recount."""
+        """Return whether all was sent, and the recount agrees with every row and the planned outcomes."""
         agree = all(fate.planned == fate.found for fate in self.fates)
         return self.verification.verdict == "ok" and agree and self.produced.failed == 0
 
 
 @dataclass
 class Views:
-    """Where the demo's three live parts report to."""
+    """Callbacks for the demo's progress: its steps, the detector's batches and the newest windows."""
 
     step: Observe
     batch: Callable[[Batch], None] = lambda _batch: None
@@ -84,10 +84,10 @@ class Views:
 
 
 def demo(request: DemoRequest, *, stop: StopFlag, views: Views) -> DemoResult:
-    """Run it all; the stack is taken down again whatever happens, unless it is to be kept.
+    """Run the demo; afterwards take the stack down, also after an error, unless it is to be kept.
 
     Raises:
-        FraudctlError: any step failed, as that step raises it.
+        FraudctlError: a step failed; the error is that step's own.
     """
     began = time.monotonic()
     up(
@@ -139,7 +139,7 @@ def _show(
         finally:
             stream.cancel()
         if stop.is_set:
-            raise KeyboardInterrupt  # half a day has nothing to show; everything is taken down all the same
+            raise KeyboardInterrupt  # an incomplete day has no result to show
         produced = stream.result()
         views.step(Progress("verify", "begun", "recounting the log independently"))
         verification = verify(VerifyRequest(endpoints, settings, make_folder(request.paths.run / "recount")))
@@ -172,7 +172,7 @@ def _traffic(settings: Settings, seed: int) -> Arrivals:
 
 
 def _fates(traffic: Arrivals, verification: Verification) -> tuple[Fate, ...]:
-    """Reasons for refusing a field are one fate here: the simulator calls all of them malformed."""
+    """Return planned and found messages by outcome; all reasons for rejecting a field count as malformed."""
     found = dict.fromkeys(traffic.expected, 0)
     for name, count in verification.fates.items():
         fate = name if name in found else "malformed"
@@ -181,7 +181,7 @@ def _fates(traffic: Arrivals, verification: Verification) -> tuple[Fate, ...]:
 
 
 class _Stream:
-    """Sends the simulated day on a thread of its own, spread over `STREAM_SECONDS`."""
+    """A thread that sends the simulated day, spread over `STREAM_SECONDS`."""
 
     def __init__(
         self, bootstrap_servers: str, settings: Settings, traffic: Arrivals, seed: int, stop: StopFlag
@@ -203,12 +203,12 @@ class _Stream:
         return not self._thread.is_alive()
 
     def cancel(self) -> None:
-        """Ask it to end, and wait for it; nothing happens when it has ended already."""
+        """Ask the thread to end, and wait for it; do nothing if it has ended already."""
         self._stop.set()
         self._thread.join()
 
     def result(self) -> Deliveries:
-        """The account of all deliveries.
+        """Return the delivery report.
 
         Raises:
             FraudctlError: producing failed.
@@ -233,7 +233,7 @@ class _Stream:
             self._failure = error
 
     def _paced(self) -> Iterator[Message]:
-        """Each message when its moment of the simulated day has come, in accelerated time."""
+        """Yield each message when its moment of the simulated day has come, in accelerated time."""
         first_ms = self._traffic.start_ms
         speed = HOURS * 3_600_000 / STREAM_SECONDS
         began = time.monotonic()

@@ -1,7 +1,7 @@
-"""Check this machine before anything is started: one list of checks, for `up`, `detect` and `doctor`.
+"""Checks of this machine before anything is started, for `up`, `detect` and `doctor`.
 
-Each check answers in one line, or raises an error with its remedy. `up` and `detect` run them before they
-start a process; `doctor` shows every answer.
+Each check returns its answer in one line, or raises an error with a hint. `up` and `detect` run the checks
+before they start a process; `doctor` shows every answer.
 """
 
 import os
@@ -22,7 +22,7 @@ from fraudctl.runtime.jvm.proxy import proxy_flags
 
 # A broker keeps some files open for each partition, Spark one for each of its 300 jars.
 MINIMUM_OPEN_FILES = 1024
-# A stack that is new needs the first; a detector that goes on writes its checkpoint and its log.
+# A new stack needs the first; a detector only writes its checkpoint and its log.
 STACK_FREE_BYTES = 500_000_000
 DETECTOR_FREE_BYTES = 50_000_000
 FreeBytes = Callable[[Path], int]
@@ -30,21 +30,21 @@ FreeBytes = Callable[[Path], int]
 
 @dataclass(frozen=True)
 class StartupCheck:
-    """One question about this machine; `run` returns the answer, or raises what must be mended."""
+    """A check of this machine; `run` returns the answer in one line, or raises an error."""
 
     name: str
     run: Callable[[], str]
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how much an ordinary user may still write on the file system that holds `folder`."""
+    """Return how many bytes an ordinary user may still write on the file system that holds `folder`."""
     return shutil.disk_usage(folder).free
 
 
 def for_detector(
     settings: Settings, paths: StackPaths, environ: Mapping[str, str]
 ) -> tuple[StartupCheck, ...]:
-    """Return the checks before a detector starts, those first that need nothing else."""
+    """Return the checks to run before a detector starts."""
     here = settings.spark.submit == "local"
     named = [StartupCheck("user", lambda: check_user("Hadoop, which Spark runs on,"))] if here else []
     cache = StartupCheck("cache", lambda: check_cache(paths.cache))
@@ -58,7 +58,7 @@ def for_stack(
     profile: stack.Profile,
     room: FreeBytes = free_bytes,
 ) -> tuple[StartupCheck, ...]:
-    """Return the checks before the services of a stack start."""
+    """Return the checks to run before the services of a stack start; `room` returns the free bytes."""
     here = profile == "local"
     who = "PostgreSQL's initdb and Hadoop (for the detector)"
     named = [StartupCheck("user", lambda: check_user(who))] if here else []
@@ -66,17 +66,18 @@ def for_stack(
 
 
 def run_all(checks: Iterable[StartupCheck]) -> None:
-    """Run the checks; the first that fails ends it.
+    """Run the checks in order, up to the first that fails.
 
     Raises:
-        RefusedError, ConfigError: something must be mended first.
+        RefusedError: this machine lacks something that is needed.
+        ConfigError: a password file cannot be used.
     """
     for check in checks:
         check.run()
 
 
 def check_user(who: str) -> str:
-    """Make sure that this user has a name.
+    """Make sure that this user has a name, and return it; `who` are the programs that need one.
 
     Raises:
         RefusedError: there is no entry for the user's number.
@@ -93,7 +94,9 @@ def check_user(who: str) -> str:
 
 
 def check_open_files() -> str:
-    """Make sure that enough files may be open; Java raises its own limit up to the hard one.
+    """Make sure that enough files may be open.
+
+    Only the hard limit counts: Java raises its own limit up to it.
 
     Raises:
         RefusedError: the hard limit is too low.
@@ -111,10 +114,16 @@ def check_open_files() -> str:
 
 
 def check_folder(folder: Path, needed: int, room: FreeBytes, option: str) -> str:
-    """Make sure that `folder`, or what it will be made in, can be written to and has room.
+    """Make sure that `folder`, or the folder that it will be created in, is writable and has free space.
+
+    Args:
+        folder: the folder to check; it need not exist.
+        needed: the bytes that must be free.
+        room: returns the free bytes of a folder's file system.
+        option: the command line option that chooses another folder, for the hint.
 
     Raises:
-        RefusedError: it cannot, or there is too little room.
+        RefusedError: it is not writable, or there is too little free space.
     """
     present = _nearest(folder)
     if not present.is_dir():
@@ -147,10 +156,12 @@ def check_folder(folder: Path, needed: int, room: FreeBytes, option: str) -> str
 
 
 def check_cache(folder: Path) -> str:
-    """Make sure that downloads can be read, or that their folder can be made; one to read only will do.
+    """Make sure that the folder of downloads can be read, or that it can be created.
+
+    A read-only folder will do: it may hold everything that is needed.
 
     Raises:
-        RefusedError: neither.
+        RefusedError: the folder can be neither read nor created.
     """
     present = _nearest(folder)
     needed = os.R_OK if present == folder else os.W_OK
@@ -164,21 +175,21 @@ def check_cache(folder: Path) -> str:
 
 
 def _nearest(folder: Path) -> Path:
-    """Return `folder`, or the nearest one above it that this user can see."""
+    """Return `folder`, or its nearest parent that exists and that this user can see."""
     for path in (folder, *folder.parents):
         try:
             if path.exists():
                 return path
         except PermissionError:
-            continue  # what lies above it is closed, and will be named
+            continue  # a parent is not accessible; it is found further up
     return Path("/")
 
 
 def check_passwords(settings: Settings, paths: StackPaths) -> str:
-    """Make sure that each password file that is there, or is named, holds a password.
+    """Make sure that each password file that exists, or that the settings name, holds a password.
 
     Raises:
-        ConfigError: one does not.
+        ConfigError: a file holds no password.
     """
     profile = stack.choose_profile(settings, paths)[0]
     found = stack.addresses(settings, paths, profile)
@@ -188,7 +199,7 @@ def check_passwords(settings: Settings, paths: StackPaths) -> str:
         *([found.writer_password_file] if found.writer_password_file else []),
     ]
     for file in files:
-        if external or file.exists():  # what is missing of the stack's own is made by `up`
+        if external or file.exists():  # `up` creates the stack's own files
             read_password(file, external=external)
     return (
         "readable" if external or any(file.exists() for file in files) else "made by the first `fraudctl up`"

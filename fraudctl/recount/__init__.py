@@ -1,0 +1,1 @@
+"""An independent recount of the log: the rows that the database must hold, computed without detector code."""

@@ -1,4 +1,4 @@
-"""Alerts as rows: what must be there, and where it is not."""
+"""Expected rows of fraud_alerts, and their comparison with the stored rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fraudctl.recount.raised import Raised
 
 
 class Alert(NamedTuple):
-    """What a row of fraud_alerts says, apart from when it was written and sent on."""
+    """The contents of a row of fraud_alerts, except the times of writing and sending."""
 
     transaction_id: str
     card_id: str
@@ -35,7 +35,7 @@ Alerts = Mapping[str, Alert]
 
 @dataclass(frozen=True)
 class AlertDifference:
-    """A row of fraud_alerts that is not what the log gives; `columns` names the values that differ."""
+    """A row of fraud_alerts that differs from the expected one; `columns` names the values that differ."""
 
     kind: Kind
     digest: str
@@ -46,14 +46,14 @@ class AlertDifference:
 
 
 def expected_alerts(raised: Mapping[str, Raised], batches: Sequence[Batch]) -> dict[str, Alert]:
-    """The rows that there must be, by digest."""
+    """Return the expected rows, by digest."""
     return {digest: _alert(one, batches[one.place]) for digest, one in raised.items()}
 
 
 def compare_alerts(
     expected: Alerts, stored: Alerts, *, ignoring: frozenset[str] = frozenset()
 ) -> Iterator[AlertDifference]:
-    """Every row on which the two disagree, in the order of event time; `ignoring` names columns."""
+    """Yield every row on which both sides differ, in the order of event time; `ignoring` names columns."""
     columns = [name for name in Alert._fields if name not in ignoring]
     for kind, digest, differing, ours, theirs in compare_rows(expected, stored, columns):
         one = ours or theirs
@@ -62,7 +62,7 @@ def compare_alerts(
 
 
 def alert_value(alert: Alert, column: str) -> str:
-    """One value of an alert as text."""
+    """Return one value of an alert as text."""
     value = getattr(alert, column)
     return instant_text(value) if column.endswith("_us") else str(value)
 

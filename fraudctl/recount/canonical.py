@@ -1,9 +1,9 @@
-"""Read many messages at once: those written in the canonical form by one regular expression.
+"""Read many messages at once, those in canonical form with one regular expression.
 
 A message is canonical when its fields come in the order of fraudctl/events/schema.py, without blanks, escapes
 or leading zeros, and its event time has milliseconds and ends in Z. Every other message goes to the strict
-parser (fraudctl/recount/parse.py), which decides alone what it is. What the pattern takes, the strict parser
-takes too, and reads the same: tests hold the two against each other.
+parser (fraudctl/recount/parse.py), which alone decides about it. Every message that the pattern accepts, the
+strict parser accepts too, with the same result: tests compare the two.
 """
 
 import re
@@ -23,14 +23,14 @@ Integers = npt.NDArray[np.int64]
 
 _TIME = rb"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 _TIME_BYTES = len(b"2026-03-10T12:00:00.000Z")
-# Where the digits of an event time stand, and what each is worth within its number.
+# (position, weight) of the digits of an event time; for the clock (tens, weight, units).
 _DATE = ((0, 10**7), (1, 10**6), (2, 10**5), (3, 10**4), (5, 1000), (6, 100), (8, 10), (9, 1))
 _CLOCK = ((11, 10, 12), (14, 10, 15), (17, 10, 18))
 _MILLISECONDS = ((20, 100), (21, 10), (22, 1))
 
 
 class Fields(NamedTuple):
-    """What tells one transaction from another, as the bytes of a canonical message.
+    """The fields that tell transactions apart, as the bytes of a canonical message.
 
     Schema version and currency are the same for all.
     """
@@ -47,7 +47,7 @@ class Fields(NamedTuple):
 
 @dataclass(frozen=True)
 class Lines:
-    """Messages of one block that are transactions, and those that are none.
+    """The messages of one block, divided into transactions and rejected ones.
 
     `rows`: the index in the block of each transaction, ascending; `rejected`: reasons, by index in the block.
     """
@@ -95,9 +95,9 @@ def reader(events: EventsSettings) -> Callable[[Sequence[bytes | None]], Lines]:
 
 
 def fields_of(transaction: Transaction) -> Fields:
-    """Return what a canonical message of this transaction would hold.
+    """Return the fields that a canonical message of this transaction would hold.
 
-    An instant that the canonical form cannot tell is written as its microseconds since 1970.
+    An instant that the canonical form cannot express is written as its microseconds since 1970.
     """
     return Fields(
         transaction.transaction_id.encode(),
@@ -112,7 +112,7 @@ def fields_of(transaction: Transaction) -> Fields:
 
 
 def transaction_of(fields: Iterable[bytes], event_us: int, currency: str) -> Transaction:
-    """Return the transaction that these fields tell."""
+    """Return the transaction with these fields."""
     name, _time, card, merchant, category, amount, country, channel = fields
     return Transaction(
         SCHEMA_VERSION,
@@ -129,12 +129,12 @@ def transaction_of(fields: Iterable[bytes], event_us: int, currency: str) -> Tra
 
 
 def _pattern(events: EventsSettings) -> bytes:
-    """The canonical message, with a group for each of `Fields`."""
+    """Return the pattern of a canonical message, with a group for each of `Fields`."""
     amounts = rb"[1-9][0-9]{0,%d}|%d" % (len(str(AMOUNT_MINOR_MAX)) - 2, AMOUNT_MINOR_MAX)
     values = {
         "schema_version": b"%d" % SCHEMA_VERSION,
         "event_time": rb'"(%s)"' % _TIME,
-        # Which of them there are is looked up: an alternative for each of a thousand would be slow.
+        # Categories are looked up later: a pattern with a thousand alternatives would be slow.
         "category": rb'"([^"\\\x00-\x1f]+)"',
         "amount_minor": rb"(%s)" % amounts,
         "currency": rb'"%s"' % re.escape(events.currency.encode()),
@@ -145,7 +145,7 @@ def _pattern(events: EventsSettings) -> bytes:
 
 
 def _instants(texts: Sequence[bytes]) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    """Microseconds since 1970 of canonical event times, and which of them are instants of the calendar."""
+    """Return microseconds since 1970 of canonical event times, and which of them exist in the calendar."""
     digits = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(-1, _TIME_BYTES).astype(np.int64) - ord(
         "0"
     )
@@ -162,14 +162,14 @@ def _instants(texts: Sequence[bytes]) -> tuple[Integers, npt.NDArray[np.bool_]]:
 
 
 def _midnight_us(date: int) -> int:
-    """The begin of yyyymmdd; -1 when the calendar has no such day."""
+    """Return the begin of the day yyyymmdd; -1 when the calendar has no such day."""
     year, rest = divmod(date, 10_000)
     found = parse_instant(f"{year:04}-{rest // 100:02}-{rest % 100:02}T00:00:00Z")
     return -1 if found is None else found
 
 
 def _time_text(event_us: int) -> bytes:
-    """The canonical text of an instant, or its microseconds where there is none."""
+    """Return the canonical text of an instant, or its microseconds where there is none."""
     ms, beyond = divmod(event_us, 1000)
     if beyond or not 0 <= event_us < _END_US:
         return b"%d" % event_us

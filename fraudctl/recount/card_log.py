@@ -1,11 +1,11 @@
-"""Transactions that are flagged because of what their card did before, batch by batch.
+"""Transactions that rules on a card's past flag, batch by batch.
 
-The log is cut into windows of twice the horizon, one beginning with every horizon since 1970. A record lies
-in two of them, for each partition and card apart. At the end of a batch every such window that the batch has
-read a record of is looked at: each transaction in its second half is judged by the rules of the batch, on all
-that was read up to then. A window begins so early that the past of its second half lies in it.
+The log is cut into windows of twice the look-back, and a new window begins with every look-back since 1970. A
+record lies in two of them, separately for each partition and card. At the end of a batch, every window that
+the batch has read a record of is evaluated: each transaction in the window's second half, by the rules of the
+batch, with everything read up to then. The first half of the window holds the past of the second one.
 
-Spark forgets a window once the watermark has reached its end, and does not see there what comes later.
+Spark forgets a window once the watermark has reached its end, and ignores records that come for it later.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,10 +22,10 @@ FlagKey = tuple[int, str]
 
 
 class Marked(NamedTuple):
-    """A transaction that a rule on its card's past matches, as the batch at this place of the ledger says.
+    """A transaction flagged by a rule on its card's past, with the verdict of the batch at index `place`.
 
-    `arrival_ms`: the earliest of its copies in that partition; `alone`: of the rules that match, none asks
-    only of the transaction itself.
+    `arrival_ms`: the earliest of its copies in that partition; `alone`: every rule that matches looks at the
+    card's past.
     """
 
     place: int
@@ -44,18 +44,19 @@ class _Seen(NamedTuple):
 _Card = dict[str, _Seen]
 
 
-# What a transaction's alert is put in order by, and the alert.
+# The rank of a transaction's alert (batch, arrival, partition), and the alert.
 _Alert = tuple[tuple[int, int, int], Raised]
 OnFlags = Callable[[Iterable[tuple[FlagKey, Marked]]], None]
-# Each with its partition and the digest of its transaction.
+# Called with (partition, digest of the transaction, alert).
 OnAlerts = Callable[[Iterable[tuple[int, str, Raised]]], None]
 
 
 @dataclass
 class _Partition:
-    """`windows`: by the number of the window, then by card; `touched`: of the batch that is being read.
+    """The state of one partition.
 
-    `marked`, `alerts`: what was found in the second half of each window, by digest.
+    `windows`: by the number of the window, then by card; `touched`: windows and cards of the current batch.
+    `marked`, `alerts`: results for the second half of each window, by digest.
     """
 
     place: int
@@ -70,7 +71,10 @@ class _Partition:
 
 
 class CardLog:
-    """Takes the admitted records of the log, copies too, those of each partition in the order of the log."""
+    """An evaluator of rules on a card's past, for the admitted records of the log, including copies.
+
+    The records of each partition must come in the order of the log.
+    """
 
     def __init__(
         self,
@@ -79,13 +83,15 @@ class CardLog:
         on_flags: OnFlags | None = None,
         on_alerts: OnAlerts | None = None,
     ) -> None:
-        """
+        """Start with an empty log.
+
         Args:
-            horizon_us: no rule looks further back.
-            judges: for each batch the one that judges.
-            on_flags: called with what was found in windows that have ended, which is then forgotten; of one
-                key the last one counts. The default is to remember everything for `marked` and `raised`.
-            on_alerts: the same for alerts; of one digest the first by batch, arrival and partition counts.
+            horizon_us: the look-back in microseconds; no rule looks further back.
+            judges: for each batch the evaluator of its rules.
+            on_flags: called with the flags of windows that have ended, which are then forgotten; of one key
+                the last one counts. The default is to keep everything for `marked` and `raised`.
+            on_alerts: called likewise with alerts; of one digest the first by batch, arrival and partition
+                counts.
         """
         self._horizon_us = horizon_us
         self._judges = judges
@@ -96,9 +102,9 @@ class CardLog:
     def admitted(
         self, partition: int, place: int, arrival_ms: int, transaction: Transaction, watermark: int
     ) -> None:
-        """A record that the batch at this place of the ledger has read.
+        """Take a record that the batch at index `place` of the ledger has read.
 
-        `watermark`: in microseconds; the batch does not see what comes for windows that have ended by then.
+        `watermark`: in microseconds; the batch does not see records of windows that have ended by then.
         """
         own = self._partitions.get(partition)
         if own is None:
@@ -120,17 +126,17 @@ class CardLog:
             own.touched.add((window, transaction.card_id))
 
     def finish(self) -> None:
-        """The log has been read: judge what the last batch of each partition has touched."""
+        """Evaluate the records of each partition's last batch, after the whole log was read."""
         for partition, own in self._partitions.items():
             self._end_batch(partition, own)
 
     def hand_on_all(self) -> None:
-        """Hand on what was found in windows that have not ended."""
+        """Hand the results of windows that have not ended to the callbacks."""
         for partition, own in self._partitions.items():
             self._hand_on(partition, own, lambda _window: True)
 
     def marked(self) -> Mapping[FlagKey, Marked]:
-        """As the last batch that judged each of them left them."""
+        """Return the flagged transactions, each as the last batch that evaluated it left it."""
         return {
             (partition, digest): one
             for partition, own in self._partitions.items()
@@ -139,7 +145,7 @@ class CardLog:
         }
 
     def raised(self) -> dict[str, Raised]:
-        """By digest the first alert of each transaction: by batch, then arrival, then partition."""
+        """Return the first alert of each transaction by digest: by batch, then arrival, then partition."""
         first: dict[str, _Alert] = {}
         for own in self._partitions.values():
             for found in own.alerts.values():

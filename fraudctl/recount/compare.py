@@ -1,4 +1,4 @@
-"""Two answers to one question, side by side: every difference by name."""
+"""Compare expected rows with stored rows, and name every difference."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ class Timed(Protocol):
     """A row about one transaction, with its event time in microseconds since 1970."""
 
     @property
-    def event_time_us(self) -> int: ...
+    def event_time_us(self) -> int:
+        """Return the event time."""
 
 
 Key = TypeVar("Key", str, tuple[int, str])
@@ -27,7 +28,7 @@ Row = TypeVar("Row", bound=Timed)
 
 @dataclass(frozen=True)
 class WindowDifference:
-    """A row of fraud_metrics that is not what the log gives; `columns` names the values that differ."""
+    """A row of fraud_metrics that differs from the expected one; `columns` names the values that differ."""
 
     kind: Kind
     window_start: str
@@ -40,7 +41,7 @@ class WindowDifference:
 
 @dataclass(frozen=True)
 class DeadLetterDifference:
-    """A row of dead_letters that is not what the log gives; expected and stored are values of `column`."""
+    """A row of dead_letters that differs from the expected one, with both values of `column`."""
 
     kind: Kind
     topic: str
@@ -54,7 +55,7 @@ class DeadLetterDifference:
 def compare_windows(
     expected: Mapping[WindowKey, Totals], stored: Mapping[WindowKey, Totals]
 ) -> Iterator[WindowDifference]:
-    """Every row on which the two disagree, in the order of the windows."""
+    """Yield every row on which both sides differ, in the order of the windows."""
     for key in sorted(expected.keys() | stored.keys()):
         ours, theirs = expected.get(key), stored.get(key)
         if ours == theirs:
@@ -76,7 +77,7 @@ def compare_windows(
 def compare_dead_letters(
     expected: Mapping[Place, str], stored: Mapping[Place, str]
 ) -> Iterator[DeadLetterDifference]:
-    """Every refused record on which the two disagree, in the order of the log."""
+    """Yield every rejected record on which both sides differ, in the order of the log."""
     for place in sorted(expected.keys() | stored.keys()):
         ours, theirs = expected.get(place), stored.get(place)
         if ours != theirs:
@@ -86,9 +87,10 @@ def compare_dead_letters(
 def compare_rows(
     expected: Mapping[Key, Row], stored: Mapping[Key, Row], columns: Collection[str]
 ) -> Iterator[tuple[Kind, Key, tuple[str, ...], Row | None, Row | None]]:
-    """Every row on which the two disagree in one of these columns, in the order of event time.
+    """Yield every row that differs in one of these columns, in the order of event time.
 
-    With what kind of difference it is, which columns differ, and the row on either side.
+    Yields:
+        The kind of the difference, the key, the columns that differ, and the row on either side.
     """
     found = []
     for key in expected.keys() | stored.keys():
@@ -109,20 +111,23 @@ class RowDifference(Protocol):
     """A difference of two rows about one transaction."""
 
     @property
-    def expected(self) -> Timed | None: ...
+    def expected(self) -> Timed | None:
+        """Return the expected row."""
 
     @property
-    def stored(self) -> Timed | None: ...
+    def stored(self) -> Timed | None:
+        """Return the stored row."""
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """Return the transaction's digest."""
 
 
 Different = TypeVar("Different", bound=RowDifference)
 
 
 def in_order(differences: Iterable[Different]) -> list[Different]:
-    """Return differences that were found bucket by bucket in the order of `compare_rows`."""
+    """Sort differences from several buckets into the order of `compare_rows`."""
 
     def key(one: Different) -> tuple[int, int, str]:
         row = one.expected or one.stored

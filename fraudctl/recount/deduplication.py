@@ -1,4 +1,4 @@
-"""The second half of a recount of a long log: what the rows of one bucket come to.
+"""Deduplicate and sum the rows of one bucket: the second half of a recount of a long log.
 
 Copies of one transaction lie in one bucket. The first of them that the engine did not drop is counted, in the
 order of batch, partition and offset. Every other one is a duplicate; one that was dropped is a duplicate only
@@ -13,7 +13,7 @@ import numpy as np
 from fraudctl.recount.recount import COUNTED, DROPPED_BY_ENGINE, DUPLICATE
 from fraudctl.recount.spill import Rows
 
-# Of one slide and category: how many, how many of them flagged, their amounts, the flagged ones' amounts.
+# Sums of one slide and category: count, flagged count, amount, flagged amount.
 Sums = tuple[int, int, int, int]
 _OUTCOMES = (COUNTED, DUPLICATE, DROPPED_BY_ENGINE)
 _COUNTED, _DUPLICATE, _DROPPED = range(3)
@@ -21,10 +21,10 @@ _COUNTED, _DUPLICATE, _DROPPED = range(3)
 
 @dataclass
 class BucketCount:
-    """`slides`: by number of the slide and index of the category.
+    """The totals of one bucket; `slides` by the slide's number and the category's index.
 
     `conflicts`: partition and offset of counted records that share the hash of their id with another one: all
-    whose id has several payloads, and perhaps some of which only the hashes are equal.
+    records whose id has several payloads, and perhaps some with equal hashes only.
     """
 
     outcomes: dict[int, Counter[str]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def count_bucket(rows: Rows) -> BucketCount:
 
 
 def _outcomes(copies: Rows) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The outcome of each row, of which equal payloads lie together in the order of the ledger."""
+    """Return the outcome of each row; equal payloads must lie together in the order of the ledger."""
     outcome = np.full(len(copies), _DUPLICATE)
     if not len(copies):
         return outcome
@@ -93,7 +93,7 @@ def _slides(counted: Rows) -> dict[tuple[int, int], Sums]:
     begins = np.ones(len(counted), dtype=bool)
     begins[1:] = (slide[1:] != slide[:-1]) | (category[1:] != category[:-1])
     at = np.flatnonzero(begins)
-    # Whole numbers: a bucket holds far fewer than the 900 million amounts that fit.
+    # 64-bit sums cannot overflow: a bucket holds far fewer than the 900 million amounts that fit.
     flagged = counted["flagged"].astype(np.int64)
     columns = (np.ones(len(counted), np.int64), flagged, counted["amount"], flagged * counted["amount"])
     sums = zip(*(np.add.reduceat(column, at).tolist() for column in columns), strict=True)

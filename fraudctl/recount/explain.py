@@ -1,4 +1,4 @@
-"""Why one record is refused, in words; never more than what was found out."""
+"""Explain in words why one record is rejected, saying only what was found out."""
 
 import json
 import re
@@ -26,7 +26,10 @@ _LONGEST_SHOWN = 80
 
 @dataclass(frozen=True)
 class Explanation:
-    """`reason` is the dead letter's, empty for a record that would be admitted; `field` is the wrong one."""
+    """An explanation of a record's rejection.
+
+    `reason` is the dead letter's, empty for a record that would be admitted; `field` is the wrong one.
+    """
 
     reason: str
     field: str | None
@@ -36,7 +39,7 @@ class Explanation:
 def explain(
     value: bytes | None, arrival_ms: int, *, events: EventsSettings, lateness: LatenessSettings
 ) -> Explanation:
-    """What becomes of a record with this value that arrives at this moment, and why."""
+    """Explain whether a record with this value and arrival time is admitted, and why not."""
     parsed = parser(events)(value)
     result = admit(parsed, arrival_ms, lateness)
     if isinstance(parsed, Transaction):
@@ -63,7 +66,7 @@ def _timed(
 
 
 def _malformed(value: bytes | None, events: EventsSettings) -> tuple[str | None, str]:
-    """The field that is to blame, if one is, and what is wrong."""
+    """Return the field at fault, if there is one, and what is wrong."""
     problem = complaint(value, events.max_bytes)
     document = read_object(value, events.max_bytes)
     if document is None:

@@ -1,4 +1,4 @@
-"""Flags as rows: what rules on a card's past make of its transactions, and where that is not there."""
+"""Expected rows of fraud_flags, from rules on a card's past, and their comparison with the stored rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from fraudctl.recount.ledger import Batch
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """What a row of fraud_flags says, apart from when it was written."""
+    """The contents of a row of fraud_flags, except the time of writing."""
 
     transaction_id: str
     card_id: str
@@ -38,13 +38,13 @@ class Flag:
 
 FLAG_COLUMNS = tuple(column.name for column in fields(Flag))
 Flags = Mapping[FlagKey, Flag]
-# What depends on how the log was cut into batches, and not on what it holds.
+# Columns that depend on how the log was cut into batches, and not on its records.
 OF_THE_BATCH = frozenset({"query_id", "batch_id"})
 
 
 @dataclass(frozen=True)
 class FlagDifference:
-    """A row of fraud_flags that is not what the log gives; `columns` names the values that differ."""
+    """A row of fraud_flags that differs from the expected one; `columns` names the values that differ."""
 
     kind: Kind
     partition: int
@@ -56,14 +56,14 @@ class FlagDifference:
 
 
 def expected_flags(marked: Mapping[FlagKey, Marked], batches: Sequence[Batch]) -> dict[FlagKey, Flag]:
-    """The rows that there must be, by partition and digest."""
+    """Return the expected rows, by partition and digest."""
     return {key: _flag(one, batches[one.place]) for key, one in marked.items()}
 
 
 def compare_flags(
     expected: Flags, stored: Flags, *, ignoring: frozenset[str] = frozenset()
 ) -> Iterator[FlagDifference]:
-    """Every row on which the two disagree, in the order of event time; `ignoring` names columns."""
+    """Yield every row on which both sides differ, in the order of event time; `ignoring` names columns."""
     columns = [name for name in FLAG_COLUMNS if name not in ignoring]
     for kind, (partition, digest), differing, ours, theirs in compare_rows(expected, stored, columns):
         one = ours or theirs
@@ -72,7 +72,7 @@ def compare_flags(
 
 
 def flag_value(flag: Flag, column: str) -> str:
-    """One value of a flag as text."""
+    """Return one value of a flag as text."""
     value = getattr(flag, column)
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -1,4 +1,4 @@
-"""The score that a trained forest gives a transaction, one node after the other in plain Python."""
+"""Score transactions with a trained forest, node by node in plain Python."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,12 +10,12 @@ from fraudctl.rules.forest import CATEGORY_IS, CHANNEL_IS, Forest
 _SECOND_US = 1_000_000
 # 1970-01-01 was a Thursday, and Monday is 0.
 _FIRST_WEEKDAY = 3
-# Of a transaction, and of its past where the forest asks for one.
+# A feature of a transaction, and of its past where the forest looks back.
 Feature = Callable[[Transaction, Past | None], int]
 
 
 def scorer(forest: Forest) -> Callable[[Transaction, Past | None], int]:
-    """A function that gives the score in millionths, as fraudctl/rules/forest.py defines it."""
+    """Return a function that gives the score in millionths, as fraudctl/rules/forest.py defines it."""
     vector = vectors(forest.features, forest.looks_back_seconds)
     trees = [
         (list(zip(tree.feature, tree.threshold, tree.left, tree.right, strict=True)), tree.value)
@@ -39,7 +39,7 @@ def scorer(forest: Forest) -> Callable[[Transaction, Past | None], int]:
 
 
 def vectors(names: Sequence[str], looks_back_seconds: int) -> Callable[[Transaction, Past | None], list[int]]:
-    """A function that gives these features of a transaction, in this order."""
+    """Return a function that gives these features of a transaction, in this order."""
     features = [_feature(name, looks_back_seconds) for name in names]
     return lambda transaction, past: [feature(transaction, past) for feature in features]
 

@@ -1,4 +1,4 @@
-"""What rules make of recorded transactions when all of them are known, whatever batches they came in."""
+"""Evaluate rules on recorded transactions offline, with all of them known, independent of batches."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,15 +13,15 @@ from fraudctl.rules.model import RuleSet
 def in_hindsight(
     rules: RuleSet, transactions: Iterable[tuple[int, Transaction]]
 ) -> Iterator[tuple[Transaction, Verdict]]:
-    """Each distinct transaction with all that matches it, in the order in which each was read first.
+    """Yield each distinct transaction with the verdict of all rules, in the order of first reading.
 
-    A detector comes to the same in the end, however it cuts the log into batches, as long as its rules stay
-    what they are: more of a card's past can only make a rule match.
+    A detector comes to the same verdicts in the end, however it cuts the log into batches, as long as its
+    rules do not change: more of a card's past can only make a rule match.
 
     Args:
-        rules: with conditions on a card's past all transactions are held in memory, else 16 bytes of each.
-        transactions: with their partition, copies too. Of copies in several partitions, which have pasts of
-            their own, the one that most rules match counts, then the lowest partition.
+        rules: with conditions on a card's past, all transactions are held in memory, else 16 bytes of each.
+        transactions: with their partition, including copies. Copies in several partitions have different
+            pasts: the one that most rules match counts, then the lowest partition.
     """
     if rules.card_horizon_seconds:
         yield from _with_pasts(rules, transactions)

@@ -6,14 +6,14 @@ from functools import lru_cache
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
-# PostgreSQL's own infinity stands for no instant; this is beyond every one that it can store.
+# A value for PostgreSQL's infinity, beyond every instant that it can store.
 INFINITY_US = 2**64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 
 
 def parse_instant(text: str) -> int | None:
-    """Microseconds of an RFC 3339 text that has the right pattern; None when no such day or time exists."""
+    """Return the microseconds of an RFC 3339 text with the right pattern; None if it does not exist."""
     day = _day(text[:10])
     hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:19])
     if day is None or hour > 23 or minute > 59 or second > 59:
@@ -31,7 +31,7 @@ def parse_instant(text: str) -> int | None:
 
 @lru_cache(maxsize=1024)
 def _day(text: str) -> int | None:
-    """Days since the epoch of yyyy-mm-dd; None when the calendar has no such day."""
+    """Return the days from the epoch to yyyy-mm-dd; None when the calendar has no such day."""
     try:
         return date(int(text[:4]), int(text[5:7]), int(text[8:10])).toordinal() - _EPOCH_DAY
     except ValueError:
@@ -39,12 +39,12 @@ def _day(text: str) -> int | None:
 
 
 def hour_of_day(instant_us: int) -> int:
-    """The hour in UTC, 0 to 23."""
+    """Return the hour in UTC, 0 to 23."""
     return instant_us % DAY_US // HOUR_US
 
 
 def instant_text(instant_us: int) -> str:
-    """RFC 3339 in UTC; a bare number for what lies outside the years 1 to 9999."""
+    """Return an instant as RFC 3339 in UTC, or as a bare number outside the years 1 to 9999."""
     if abs(instant_us) == INFINITY_US:
         return "infinity" if instant_us > 0 else "-infinity"
     try:

@@ -1,4 +1,4 @@
-"""Which batch of the ledger read which record of the log, and how many came in."""
+"""Batches of the ledger by the records that they read, and counts of these records."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class BatchIndex:
-    """For a record of the log the batch that read it, by its index in the ledger.
+    """An index that finds, for a record of the log, the batch that read it, as an index in the ledger.
 
     `starts`: by partition the first offsets of the ranges, ascending; `readers`: the batch of each of them;
-    `late_before_us`: by batch, up to which instant the engine dropped what it read.
+    `late_before_us`: by batch, the instant up to which the engine dropped the events that it read.
     """
 
     starts: Mapping[int, Integers]
@@ -30,12 +30,13 @@ class BatchIndex:
 
 @dataclass
 class LogIntake:
-    """How many records there were, and how many were rejected for which reason, by (batch, partition)."""
+    """The number of records that were read, and of those rejected by reason, by (batch, partition)."""
 
     read: Counter[tuple[int, int]] = field(default_factory=Counter)
     rejected: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)
 
     def add(self, other: "LogIntake") -> None:
+        """Add the counts of another part of the log."""
         self.read.update(other.read)
         for key, reasons in other.rejected.items():
             self.rejected.setdefault(key, Counter()).update(reasons)

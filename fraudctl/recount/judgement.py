@@ -1,4 +1,4 @@
-"""What the rules say of a transaction: by itself, and together with what its card did before."""
+"""Evaluate rules on a transaction, by itself or together with its card's past."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -11,14 +11,17 @@ from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Card, Rule, RuleSet, Score
 
 Condition = Callable[[Transaction], bool]
 CardCondition = Callable[[Transaction, Past], bool]
-# Millionths of a forest's score in one of the hundredths that rules speak of.
+# Rules give a forest's score in hundredths, the forest in millionths.
 _HUNDREDTH = 10_000
 # 1970-01-01 was a Thursday.
 _FIRST_WEEKDAY = WEEKDAYS.index("thu")
 
 
 class Verdict(NamedTuple):
-    """Ids of the rules that match, in the order of the set; the score in points, 0 to 100."""
+    """The result of rules on a transaction.
+
+    `rules`: ids of the rules that match, in the order of the set; `score`: points, 0 to 100.
+    """
 
     rules: tuple[str, ...]
     score: int
@@ -26,13 +29,14 @@ class Verdict(NamedTuple):
 
     @property
     def flagged(self) -> bool:
+        """Return whether any rule matches."""
         return bool(self.rules)
 
 
 class CardVerdict(NamedTuple):
-    """All that matches a transaction and its past; `by_card`: among it is a rule on what the card did.
+    """A verdict on a transaction and its past; `by_card`: a rule on the card's past matches.
 
-    `alone`: no rule matches that asks only of the transaction itself.
+    `alone`: no rule matches that looks only at the transaction itself.
     """
 
     verdict: Verdict
@@ -41,13 +45,13 @@ class CardVerdict(NamedTuple):
 
 
 Judge = Callable[[Transaction], Verdict]
-# Called with the past over each of the spans that the rules ask for, by the span in microseconds.
+# The past over each of the spans that the rules look back, by the span in microseconds.
 Pasts = Mapping[int, Past]
 INNOCENT = Verdict((), 0, False)
 
 
 def judge(rules: RuleSet) -> Judge:
-    """A function that gives the verdict of these rules without those that ask what the card did before."""
+    """Return a function that evaluates the rules, without those that look at the card's past."""
     compiled = [(rule, list(_conditions(rule.when))) for rule in _asking_itself(rules)]
 
     def verdict(transaction: Transaction) -> Verdict:
@@ -64,17 +68,19 @@ def judge(rules: RuleSet) -> Judge:
 
 
 class CardJudge:
-    """Gives the verdict of all these rules on transactions and their pasts."""
+    """An evaluator of all rules, including those on a card's past."""
 
     def __init__(self, rules: RuleSet) -> None:
+        """Compile the rules that are enabled."""
         self._rules = rules
         self._compiled = [
             (rule, list(_conditions(rule.when)), _card_conditions(rule.when)) for rule in rules.enabled
         ]
-        # How far back the rules look, each once, in microseconds; none if no rule asks for a past.
+        # The distinct look-backs of the rules in microseconds; empty if no rule looks back.
         self.spans_us: Sequence[int] = sorted({span for _, _, (span, _) in self._compiled if span})
 
     def __call__(self, transaction: Transaction, pasts: Pasts) -> CardVerdict:
+        """Return the verdict on a transaction, with its past over each of `spans_us`."""
         matching = [
             (rule, span)
             for rule, conditions, (span, past_conditions) in self._compiled
@@ -89,7 +95,7 @@ class CardJudge:
 
 
 def _asking_itself(rules: RuleSet) -> list[Rule]:
-    """Those that do not look back at what the card did."""
+    """Return the rules that do not look back at the card's past."""
     return [rule for rule in rules.enabled if not rule.when.looks_back_seconds]
 
 
@@ -135,7 +141,7 @@ def _conditions(when: When) -> Iterator[Condition]:
 
 
 def _card_conditions(when: When) -> tuple[int, Sequence[CardCondition]]:
-    """How far back they look, in microseconds, and what must hold of that past; (0, ()) for no conditions."""
+    """Return the look-back in microseconds and the conditions on that past; (0, ()) without conditions."""
     if when.card is not None:
         return when.card.within_minutes * MINUTE_US, list(_past_conditions(when.card))
     if when.model is not None and when.model.forest.within_minutes is not None:
@@ -176,12 +182,12 @@ def _amount_over(limit: int | dict[str, int]) -> Condition:
 def _amount_under(limit: int | dict[str, int]) -> Condition:
     if isinstance(limit, int):
         return lambda transaction: transaction.amount_minor < limit
-    # An amount is never below zero, so a category without a limit has one that nothing is under.
+    # No amount is below zero, so a category without a limit never matches.
     return lambda transaction: transaction.amount_minor < limit.get(transaction.category, 0)
 
 
 def _hours_utc(start: int, end: int) -> Condition:
-    """From `start` up to but not at `end`; past midnight when `start` is the later of the two."""
+    """Return a condition for the hours from `start` to before `end`, across midnight if `end` is earlier."""
     if start < end:
         return lambda transaction: start <= hour_of_day(transaction.event_us) < end
 

@@ -1,4 +1,4 @@
-"""What the ledger claims: which part of the log each micro-batch read, and what came in with it."""
+"""The ledger: which part of the log each micro-batch read, how many records, and checks of its rows."""
 
 import json
 from bisect import bisect_right
@@ -27,7 +27,7 @@ _BEYOND = 2**63 - 1
 
 
 class Flaw(NamedTuple):
-    """What is wrong with the shape of a ledger row; `partition` is None when all of the column is."""
+    """An error in the shape of a ledger row; `partition` is None when it concerns the whole column."""
 
     kind: Literal["offsets", "intake"]
     partition: int | None
@@ -37,7 +37,7 @@ class Flaw(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """One row of the ledger."""
+    """A row of the ledger: one committed micro-batch."""
 
     query_id: str
     batch_id: int
@@ -55,12 +55,13 @@ class Batch:
 
     @property
     def name(self) -> str:
+        """Return a name for messages."""
         return f"batch {self.batch_id} of query {self.query_id}"
 
 
 @dataclass(frozen=True)
 class LedgerFinding:
-    """One thing in the ledger that cannot be right, or that the log does not confirm."""
+    """A contradiction in the ledger, or a claim that the log does not confirm."""
 
     kind: Literal["batch", "range", "gap", "overlap", "intake", "log", "offsets", "watermark", "rules"]
     query_id: str
@@ -71,9 +72,10 @@ class LedgerFinding:
 
 
 class Ledger:
-    """The batches in the order in which they were landed."""
+    """The batches in the order in which they were committed."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
+        """Order the batches, and index the offsets that they read."""
         # Every run of the detector has a higher epoch than the one before it, whatever its clock says.
         self.batches = sorted(batches, key=lambda batch: (batch.epoch, batch.query_id, batch.batch_id))
         self._starts: dict[int, list[int]] = {}
@@ -84,7 +86,7 @@ class Ledger:
                     self._starts.setdefault(partition, []).append(start)
                     self._readers.setdefault(partition, []).append(place)
         for partition, starts in self._starts.items():
-            # In a sound ledger they are in order already; in a broken one bisect must still not stumble.
+            # A sound ledger has them in order already; bisect needs order in a broken one too.
             pairs = sorted(zip(starts, self._readers[partition], strict=True))
             self._starts[partition] = [start for start, _ in pairs]
             self._readers[partition] = [place for _, place in pairs]
@@ -92,7 +94,7 @@ class Ledger:
 
     @property
     def ranges(self) -> dict[int, tuple[int, int]]:
-        """Per partition from the first offset that was read to one past the last."""
+        """Return per partition the first offset that was read and one past the last."""
         result: dict[int, tuple[int, int]] = {}
         for batch in self.batches:
             for partition, (start, end) in batch.offsets.items():
@@ -102,18 +104,21 @@ class Ledger:
         return dict(sorted(result.items()))
 
     def _watermarks(self) -> Iterator[int]:
-        """For each batch the instant up to which Spark dropped: the watermark of the query's batch before."""
+        """Yield for each batch the instant up to which Spark dropped events.
+
+        It is the watermark of the previous batch of the same query.
+        """
         last: dict[str, int] = {}
         for batch in self.batches:
             yield last.get(batch.query_id, NO_WATERMARK)
             last[batch.query_id] = batch.watermark_us
 
     def watermark(self, partition: int, offset: int) -> int:
-        """Up to which instant events were dropped when this place of the log was read."""
+        """Return the instant up to which events were dropped when this offset was read."""
         return self._late_before[self.place(partition, offset)]
 
     def rule_sets(self, known: Mapping[str, str]) -> tuple[list[RuleSet], list[LedgerFinding]]:
-        """The rules that judged each batch, in the order of `batches`, and where these cannot be told.
+        """Return the rules of each batch, in the order of `batches`, and findings where they are unknown.
 
         Args:
             known: the stored documents, as JSON, by their digest.
@@ -133,16 +138,16 @@ class Ledger:
 
     @property
     def card_horizon_seconds(self) -> int:
-        """How far back the detector was made to remember what a card did; the whole ledger says the same."""
+        """Return the detector's look-back at a card's past in seconds; the whole ledger has the same."""
         return horizon_of(self.batches[-1].fingerprint) if self.batches else 0
 
     @property
     def stretches(self) -> list[int]:
-        """For each batch the number, from 0 on, of its stretch: batches in a row that the same rules judged.
+        """Return for each batch the number of its segment, from 0: successive batches with the same rules.
 
-        More of a card's past can only make a rule match, so judging cards at the end of each stretch comes to
-        the same flags and alerting transactions as judging them after each batch. A stretch ends once the
-        watermark has moved on by a horizon, so that the windows that are held remain few.
+        More of a card's past can only make a rule match, so evaluating cards at the end of each segment gives
+        the same flags and alerting transactions as evaluating them after each batch. A segment ends once the
+        watermark has moved on by more than a look-back, so that few windows are held.
         """
         numbers: list[int] = []
         first: Batch | None = None
@@ -159,10 +164,10 @@ class Ledger:
         return numbers
 
     def beyond_horizon(self, sets: Sequence[RuleSet]) -> Iterator[LedgerFinding]:
-        """Where the rules that judged a batch look further back at a card than the detector remembered.
+        """Yield findings for batches whose rules look further back at a card than the detector could.
 
         Args:
-            sets: as `rule_sets` gives them.
+            sets: the rules of each batch, from `rule_sets`.
         """
         reach = self.card_horizon_seconds
         for batch, rules in zip(self.batches, sets, strict=True):
@@ -172,13 +177,11 @@ class Ledger:
                 yield _finding("rules", batch, None, expected, stored)
 
     def place(self, partition: int, offset: int) -> int:
-        """Which of `batches` read this place of the log."""
+        """Return the index in `batches` of the batch that read this offset."""
         return self._readers[partition][bisect_right(self._starts[partition], offset) - 1]
 
     def contradictions(self) -> Iterator[LedgerFinding]:
-        """Where a row has the wrong shape, or a query's batches or a partition's ranges do not follow each
-        other without gap or overlap.
-        """
+        """Yield findings for malformed rows, and for gaps or overlaps of batch ids or offset ranges."""
         reached: dict[int, int] = {}
         numbers: dict[str, int] = {}
         for batch in self.batches:
@@ -200,14 +203,14 @@ class Ledger:
                 reached[partition] = max(before, end)
 
     def strangers(self, partitions: Container[int]) -> Iterator[LedgerFinding]:
-        """Where a batch names a partition that the topic does not have: partitions never go away."""
+        """Yield findings for batches with a partition that the topic lacks: partitions are never removed."""
         for batch in self.batches:
             for partition, (start, end) in sorted(batch.offsets.items()):
                 if partition not in partitions:
                     yield _finding("range", batch, partition, "a partition of the topic", f"{start} to {end}")
 
     def watermarks(self) -> Iterator[LedgerFinding]:
-        """Where a watermark is no instant, or lies before the one of the query's batch before."""
+        """Yield findings for watermarks that are no instant or earlier than the query's previous one."""
         last: dict[str, int] = {}
         for batch in self.batches:
             now = batch.watermark_us
@@ -222,16 +225,16 @@ class Ledger:
                 last[batch.query_id] = now
 
     def index(self) -> BatchIndex:
-        """Return which batch read which record, for many records at once."""
+        """Return an index that finds the batches of many records at once."""
         return BatchIndex(
             {partition: np.array(starts, np.int64) for partition, starts in self._starts.items()},
             {partition: np.array(readers, np.int64) for partition, readers in self._readers.items()},
-            # A watermark may be no instant; beyond 64 bits it is as far away from every event.
+            # A watermark that is no instant may not fit into 64 bits; the limits are as far from every event.
             np.array([min(max(one, -_BEYOND), _BEYOND) for one in self._late_before], np.int64),
         )
 
     def unconfirmed(self, intake: LogIntake) -> Iterator[LedgerFinding]:
-        """Where the ledger's intake is not what the log gives."""
+        """Yield findings where the ledger's intake differs from the intake computed from the log."""
         for place, batch in enumerate(self.batches):
             for partition in sorted(batch.offsets.keys() | batch.intake.keys()):
                 expected = Counter(intake.rejected.get((place, partition), {}))
@@ -242,7 +245,7 @@ class Ledger:
 
 
 def _rules_of(digest: str | None, known: Mapping[str, str]) -> RuleSet | str:
-    """The rules that a batch names, or what is wrong with them."""
+    """Return the rules that a batch names, or what is wrong with them."""
     if digest is None:
         return "none"
     document = known.get(digest)
@@ -268,12 +271,12 @@ def _finding(
 
 
 def _amounts(counter: Counter[str]) -> str:
-    """`admitted 90, late 3`, without what is zero."""
+    """Return counts as text without zeros, such as `admitted 90, late 3`."""
     return ", ".join(f"{name} {number}" for name, number in sorted(counter.items()) if number) or "nothing"
 
 
 def read_offsets(text: str) -> tuple[Ranges, tuple[Flaw, ...]]:
-    """The ranges of a ledger row, and what in its JSON is no range: that part is left out."""
+    """Return the ranges in a ledger row, and the flaws in its JSON, which are left out."""
     ranges: dict[int, tuple[int, int]] = {}
     flaws: list[Flaw] = []
     for name, span in _members(text, "offsets", flaws):
@@ -288,7 +291,7 @@ def read_offsets(text: str) -> tuple[Ranges, tuple[Flaw, ...]]:
 
 
 def read_intake(text: str) -> tuple[Intake, tuple[Flaw, ...]]:
-    """The counts of a ledger row by partition and fate, and what in its JSON is no count: left out."""
+    """Return the counts in a ledger row by partition and outcome, and the flaws, which are left out."""
     counts: dict[int, dict[str, int]] = {}
     flaws: list[Flaw] = []
     for name, own in _members(text, "intake", flaws):
@@ -313,7 +316,7 @@ def _members(text: str, kind: Literal["offsets", "intake"], flaws: list[Flaw]) -
 
 
 def _partition(name: str) -> int | None:
-    """A partition's number as the detector writes it: plain digits without a leading zero."""
+    """Return a partition's number if it is written as the detector does: digits without a leading zero."""
     if not (name.isascii() and name.isdigit() and len(name) <= len(str(_PARTITION_MAX))):
         return None
     number = int(name)

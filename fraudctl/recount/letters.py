@@ -1,4 +1,4 @@
-"""What is kept of a refused record: when it arrived, its length, and its first bytes with masked numbers."""
+"""Dead letters: the arrival, length and masked first bytes that are kept of a rejected record."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from fraudctl.events.card_numbers import mask
 from fraudctl.recount.compare import Column, DeadLetterDifference, Place
 from fraudctl.recount.instants import instant_text
 
-# So much is looked at beyond what is kept, that a number cut in two is still seen to be one.
+# Bytes that are masked beyond the limit, so that a card number cut by the limit is recognized.
 _BEYOND_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A row of dead_letters. `whole_bytes` is the record's length, `kept_bytes` that of the payload."""
+    """A row of dead_letters; `whole_bytes` is the record's length, `kept_bytes` that of the payload."""
 
     reason: str
     arrival_us: int
@@ -26,7 +26,7 @@ class Letter:
 
 
 def kept(value: bytes | None, limit: int) -> bytes:
-    """What is kept of a value under this limit: masked byte by byte, then cut."""
+    """Return the part of a value that is kept under this limit: masked byte by byte, then cut."""
     seen = (value or b"")[: limit + _BEYOND_BYTES]
     return mask(seen.decode("latin-1")).encode("latin-1")[:limit]
 
@@ -41,17 +41,18 @@ class RejectedRecord(NamedTuple):
 
 
 class LetterCheck:
-    """Compares what came with each refused record with its stored letter; reasons are compared elsewhere."""
+    """A comparison of rejected records with their dead letters; reasons are compared elsewhere."""
 
     def __init__(self, payload_bytes: int) -> None:
+        """Start with no differences; `payload_bytes` is the present limit for payloads."""
         self._limit = payload_bytes
         self._differences: dict[Place, list[tuple[Column, str, str]]] = {}
-        # Letters that were kept at another length than the present limit gives: a flood is cut shorter, and
-        # the setting may have been another one. Their bytes agree.
+        # Dead letters with correct bytes, but another length than the present limit gives: a flood is cut
+        # shorter, and the setting may have been different.
         self.cut_elsewhere: list[Place] = []
 
     def compare(self, record: RejectedRecord, letter: Letter) -> None:
-        """Compare a rejected record with its letter."""
+        """Compare a rejected record with its dead letter."""
         found = list(self._compared(record.place, letter, record.arrival_ms * 1000, record.value))
         if found:
             self._differences[record.place] = found
@@ -66,7 +67,7 @@ class LetterCheck:
             yield "payload_bytes", str(whole), str(letter.whole_bytes)
         if letter.purged and letter.kept_bytes == 0:
             return
-        # How much was kept is no part of the ledger, so every begin of the record is one.
+        # The ledger does not say how much was kept, so any first part of the record is accepted.
         if letter.kept_bytes <= whole and letter.digest == sha256(kept(value, letter.kept_bytes)).digest():
             if letter.kept_bytes != min(whole, self._limit):
                 self.cut_elsewhere.append(place)
@@ -79,7 +80,7 @@ class LetterCheck:
         )
 
     def differences(self) -> Iterator[DeadLetterDifference]:
-        """In the order of the log."""
+        """Yield the differences in the order of the log."""
         for place, found in sorted(self._differences.items()):
             for column, expected, stored in found:
                 yield DeadLetterDifference("differs", *place, expected, stored, column)
@@ -87,7 +88,7 @@ class LetterCheck:
 
 @dataclass(frozen=True)
 class LettersCompared:
-    """`number`: rows that are on one side at least; `differences`: of reasons."""
+    """The result of a comparison: rows on at least one side (`number`), and differences of reasons."""
 
     number: int
     differences: list[DeadLetterDifference]
@@ -96,9 +97,9 @@ class LettersCompared:
 def compare_letters(
     rejected: Iterable[RejectedRecord], stored: Iterable[tuple[Place, Letter]], check: LetterCheck
 ) -> LettersCompared:
-    """Compare reasons, and by `check` the rest of what both sides have.
+    """Compare reasons, and with `check` the other values of records that both sides have.
 
-    Both come in the order of topic, partition and offset: neither is held in memory.
+    Both sides come in the order of topic, partition and offset, so neither is held in memory.
     """
     number, differences = 0, []
     ours, theirs = iter(rejected), iter(stored)
@@ -123,5 +124,5 @@ def compare_letters(
 
 
 def _payload(length: int, digest: bytes) -> str:
-    """A payload is not shown, for it may hold what nobody should see; its digest tells two apart."""
+    """Return a text for a payload by its digest: the payload itself may be confidential."""
     return f"{length} bytes with SHA-256 {digest.hex()[:16]}…"

@@ -1,4 +1,4 @@
-"""One message in, one transaction or the reason for its refusal out."""
+"""Parse one message into a transaction, or into the reason for its rejection."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from fraudctl.recount.strict_json import read_object
 
 
 class Transaction(NamedTuple):
-    """The parsed fields. Two are the same transaction when all of them are equal."""
+    """The parsed fields of an event; two transactions are the same when all fields are equal."""
 
     schema_version: int
     transaction_id: str
@@ -34,6 +34,8 @@ class Transaction(NamedTuple):
 
 
 class Rejected(NamedTuple):
+    """A message that is rejected, with the reason."""
+
     reason: str
 
 
@@ -43,7 +45,7 @@ _EVENT_TIME = re.compile(PATTERNS["event_time"])
 
 
 def parser(events: EventsSettings) -> Callable[[bytes | None], Transaction | Rejected]:
-    """A function that parses message values under these settings."""
+    """Return a function that parses message values under these settings."""
     categories = frozenset(events.categories)
     checks: dict[str, Callable[[object], object]] = {
         "schema_version": lambda value: value == SCHEMA_VERSION,
@@ -51,7 +53,7 @@ def parser(events: EventsSettings) -> Callable[[bytes | None], Transaction | Rej
         "amount_minor": range(AMOUNT_MINOR_MIN, AMOUNT_MINOR_MAX + 1).__contains__,
         "currency": lambda value: value == events.currency,
     }
-    # The currency is a setting that already has the form of the pattern.
+    # The currency needs no pattern: it must equal a setting that already matches it.
     for name in PATTERNS.keys() - {"event_time", "currency"}:
         checks[name] = re.compile(PATTERNS[name]).fullmatch  # type: ignore[assignment]
     ordered = [(name, checks.get(name)) for name in FIELDS]

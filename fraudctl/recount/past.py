@@ -1,4 +1,4 @@
-"""What the same card did shortly before each of its transactions."""
+"""Aggregates over a card's transactions shortly before each of its transactions."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,9 +8,9 @@ from fraudctl.recount.parse import Transaction
 
 
 class Past(NamedTuple):
-    """Of one transaction and those before it, as far back as a rule looks; amounts in minor units.
+    """Aggregates of one transaction and those before it within a rule's look-back; amounts in minor units.
 
-    `since_previous_us`: since the last of them before this one; None: there is none.
+    `since_previous_us`: the time since the previous one of these; None if there is none.
     """
 
     transactions: int
@@ -21,7 +21,7 @@ class Past(NamedTuple):
 
 
 def pasts(history: Sequence[Transaction], span_us: int) -> Iterator[Past]:
-    """The past of each transaction of a card, itself included: those later than `span_us` before it.
+    """Yield the past of each transaction of a card: itself and those less than `span_us` before it.
 
     `history`: distinct transactions of one card, in the order of (event time, digest).
     """
@@ -50,7 +50,7 @@ def pasts(history: Sequence[Transaction], span_us: int) -> Iterator[Past]:
 def pasts_by_span(
     history: Sequence[Transaction], spans_us: Iterable[int]
 ) -> Iterator[tuple[Transaction, dict[int, Past]]]:
-    """Each transaction of a card with its past over each of these spans."""
+    """Yield each transaction of a card with its past over each of these spans."""
     spans = tuple(spans_us)
     runs = zip(*(pasts(history, span) for span in spans), strict=True)
     for transaction, found in zip(history, runs, strict=True):

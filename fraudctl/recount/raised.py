@@ -1,4 +1,4 @@
-"""Which transactions raise an alert, and in which batch."""
+"""Expected alerts: the transactions that alert, and the batch in which each does."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -9,7 +9,7 @@ from fraudctl.recount.parse import Transaction
 
 
 class Raised(NamedTuple):
-    """The batch that raised the alert, by its place in the ledger, and the first copy's arrival there."""
+    """An expected alert, with its batch's index in the ledger and the arrival of the first copy there."""
 
     place: int
     arrival_ms: int
@@ -18,17 +18,18 @@ class Raised(NamedTuple):
 
 
 class AlertBook:
-    """Takes the verdicts of admitted records in any order.
+    """A collector of expected alerts, from the verdicts of admitted records in any order.
 
-    A transaction raises one alert: in the first batch in which a copy of it came and the rules of that batch
-    say so. A copy that comes after the rules have changed is judged by the new ones.
+    A transaction alerts once: in the first batch that reads a copy of it and whose rules say so. A copy that
+    comes after the rules have changed is evaluated by the new ones.
     """
 
     def __init__(self) -> None:
+        """Start with no alerts."""
         self._raised: dict[str, Raised] = {}
 
     def judged(self, transaction: Transaction, verdict: Verdict, place: int, arrival_ms: int) -> None:
-        """One copy of a transaction, read by the batch at this place of the ledger."""
+        """Take one copy of a transaction, read by the batch at index `place` of the ledger."""
         if not verdict.alert:
             return
         digest = transaction_digest(transaction)
@@ -37,12 +38,12 @@ class AlertBook:
             self._raised[digest] = Raised(place, arrival_ms, transaction, verdict)
 
     def raised(self) -> dict[str, Raised]:
-        """By the transaction's digest."""
+        """Return the alerts, by the transaction's digest."""
         return self._raised
 
 
 def first_raised(alone: Mapping[str, Raised], by_card: Mapping[str, Raised]) -> dict[str, Raised]:
-    """By digest the alert that is raised first; of one batch the one that needs no past of the card."""
+    """Return the first alert by digest; within one batch, the one that does not need the card's past."""
     later = {
         digest: one for digest, one in by_card.items() if digest in alone and alone[digest].place <= one.place
     }
@@ -50,5 +51,5 @@ def first_raised(alone: Mapping[str, Raised], by_card: Mapping[str, Raised]) -> 
 
 
 def transaction_digest(transaction: Transaction) -> str:
-    """As fraudctl/events/schema.py defines it."""
+    """Return the digest of a transaction that fraudctl/events/schema.py defines."""
     return sha256("\u001f".join(map(str, transaction)).encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""What the windows must hold, computed from the log alone: the other half of the proof.
+"""Compute from the log alone the rows that the windows must hold.
 
-Nothing here is shared with the detector, except the specification: fraudctl/events/schema.py, the rules'
+This module shares nothing with the detector except the specification: fraudctl/events/schema.py, the rules'
 model and the settings.
 """
 
@@ -24,37 +24,40 @@ DUPLICATE = "duplicate"
 DROPPED_BY_ENGINE = "dropped_by_engine"
 ADMITTED_FATES = (COUNTED, DUPLICATE, DROPPED_BY_ENGINE)
 
-# Whoever asks for a watermark gives the place of an admitted event in the log: (partition, offset).
+# Called with partition and offset of an admitted event; returns microseconds since 1970.
 Watermark = Callable[[int, int], int]
 NO_WATERMARK = -(2**63)
-# By the same place of the log: the number of the batch that read it.
+# Called with partition and offset; returns the index of the batch that read them.
 BatchOf = Callable[[int, int], int]
 # One record of the log: partition, offset, arrival in milliseconds since 1970, value.
 Record = tuple[int, int, int, bytes | None]
 Made = TypeVar("Made")
-# Called with each refused record, for whoever needs more of it than its reason.
+# Called with each rejected record, for callers that need more than its reason.
 OnRefused = Callable[[int, int, int, bytes | None], None]
 
 
 @dataclass(frozen=True)
 class Recount:
+    """The result of a recount."""
+
     windows: dict[WindowKey, Totals]
-    # By partition: how many records had which fate (counted, duplicate, dropped_by_engine, or a reason).
+    # By partition, the number of records by outcome (counted, duplicate, dropped_by_engine, or a reason).
     fates: dict[int, Counter[str]]
     rejects: dict[tuple[int, int], str]
     # Transaction ids that came with more than one payload; each of the payloads is counted once.
     conflicts: tuple[str, ...]
-    # By digest of the transaction.
+    # Expected alerts by digest of the transaction.
     raised: dict[str, Raised]
-    # What rules on the past of a card match, by partition and digest.
+    # Transactions flagged by rules on a card's past, by partition and digest.
     marked: Mapping[FlagKey, Marked]
 
     @property
     def read(self) -> int:
+        """Return the number of records that were read."""
         return sum(fates.total() for fates in self.fates.values())
 
     def fate(self, name: str) -> int:
-        """How many records had this fate, over all partitions."""
+        """Return the number of records with this outcome, over all partitions."""
         return sum(fates[name] for fates in self.fates.values())
 
 
@@ -70,15 +73,20 @@ def recount(
     batch_of: BatchOf = lambda _partition, _offset: 0,
     on_refused: OnRefused = lambda _partition, _offset, _arrival_ms, _value: None,
 ) -> Recount:
-    """Parse, admit, deduplicate, judge and sum every record.
+    """Parse, admit, deduplicate, evaluate and sum every record.
 
     Args:
-        rules: one set for all, or one for each batch, in the order in which the batches were landed.
-        card_horizon_seconds: how far back the detector was made to remember what a card did; the default is
-            as far as any of the rules looks.
+        records: the records of the log, those of each partition in the order of the log.
+        events: the settings that decide which events are valid.
+        windows: the length and slide of the windows.
+        lateness: the bounds on the arrival of an event.
+        rules: one set for all, or one for each batch, in the order in which the batches were committed.
+        card_horizon_seconds: the detector's look-back at a card's past; the default is the longest of the
+            rules.
         watermark: the instant (in microseconds) up to which the engine dropped events when it read that
-            place of the log; the default is an engine that never drops any.
-        batch_of: which batch read that place of the log; the default is one batch for all.
+            offset; the default is an engine that never drops any.
+        batch_of: the index of the batch that read that offset; the default is one batch for all.
+        on_refused: called with each rejected record: partition, offset, arrival in milliseconds, value.
     """
     sets = [rules] if isinstance(rules, RuleSet) else rules
     parse, judges = parser(events), by_rules(sets, judge)
@@ -113,7 +121,7 @@ def recount(
             else:
                 fate = DUPLICATE
                 if place < counted_by and not dropped:
-                    # The log is not read in the order of the batches: it was this copy that was counted.
+                    # The log is not read in the order of the batches: the detector counted this copy.
                     seen.remember(result, place)
                     before = judges[counted_by](result)
                     sums.judge_again(result, before=before.flagged, now=verdict.flagged)
@@ -126,7 +134,7 @@ def recount(
 
 
 def by_rules(sets: Sequence[RuleSet], make: Callable[[RuleSet], Made]) -> Sequence[Made]:
-    """Something made of each set; those that are equal share it."""
+    """Return an object made from each set of rules; equal sets share one object."""
     made: dict[str, Made] = {}
     digests = {id(one): one.digest for one in sets}
     for one in sets:
@@ -137,7 +145,7 @@ def by_rules(sets: Sequence[RuleSet], make: Callable[[RuleSet], Made]) -> Sequen
 def admit(
     parsed: Transaction | Rejected, arrival_ms: int, lateness: LatenessSettings
 ) -> Transaction | Rejected:
-    """A parsed transaction, unless it arrived outside the bounds."""
+    """Return a parsed transaction, or its rejection if it arrived too late or too early."""
     if isinstance(parsed, Rejected):
         return parsed
     lag_us = arrival_ms * 1000 - parsed.event_us
@@ -149,7 +157,7 @@ def admit(
 
 
 class _Seen:
-    """Which transactions were counted, and by which batch: 16 bytes for each payload and each id."""
+    """The counted transactions with the batch that counted each: 16 bytes per payload and per id."""
 
     def __init__(self) -> None:
         self._payloads: dict[bytes, int] = {}
@@ -173,7 +181,7 @@ class _Seen:
 
 
 def payload_digest(transaction: Transaction) -> bytes:
-    """Equal for copies of one transaction, and for nothing else."""
+    """Return a digest that only copies of one transaction share."""
     # repr() of a tuple of str and int is canonical: strings are quoted, so fields cannot run together.
     return _digest(repr(tuple(transaction)))
 

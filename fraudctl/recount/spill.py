@@ -1,8 +1,8 @@
-"""Files for what a recount must remember of each event: memory then does not grow with the log.
+"""Files for the data of a recount on each event, so that memory does not grow with the log.
 
 Everything about one transaction id, or about one digest, goes to the same bucket. A bucket is read as a whole
-and fits into memory; two of them never need each other. Each writer has files of its own, which it only ever
-extends.
+and fits into memory; buckets are independent of each other. Each writer has its own files and only appends to
+them.
 """
 
 import json
@@ -34,12 +34,12 @@ ADMITTED_ROW = np.dtype(
     ]
 )
 _ID_BYTES = 64
-# An odd number without a pattern: the fraction of the golden ratio.
+# The multiplier of Fibonacci hashing: 2**64 divided by the golden ratio.
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-# So many events go to one bucket, as long as that does not take more than so many files.
+# The events per bucket, unless that takes more than `_BUCKETS_MAX` buckets.
 _EVENTS_OF_A_BUCKET = 100_000
 _BUCKETS_MAX = 256
-# So much is held in memory before it is written.
+# Rows and lines that are held in memory before they are written.
 _ROWS_HELD = 100_000
 _LINES_HELD = 10_000
 
@@ -50,7 +50,7 @@ def buckets_for(events: int) -> int:
 
 
 def hashes(ids: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """Return a hash of 64 bits for each transaction id: up to 64 bytes, none of them zero."""
+    """Return a 64-bit hash for each transaction id; ids have up to 64 bytes, none of them zero."""
     words = np.array(ids, dtype=f"S{_ID_BYTES}").view("<u8").reshape(len(ids), -1)
     found = np.zeros(len(ids), dtype=np.uint64)
     for column in range(words.shape[1]):
@@ -60,9 +60,16 @@ def hashes(ids: Sequence[bytes]) -> npt.NDArray[np.uint64]:
 
 
 class RowSpill:
-    """Writes rows of admitted records into buckets, by the digest of the transaction's id."""
+    """A writer of admitted records into buckets, by the hash of the transaction's id."""
 
     def __init__(self, folder: Path, writer: str, buckets: int) -> None:
+        """Prepare the writer.
+
+        Args:
+            folder: the folder of the recount's files.
+            writer: a name that no other writer in this folder has.
+            buckets: the number of buckets.
+        """
         self._folder = folder
         self._writer = writer
         self._buckets = buckets
@@ -70,12 +77,14 @@ class RowSpill:
         self._number = 0
 
     def add(self, rows: Rows) -> None:
+        """Add rows, and write those held if there are many."""
         self._held.append(rows)
         self._number += len(rows)
         if self._number >= _ROWS_HELD:
             self.flush()
 
     def flush(self) -> None:
+        """Write the rows that are held."""
         if not self._held:
             return
         rows = np.concatenate(self._held)
@@ -92,9 +101,17 @@ class RowSpill:
 
 
 class LineSpill:
-    """Writes JSON lines of one kind into buckets, by the digest that each is about."""
+    """A writer of JSON lines of one kind into buckets, by the digest that each line belongs to."""
 
     def __init__(self, folder: Path, kind: str, writer: str, buckets: int) -> None:
+        """Prepare the writer.
+
+        Args:
+            folder: the folder of the recount's files.
+            kind: the first word of the files' names.
+            writer: a name that no other writer of this kind in this folder has.
+            buckets: the number of buckets.
+        """
         self._folder = folder
         self._kind = kind
         self._writer = writer
@@ -103,7 +120,8 @@ class LineSpill:
         self._number = 0
 
     def add(self, digest: str, values: object) -> None:
-        # A stored digest may be any text.
+        """Add one line, and write those held if there are many."""
+        # The digest of a stored row may be any text, so it is hashed.
         bucket = crc32(digest.encode()) % self._buckets
         self._held.setdefault(bucket, []).append(json.dumps(values))
         self._number += 1
@@ -111,6 +129,7 @@ class LineSpill:
             self.flush()
 
     def flush(self) -> None:
+        """Write the lines that are held."""
         for bucket, lines in self._held.items():
             with _file(self._folder, self._kind, bucket, self._writer).open("a", encoding="ascii") as file:
                 file.write("\n".join(lines) + "\n")
@@ -118,13 +137,13 @@ class LineSpill:
 
 
 def read_rows(folder: Path, bucket: int) -> Rows:
-    """Return all rows of one bucket, whoever wrote them."""
+    """Return all rows of one bucket, from all writers."""
     files = sorted(folder.glob(f"rows-{bucket}-*"))
     return np.concatenate([np.empty(0, ADMITTED_ROW), *(np.fromfile(file, ADMITTED_ROW) for file in files)])
 
 
 def read_lines(folder: Path, kind: str, bucket: int) -> Iterator[list[Any]]:
-    """Yield all lines of one bucket, whoever wrote them."""
+    """Yield all lines of one bucket, from all writers."""
     for file in sorted(folder.glob(f"{kind}-{bucket}-*")):
         with file.open(encoding="ascii") as lines:
             yield from map(json.loads, lines)

@@ -1,4 +1,4 @@
-"""Alerts and flags of one bucket: what the log gives, what is stored, and where the two differ."""
+"""Compare the expected and the stored alerts and flags of one bucket."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _LETTERS = f"{_STORED}-letters"
 
 @dataclass
 class RowsCompared:
-    """How many rows are on one side at least, and on which the two disagree."""
+    """The number of rows on at least one side, and the rows that differ."""
 
     alerts: int = 0
     flags: int = 0
@@ -32,6 +32,7 @@ class RowsCompared:
     flag_differences: list[FlagDifference] = field(default_factory=list)
 
     def add(self, other: "RowsCompared") -> None:
+        """Add the result of another bucket."""
         self.alerts += other.alerts
         self.flags += other.flags
         self.alert_differences += other.alert_differences
@@ -39,26 +40,31 @@ class RowsCompared:
 
 
 class StoredRows:
-    """Writes stored alerts and flags into buckets, and dead letters as they come."""
+    """A writer of stored alerts and flags into buckets, and of stored dead letters into one file."""
 
     def __init__(self, folder: Path, buckets: int) -> None:
+        """Prepare the writer for this folder and number of buckets."""
         self._folder = folder
         self._alerts = LineSpill(folder, f"{_STORED}{ALERTS}", "0", buckets)
         self._flags = LineSpill(folder, f"{_STORED}{FLAGS}", "0", buckets)
 
     def add_alert(self, digest: str, alert: Alert) -> None:
+        """Add a stored alert."""
         self._alerts.add(digest, [digest, *alert])
 
     def add_flag(self, key: FlagKey, flag: Flag) -> None:
+        """Add a stored flag."""
         self._flags.add(key[1], [*key, *flag.values()])
 
     def write_letters(self, letters: Iterable[tuple[Place, Letter]]) -> None:
+        """Write the stored dead letters to one file."""
         with (self._folder / _LETTERS).open("w", encoding="ascii") as file:
             for place, one in letters:
                 values = (one.reason, one.arrival_us, one.whole_bytes, one.kept_bytes, one.digest.hex())
                 file.write(json.dumps([*place, *values, one.purged]) + "\n")
 
     def flush(self) -> None:
+        """Write the alerts and flags that are held in memory."""
         self._alerts.flush()
         self._flags.flush()
 
@@ -93,7 +99,7 @@ def compare_bucket(folder: Path, bucket: int, batches: Sequence[Batch]) -> RowsC
 
 
 def read_raised(folder: Path, bucket: int) -> dict[str, Raised]:
-    """Return the alerts that the log gives, by the transaction's digest."""
+    """Return the expected alerts, by the transaction's digest."""
     alone: dict[str, tuple[tuple[int, int, int], Raised]] = {}
     by_card: dict[str, tuple[tuple[int, int, int], Raised]] = {}
     for carded, partition, digest, batch, arrival_ms, *told in read_lines(folder, ALERTS, bucket):
@@ -106,7 +112,7 @@ def read_raised(folder: Path, bucket: int) -> dict[str, Raised]:
 
 
 def read_marked(folder: Path, bucket: int) -> dict[FlagKey, Marked]:
-    """Return what rules on a card's past match, as the last batch that evaluated it says."""
+    """Return the expected flags, each as the last batch that evaluated it found it."""
     marked: dict[FlagKey, Marked] = {}
     for partition, digest, batch, alone, arrival_ms, *told in read_lines(folder, FLAGS, bucket):
         before = marked.get((partition, digest))

@@ -1,8 +1,9 @@
-"""The first half of a recount of a long log: read, admit and evaluate block after block, and spill the rest.
+"""Read, admit and evaluate a long log block by block, and write the results to files.
 
-Nothing here grows with the log but files. The second half (fraudctl/recount/deduplication.py) reads them
-bucket by bucket. The two together come to what `recount` (fraudctl/recount/recount.py) says in one pass with
-everything in memory: that is the definition, and tests hold them equal.
+This is the first half of a recount; only the files grow with the log. The second half
+(fraudctl/recount/deduplication.py) reads them bucket by bucket. Together the two give the same result as
+`recount` (fraudctl/recount/recount.py), which does everything in memory in one pass: that is the definition,
+and tests compare the two.
 """
 
 import json
@@ -31,7 +32,7 @@ from fraudctl.recount.verdict_table import VerdictTable
 from fraudctl.rules.model import RuleSet
 
 ALERTS, FLAGS, REJECTS = "alerts", "flags", "rejects"
-# The first words of the names of files that hold what the log gives, without rules on a card's past.
+# The first words of the names of files with results from the log, without rules on a card's past.
 KINDS_FROM_LOG = ("rows", ALERTS, REJECTS)
 _SEPARATOR = b"\x1f"
 _DIGEST_BYTES = 16
@@ -49,7 +50,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the processes of one recount need to know, and the folder that they share.
+    """The parameters that the processes of one recount share, with their common folder.
 
     `rules`: one set for each batch.
     """
@@ -65,16 +66,18 @@ class Plan:
 
 
 class StreamRecount:
-    """Takes the blocks of one span of the log after the other and writes what becomes of each record.
+    """A recount of spans of the log, one block after the other, that writes the result for each record.
 
-    The blocks of a partition come in the order of the log. With rules on a card's past one takes all of them,
-    else those of one span.
+    The blocks of a partition come in the order of the log. With rules on a card's past, one instance takes
+    all blocks of a partition, otherwise those of one span.
     """
 
     def __init__(self, plan: Plan, writer: str) -> None:
-        """
+        """Start with nothing read.
+
         Args:
-            writer: names the files of this one among those of others in the same folder.
+            plan: the parameters of the recount.
+            writer: a name for this instance's files that no other one in the same folder has.
         """
         self.intake = LogIntake()
         self._plan = plan
@@ -124,7 +127,7 @@ class StreamRecount:
             self._admit(block.partition, offsets[rows], arrivals[rows], batches[rows], fields, times)
 
     def finish(self) -> LogIntake:
-        """Write what is still held; nothing is taken afterwards."""
+        """Write the results that are still held, and return the intake; no block may be taken afterwards."""
         if self._cards is not None:
             self._cards.finish()
             self._cards.hand_on_all()
@@ -133,9 +136,9 @@ class StreamRecount:
         return self.intake
 
     def _reject(self, block: Block, batches: Integers, rejected: Mapping[int, str]) -> None:
-        """Write records that were rejected to the partition's file, in the order of the log."""
+        """Write rejected records to the partition's file, in the order of the log."""
         rows = sorted(rejected)
-        # Files of one partition, put in the order of their names, are in the order of the log.
+        # Sorted by name, the files of one partition are in the order of the log.
         name = f"{REJECTS}-{block.partition:010}-{block.offsets[rows[0]]:020}"
         name = self._reject_files.setdefault(block.partition, name)
         with (self._plan.folder / name).open("a", encoding="ascii") as file:
@@ -170,7 +173,7 @@ class StreamRecount:
         late_before = self._plan.index.late_before_us[batches]
         rows["dropped"] = event_us <= late_before
         currency = self._plan.events.currency
-        # Batches come in stretches, and each has rules of its own.
+        # Rows of one batch lie together, and each batch has rules of its own.
         borders = [0, *(np.flatnonzero(np.diff(batches)) + 1).tolist(), len(batches)]
         for start, end in pairwise(borders):
             batch, own = int(batches[start]), slice(start, end)
@@ -218,7 +221,7 @@ class StreamRecount:
 
 
 def _told(arrival_ms: int, transaction: Transaction, verdict: Verdict) -> tuple[object, ...]:
-    """What a line says of a transaction and its verdict."""
+    """Return the values that a line holds on a transaction and its verdict."""
     return arrival_ms, verdict.rules, verdict.score, verdict.alert, transaction
 
 

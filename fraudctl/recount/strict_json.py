@@ -10,25 +10,25 @@ _LONGEST_INTEGER = len(str(-(2**63)))
 
 
 class NotAnInteger:
-    """Stands for any JSON number that is no 64-bit integer: its value does not matter."""
+    """A placeholder for any JSON number that is no 64-bit integer: its value does not matter."""
 
 
 NOT_AN_INTEGER: Final = NotAnInteger()
 
 
 class NotStrictError(FraudctlError):
-    """The text is not one strict JSON object. Never leaves this package."""
+    """An error for text that is not one strict JSON object; it never leaves this package."""
 
 
 def read_object(value: bytes | None, max_bytes: int) -> dict[str, Any] | None:
-    """The object with its fields, or None when `value` is anything but one strict JSON object.
+    """Return the object with its fields, or None when `value` is not one strict JSON object.
 
     Integers of 64 bits become int, all other numbers `NOT_AN_INTEGER`.
     """
     if not value or len(value) > max_bytes:
         return None
     try:
-        # Decoded by hand: json.loads(bytes) would guess UTF-16 and let a byte-order mark pass.
+        # Decode explicitly: json.loads(bytes) would guess UTF-16 and accept a byte-order mark.
         document = _decoder.decode(value.decode("utf-8"))
     except (ValueError, RecursionError, NotStrictError):
         return None
@@ -36,7 +36,7 @@ def read_object(value: bytes | None, max_bytes: int) -> dict[str, Any] | None:
 
 
 def complaint(value: bytes | None, max_bytes: int) -> str:
-    """Why `read_object` does not take this value, in words; empty when it does."""
+    """Return the reason why `read_object` rejects this value, in words; empty when it does not."""
     if not value:
         return "the record has no value" if value is None else "the record's value is empty"
     if len(value) > max_bytes:
@@ -59,7 +59,7 @@ def complaint(value: bytes | None, max_bytes: int) -> str:
 
 
 def json_kind(value: object) -> str:
-    """What a decoded JSON value is, with its article."""
+    """Return the kind of a decoded JSON value, with its article."""
     if isinstance(value, NotAnInteger):
         return "a number that is no 64-bit integer"
     if value is None:
@@ -69,7 +69,7 @@ def json_kind(value: object) -> str:
 
 
 def _integer(text: str) -> int | NotAnInteger:
-    # Length first: int() refuses, slowly, to read thousands of digits.
+    # Check the length first: int() is slow on thousands of digits, and then raises an error.
     if len(text) > _LONGEST_INTEGER:
         return NOT_AN_INTEGER
     number = int(text)

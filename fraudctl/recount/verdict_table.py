@@ -1,7 +1,7 @@
-"""Verdicts on many transactions at once: each combination of what the rules look at is evaluated once.
+"""Evaluate many transactions at once, each combination of the values that rules look at only once.
 
-The rules themselves are evaluated by fraudctl/recount/judgement.py alone. Here transactions are put together
-on which no rule can tell a difference.
+fraudctl/recount/judgement.py alone evaluates the rules. This module groups transactions that no rule can tell
+apart.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,24 +14,31 @@ from fraudctl.recount.judgement import Verdict, judge
 from fraudctl.rules.forest import CHANNEL_IS
 from fraudctl.rules.model import RuleSet, When
 
-# So many combinations are remembered. A forest may tell far more apart than will ever come again.
+# The combinations that are cached. A forest may distinguish far more than will ever come again.
 _REMEMBERED = 50_000
 _DAYS = 7
-# More than are numbered at any time: two letters; one for each combination that is remembered, and a block.
+# Upper limits: countries have two letters; channels, one for each cached combination, and a block.
 _COUNTRIES = 26 * 26
 _CHANNELS = 10 * _REMEMBERED
 _KEY_MAX = 2**63 - 1
 
 
 class VerdictTable:
-    """The verdicts of one set of rules, without those that ask what the card did before."""
+    """A cache of the verdicts of one set of rules, without those that look at the card's past."""
 
     def __init__(self, rules: RuleSet, currency: str, categories: Sequence[str]) -> None:
+        """Find out which values the rules look at.
+
+        Args:
+            rules: the set of rules.
+            currency: the currency of all transactions.
+            categories: the categories of the settings.
+        """
         self._judge = judge(rules)
         self._currency = currency
         asked = [rule.when for rule in rules.enabled if not rule.when.looks_back_seconds]
         features = {name for when in asked if when.model is not None for name in when.model.forest.features}
-        # An amount is told from another only when one of these lies at or above the one and below the other.
+        # Rules can tell two amounts a < b apart only if one of these limits x lies between: a <= x < b.
         self._borders = np.array(sorted({border for when in asked for border in _borders(when)}), np.int64)
         self._hour = "hour_utc" in features or any(when.hours_utc for when in asked)
         self._weekday = "weekday" in features or any(when.weekdays for when in asked)
@@ -40,11 +47,11 @@ class VerdictTable:
             when.channels or when.not_channels for when in asked
         )
         self._categories = len(categories)
-        # The numbers of countries and channels that came, where a rule looks at them.
+        # The numbers of the countries and channels seen so far, where a rule looks at them.
         self._countries: dict[bytes, int] = {}
         self._channels: dict[bytes, int] = {}
         combinations = (len(self._borders) + 1) * len(categories) * 24 * _DAYS * _COUNTRIES * _CHANNELS
-        # Forests may look at so many amounts that a key does not hold the combination.
+        # Forests may look at so many amounts that a combination does not fit into a key.
         self._keyed = combinations <= _KEY_MAX
         self._known: dict[int, int] = {}
         self._verdicts: list[Verdict] = []
@@ -56,10 +63,13 @@ class VerdictTable:
         amounts: Integers,
         categories: Integers,
     ) -> tuple[list[Verdict], Integers]:
-        """Return the different verdicts on these transactions, and which of them each transaction gets.
+        """Return the different verdicts on these transactions, and the index of each transaction's verdict.
 
         Args:
-            categories: the index of each one's category in the settings.
+            fields: the fields of each transaction, as in `canonical.Fields`.
+            event_us: event times in microseconds since 1970, shape (n,).
+            amounts: amounts in minor units, shape (n,).
+            categories: the index of each one's category in the settings, shape (n,).
         """
         if not self._keyed:
             rows = range(len(fields))
@@ -87,7 +97,7 @@ class VerdictTable:
         amounts: Integers,
         categories: Integers,
     ) -> Integers:
-        """One number for each transaction: equal for those on which no rule can tell a difference."""
+        """Return one number for each transaction, equal for those that no rule can tell apart."""
         keys = np.searchsorted(self._borders, amounts, side="left") * self._categories + categories
         if self._hour:
             keys = keys * 24 + event_us % DAY_US // HOUR_US
@@ -96,18 +106,18 @@ class VerdictTable:
         if self._country:
             keys = keys * _COUNTRIES + _numbers(self._countries, [one[6] for one in fields])
         if self._channel:
-            # Comes last, for there may be any number of channels.
+            # Channels come last, for there may be any number of them.
             keys = keys * _CHANNELS + _numbers(self._channels, [one[7] for one in fields])
         return keys
 
 
 def _numbers(known: dict[bytes, int], names: Sequence[bytes]) -> Integers:
-    """The number of each name; a new one gets the next."""
+    """Return the number of each name; a new one gets the next number."""
     return np.array([known.setdefault(name, len(known)) for name in names], np.int64)
 
 
 def _borders(when: When) -> Iterator[int]:
-    """Amounts `a` such that a condition may tell `a` or less from `a + 1` or more."""
+    """Yield amounts `a` such that a condition may tell `a` or less from `a + 1` or more."""
     over, under = when.amount_over, when.amount_under
     for limit in over.values() if isinstance(over, dict) else [over]:
         if limit is not None:

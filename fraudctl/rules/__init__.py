@@ -1,0 +1,1 @@
+"""Rules: their model and specification, checks of their conditions, and trained forests."""

@@ -1,21 +1,22 @@
-"""A trained forest as data: what it looks at, and what it makes of it. No behaviour lives here.
+"""The model of a trained forest: its features and trees. It holds data only.
 
-The detector (in the JVM) and the recount (plain Python) each walk the trees on their own; this page
-is the specification of both. There are only integers in it, so that both come to the same score to the last
-digit, on every machine:
+The detector (in the JVM) and the recount (plain Python) each evaluate the trees on their own; this module is
+the specification of both. It uses only integers, so that both compute exactly the same score on every
+machine:
 
 * A *feature* is one integer of a transaction, see FEATURES and PAST_FEATURES. `category=Food` and
-  `channel=online` are 1 where the transaction's own says so, else 0.
-* A tree begins at node 0 and goes `left` where the feature's value is at most the `threshold`, else `right`,
-  until it comes to a leaf: a node that is its own `left` and `right`. What counts is the leaf's `value`.
-* The *score* is the sum of these values over all trees divided by how many they are, rounded down: the
+  `channel=online` are 1 if the transaction has this category or channel, else 0.
+* Evaluation of a tree begins at node 0. It goes `left` if the feature's value is at most the `threshold`,
+  else `right`, until it reaches a leaf: a node that is its own `left` and `right`. The result is the leaf's
+  `value`.
+* The *score* is the sum of these values over all trees divided by the number of trees, rounded down: the
   probability of fraud in millionths.
 
-Features of a card's past are those of fraudctl/rules/model.py, over `within_minutes`. A rule must not stop
-to match because more of the past becomes known, so the trees must not lower the score for more of it: at a
-node that asks for such a feature, no leaf below one side may exceed any leaf below the other, whichever side
-more of the past leads to. Forests that do are refused. Source of the constraint: scikit-learn's
-`monotonic_cst`, which makes trees like this.
+The features of a card's past are defined in fraudctl/rules/model.py, over `within_minutes`. A rule that
+matches must still match when more of the past becomes known, so more of it must not lower the score. A node
+that tests such a feature has one side for more of the past and one for less: no leaf on the side for less may
+exceed any leaf on the side for more. Forests that violate this are rejected. Source of the constraint:
+scikit-learn's `monotonic_cst`, which trains such trees.
 """
 
 import hashlib
@@ -30,10 +31,10 @@ CARD_MINUTES_MAX = 24 * 60
 NODES_MAX = 100_000
 _SIGNED_64 = 2**63
 
-# Of the transaction itself: minor units; the hour of event_time in UTC, 0 to 23; its weekday, Monday is 0.
+# Features of the transaction: minor units; hour of event_time in UTC, 0 to 23; its weekday, Monday is 0.
 FEATURES = ("amount_minor", "hour_utc", "weekday")
-# Of its card's past, itself included, and what more of the past does to it: 1 raises, -1 lowers it.
-# `card_since_previous_seconds`: whole seconds since the one before; without one, all of `within_minutes`.
+# Features of the card's past, this transaction included; more of it raises (1) or lowers (-1) the value.
+# `card_since_previous_seconds`: whole seconds since the previous one; without one, all of `within_minutes`.
 PAST_FEATURES = {
     "card_count": 1,
     "card_sum_minor": 1,
@@ -54,7 +55,10 @@ class _Closed(BaseModel):
 
 
 class Tree(_Closed):
-    """One place a node in every list; `feature` counts from 0 in the forest's features."""
+    """One decision tree; each list has one entry per node.
+
+    `feature` is the index of a feature in the forest's `features`, from 0.
+    """
 
     feature: Numbers
     threshold: Numbers
@@ -76,11 +80,12 @@ class Tree(_Closed):
         return self
 
     def is_leaf(self, node: int) -> bool:
+        """Return True if the node is a leaf."""
         return self.left[node] == node
 
     @property
     def depth(self) -> int:
-        """How many steps lead from node 0 to the furthest leaf."""
+        """Return the number of steps from node 0 to the furthest leaf."""
         steps = [0] * len(self.feature)
         for node in range(len(steps)):
             if not self.is_leaf(node):
@@ -90,9 +95,11 @@ class Tree(_Closed):
 
 
 class Forest(_Closed):
-    """`within_minutes`: how far back the features of a card's past look; None: there are none of them.
+    """A trained forest.
 
-    A `name` that begins with `forest-` ends with the fingerprint: training has given it, and holds its word.
+    `within_minutes` is the look-back of the features of a card's past, and None if there are no such
+    features. A `name` that begins with `forest-` was given by training: it ends with the fingerprint, which
+    is checked.
     """
 
     format: Literal[1] = 1
@@ -128,7 +135,7 @@ class Forest(_Closed):
 
     @property
     def fingerprint(self) -> str:
-        """Tells forests apart: the first 12 digits of a SHA-256 over all but the name."""
+        """Return the first 12 digits of a SHA-256 over everything but the name."""
         content = self.model_dump(
             mode="json", include={"features", "within_minutes", "trees"}, exclude_none=True
         )
@@ -136,12 +143,12 @@ class Forest(_Closed):
 
     @property
     def looks_back_seconds(self) -> int:
-        """How far back the features of a card's past look; 0 where there are none."""
+        """Return the look-back of the features of a card's past, in seconds; 0 if there are none."""
         return (self.within_minutes or 0) * 60
 
     def _falling(self, tree: Tree) -> int | None:
-        """A node at which more of the past could lower the score."""
-        # Children come after their parents, so that backwards every node's leaves are known.
+        """Return a node where more of the past could lower the score; None if there is none."""
+        # Children come after their parents, so in reverse order the leaves below a node are known.
         least, most = list(tree.value), list(tree.value)
         for node in reversed(range(len(tree.feature))):
             if tree.is_leaf(node):

@@ -1,16 +1,19 @@
-"""How far back rules may look: as far as the state of the detector that judges by them."""
+"""The limit of the look-back of rules: no further than the detector's state of cards."""
 
 from fraudctl.errors import RefusedError
 from fraudctl.rules.model import RuleSet
 
 
 def refuse_beyond(rules: RuleSet, horizon_seconds: int, *, file: str = "FILE") -> None:
-    """
+    """Check that no rule looks back further than the detector's state.
+
     Args:
-        horizon_seconds: how far back the state reaches, as it was when the pipeline began.
+        rules: the rules to check.
+        horizon_seconds: look-back of the state, fixed when the pipeline began, in seconds.
+        file: the rules file to name in the hint.
 
     Raises:
-        RefusedError: a rule that counts looks back further; what it asks about is not there any more.
+        RefusedError: an enabled rule looks back further; the transactions it asks about are not kept.
     """
     if rules.card_horizon_seconds <= horizon_seconds:
         return

@@ -1,34 +1,35 @@
-"""Rules as data: what a rule may ask of a transaction, and what follows when it matches.
+"""The model of rules: what a rule may ask of a transaction, and the consequences when it matches.
 
-How a transaction is judged is decided twice, independently: by the detector (detector/jvm/Rules.scala)
-and by the recount (plain Python). This module only says what a rule is, and is the specification of both:
+Two independent implementations evaluate the rules: the detector (detector/jvm/Rules.scala) and the recount
+(plain Python). This module holds data only, and is the specification of both:
 
-* A rule that is not `enabled` is as if it were not there. A rule matches when all of `when` holds.
+* A rule that is not `enabled` has no effect. A rule matches when all conditions of `when` hold.
 * A transaction is flagged when at least one rule matches.
 * Its score is the sum of the `weight` of the rules that match, and never more than 100.
 * It raises an alert when a rule with `action: alert` matches, or when its score reaches `alert_score`.
 * `when.model` holds when the score of its forest (fraudctl/rules/forest.py) is over `score_over` hundredths.
 
-A rule with `when.card`, or with a forest that asks for features of it, *looks back* at what the same card
-did shortly before (below it is called a rule with `card` either way). Its *past* of a transaction X are
-the admitted transactions (copies are one, see the digest in fraudctl/events/schema.py) of the same partition
-and card whose (event_time, digest) is not after X's own and whose event_time > X's - `within_minutes`; X is
-one of them. Of the same partition, because producers key by card: so every partition can be recounted by
-itself. All conditions are monotone: one more transaction in the past can make them hold, and never end it.
-Forests that are not are refused.
+A rule with `when.card`, or with a forest that has features of a card's past, *looks back* at what the same
+card did shortly before; below, either one is called a rule with `card`. The *past* of a transaction X are the
+admitted transactions of the same partition and card whose (event_time, digest) is not after X's own and whose
+event_time > X's - `within_minutes`. It includes X, and counts copies (equal digest, see
+fraudctl/events/schema.py) as one. Other partitions do not matter, because producers key by card: so every
+partition can be recounted by itself. All conditions are monotone: one more transaction in the past can make
+them hold, but never end it. Forests that are not monotone are rejected.
 
-The *horizon* H of a rule set is the greatest `within_minutes` of its enabled rules with `card`. Windows of
+The *look-back* H of a rule set is the greatest `within_minutes` of its enabled rules with `card`. Windows of
 length 2H begin every H since 1970. A batch touches a window of a card and partition when it brings an
-admitted record of them, be it a copy, with its event_time in it. At the end of the batch every transaction in
-the second half of a touched window is judged anew, with all records read until then, by the batch's rules:
+admitted record of them (copies included) with its event_time in the window. At the end of the batch every
+transaction in the second half of a touched window is evaluated again, with all records read until then, by
+the batch's rules:
 
-* At least one rule with `card` matches: its row of fraud_flags (partition, digest) is written or replaced,
-  with the ids and the score of all rules that match. `alone` says that all of them are rules with `card`, so
-  that fraud_metrics does not count the transaction as flagged. `arrival` is the earliest of its copies in the
-  partition so far. A later batch never removes a row.
-* These rules together raise an alert: so does the transaction, unless it did before, or does in the same
-  batch by rules without `card` alone. Of copies in several partitions the one with the earliest arrival
-  counts, then the lowest partition.
+* If at least one rule with `card` matches, the transaction's row of fraud_flags (partition, digest) is
+  written or replaced, with the ids and the score of all rules that match. `alone` says that all of them are
+  rules with `card`, so that fraud_metrics does not count the transaction as flagged. `arrival` is the
+  earliest of its copies in the partition so far. A later batch never removes a row.
+* If in addition all matching rules together raise an alert, so does the transaction, unless it raised one
+  before or raises one in the same batch by rules without `card` alone. Of copies in several partitions the
+  one with the earliest arrival counts, then the lowest partition.
 """
 
 import hashlib
@@ -47,10 +48,10 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_WEIGHT = 50
 _BIGINT_MAX = 2**63 - 1
 
-# Every rule is asked of every transaction; more than these are no set that anyone could oversee.
+# Every rule is evaluated for every transaction, and nobody can keep track of more rules than this.
 RULES_MAX = 200
 
-# Strict: "60" and 60.0 are no whole numbers.
+# Strict: "60" and 60.0 are not accepted as whole numbers.
 Whole = Annotated[int, Field(strict=True)]
 Hour = Annotated[Whole, Field(ge=0, le=24)]
 Amount = Annotated[Whole, Field(ge=0, le=_BIGINT_MAX)]
@@ -67,11 +68,12 @@ class _Closed(BaseModel):
 
 
 class Card(_Closed):
-    """Conditions on a transaction's past with its card, see above; all that are given must hold.
+    """Conditions on the card's past (see above); all that are given must hold.
 
-    `count_over`, `sum_over`, `countries_over`, `merchants_over`: more transactions, more money together (in
-    minor units), more distinct countries, more distinct merchants, the transaction itself included.
-    `since_previous_under_seconds`: the last one before it in this past was less than so long ago.
+    `count_over`, `sum_over`, `countries_over` and `merchants_over` hold for more transactions, a greater sum
+    of amounts (in minor units), more distinct countries and more distinct merchants, the transaction itself
+    included. `since_previous_under_seconds` holds if the previous transaction of this past was less than this
+    number of seconds ago.
     """
 
     within_minutes: Annotated[Whole, Field(ge=1, le=CARD_MINUTES_MAX)]
@@ -91,13 +93,14 @@ class Card(_Closed):
 
     @property
     def within_seconds(self) -> int:
+        """Return the look-back in seconds."""
         return self.within_minutes * 60
 
 
 class Scored(_Closed):
-    """A trained model's score of the transaction, a probability, is more than `score_over` hundredths.
+    """A condition that holds if a trained model's score, a probability, is over `score_over` hundredths.
 
-    A rules file names the model's `file`; what is stored and compared has the forest itself in its place.
+    A rules file names the model's `file`; stored and compared rules contain the forest itself instead.
     """
 
     forest: Forest
@@ -146,14 +149,14 @@ class When(_Closed):
 
     @property
     def looks_back_seconds(self) -> int:
-        """How far the conditions look back at the card; 0 where they ask of the transaction alone."""
+        """Return how far the conditions look back at the card, in seconds; 0 if they do not."""
         if self.card is not None:
             return self.card.within_seconds
         return self.model.forest.looks_back_seconds if self.model is not None else 0
 
     @property
     def named_categories(self) -> frozenset[str]:
-        """Every category that a condition speaks of."""
+        """Return every category that a condition names."""
         limits = (limit for limit in (self.amount_over, self.amount_under) if isinstance(limit, dict))
         asked = self.model.forest.features if self.model is not None else ()
         scored = (name.removeprefix(CATEGORY_IS) for name in asked if name.startswith(CATEGORY_IS))
@@ -161,6 +164,8 @@ class When(_Closed):
 
 
 class Rule(_Closed):
+    """One rule: its id, version and reason, what it asks, and its consequences."""
+
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     version: Annotated[Whole, Field(ge=1, le=_BIGINT_MAX)] = 1
     reason: Annotated[Text, Field(min_length=1, max_length=200)]
@@ -171,7 +176,7 @@ class Rule(_Closed):
 
 
 class RuleSet(_Closed):
-    """All rules that judge a transaction together."""
+    """All rules that evaluate a transaction together."""
 
     rules: Annotated[tuple[Rule, ...], Field(max_length=RULES_MAX)]
     alert_score: Annotated[Whole, Field(ge=1, le=SCORE_MAX)] | None = None
@@ -188,40 +193,41 @@ class RuleSet(_Closed):
 
     @property
     def enabled(self) -> tuple[Rule, ...]:
-        """The rules that count, in their order."""
+        """Return the enabled rules in their order."""
         return tuple(rule for rule in self.rules if rule.enabled)
 
     @property
     def card_horizon_seconds(self) -> int:
-        """How far back the rules that count look at a card; 0 where none does."""
+        """Return the greatest look-back of the enabled rules, in seconds; 0 if none looks back."""
         return max((rule.when.looks_back_seconds for rule in self.enabled), default=0)
 
     @property
     def document(self) -> dict[str, Any]:
-        """The rules as plain data with every default filled in; `parse_rules` gives the same set again."""
+        """Return the rules as plain data with every default filled in; `parse_rules` reverses this."""
         return self.model_dump(mode="json", exclude_none=True)
 
     @property
     def digest(self) -> str:
-        """What names this version of the rules wherever one is stored."""
+        """Return the digest that identifies this version of the rules."""
         return document_digest(self.document)
 
 
 def document_digest(document: Mapping[str, object]) -> str:
-    """SHA-256, as hex, over a rules document as JSON with sorted keys and nothing between its parts.
+    """Return the SHA-256, as hex, of a rules document.
 
-    Any change gives another digest, that of a reason's text as well.
+    It covers the document as JSON with sorted keys and without blanks between its parts. Any change gives
+    another digest, also a change of a reason's text.
     """
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse_rules(document: Mapping[str, object]) -> RuleSet:
-    """Give a rules document its meaning.
+    """Return the rules that a document describes.
 
     Raises:
-        ConfigError: a rule is not as it must be; the detail names each place, with file and line where the
-            document was read from a file.
+        ConfigError: a rule is not valid; the detail names each error, with file and line if the document was
+            read from a file.
     """
     try:
         return RuleSet.model_validate(document)

@@ -1,8 +1,8 @@
-"""Check rules against everything that an event may hold, and against themselves.
+"""Find rules that can never match, and conditions that have no effect.
 
-A rule that can never match is a mistake that nobody notices: it is silent for ever. So is a value in a list
-that no event may hold, and a condition that every event meets only looks as if it asked something. What an
-event may hold is said by fraudctl/events/schema.py and by the settings `events`.
+A rule that can never match is a mistake that nobody notices. So is a value in a list that no event can have.
+A condition that every event meets has no effect. The possible events are defined by
+fraudctl/events/schema.py and by the settings `events`.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from fraudctl.events.schema import AMOUNT_MINOR_MAX, AMOUNT_MINOR_MIN, PATTERNS
 from fraudctl.rules.forest import Forest
 from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Amounts, Rule, RuleSet, When
 
-# [A-Z]{2}, see PATTERNS.
+# Every value of the pattern [A-Z]{2}, see PATTERNS.
 _COUNTRIES = frozenset(chr(65 + first) + chr(65 + second) for first in range(26) for second in range(26))
 _HUNDREDTH = 10_000
 _SHOWN = 8
@@ -24,10 +24,10 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """One part of a rule set that can never hold, or that changes nothing.
+    """One part of a rule set that can never hold, or that has no effect.
 
-    `kind`: "impossible" can never hold and is a mistake; "idle" holds for every event, or changes nothing.
-    `way`: where it stands in the rules document.
+    `kind` is "impossible" for a mistake that can never hold, and "idle" for a part that holds for every event
+    or changes nothing. `way` is the path to it in the rules document.
     """
 
     kind: Literal["impossible", "idle"]
@@ -37,7 +37,7 @@ class Finding:
 
 
 def findings(rules: RuleSet, events: EventsSettings) -> list[Finding]:
-    """Return what can never match and what always does, rule by rule."""
+    """Return the impossible and idle parts of the rules, rule by rule."""
     found = [finding for number, rule in enumerate(rules.rules) for finding in _of_rule(number, rule, events)]
     first: dict[str, str] = {}
     for number, rule in enumerate(rules.rules):
@@ -61,14 +61,14 @@ def _of_rule(number: int, rule: Rule, events: EventsSettings) -> Iterator[Findin
         return Finding(kind, rule.id, ("rules", number, "when", *names), text)
 
     strange = [finding("impossible", names, text) for names, text in _strange_values(when, events)]
-    # What is left of a list without its strange values may be nothing: that needs no saying twice.
+    # A list may be empty without its impossible values: do not report that as a second error.
     contradictions = [] if strange else list(_contradictions(when, events))
     yield from strange
     yield from (finding("impossible", names, _said_of(names, text)) for names, text in contradictions)
     if strange or contradictions or not rule.enabled:
         return
     idle = list(_idle(when, events))
-    # Every finding begins with the name of its condition; a rule with no other condition asks nothing.
+    # Every finding begins with the name of its condition; without any other condition the rule is idle.
     asking = {name for name, value in when if value is not None} - {names[0] for names, _text in idle}
     if not asking:
         yield finding("idle", (), "it matches every event: " + "; ".join(text for _names, text in idle))
@@ -85,7 +85,7 @@ def _said_of(names: Sequence[str], text: str) -> str:
 
 
 def _strange_values(when: When, events: EventsSettings) -> Iterator[_Said]:
-    """Yield the values that no event may hold."""
+    """Yield the values that no event can have."""
     for name in ("categories", "not_categories"):
         for value in _list(when, name):
             if value not in events.categories:
@@ -126,7 +126,7 @@ def _no_such(field: str, condition: str, value: str, form: str) -> str:
 
 
 def _contradictions(when: When, events: EventsSettings) -> Iterator[_Said]:
-    """Yield why no event can meet all the conditions together."""
+    """Yield the reasons why no event can meet all the conditions together."""
     out_of_bounds = list(_amounts_out_of_bounds(when))
     yield from out_of_bounds
     left = _categories(when, set(events.categories))
@@ -188,7 +188,7 @@ def _idle(when: When, events: EventsSettings) -> Iterator[_Said]:
 
 
 def _superfluous(when: When, events: EventsSettings) -> Iterator[_Said]:
-    """Yield parts of conditions that change nothing, as another condition says more."""
+    """Yield parts of conditions that change nothing, because another condition is stricter."""
     for name in ("categories", "countries", "channels"):
         wanted, unwanted = _list(when, name), _list(when, f"not_{name}")
         both = [one for one in dict.fromkeys(wanted) if one in unwanted]
@@ -227,11 +227,11 @@ def _superfluous(when: When, events: EventsSettings) -> Iterator[_Said]:
 
 
 def _categories(when: When, known: set[str]) -> set[str]:
-    """Return the categories that all conditions together leave, whatever the amount."""
+    """Return the categories that all conditions together allow, whatever the amount."""
     left = known & set(when.categories) if when.categories is not None else set(known)
     left -= set(when.not_categories or ())
     for limits in (when.amount_over, when.amount_under):
-        if isinstance(limits, dict):  # a limit by category never holds for one that it does not name
+        if isinstance(limits, dict):  # a limit by category never holds for a category that it does not name
             left &= set(limits)
     return left
 
@@ -264,7 +264,7 @@ def _limits(given: Amounts | None, name: str) -> Iterator[tuple[int, Sequence[st
 
 
 def _hours(start: int, end: int) -> set[int]:
-    """Return the hours from `start` up to but not at `end`; past midnight when `start` is the later one."""
+    """Return the hours from `start` to before `end`; past midnight if `start` is not before `end`."""
     if start < end:
         return set(range(start, end))
     return {hour for hour in range(24) if hour >= start or hour < end}

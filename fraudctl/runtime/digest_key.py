@@ -15,7 +15,7 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def digest_key_file(paths: StackPaths) -> Path:
-    """Return the file of the key; it need not exist."""
+    """Return the path of the key's file, which need not exist."""
     return paths.secrets / "card-digest.key"
 
 
@@ -51,5 +51,5 @@ def read_or_make_digest_key(paths: StackPaths) -> bytes:
 
 
 def key_name(key: bytes) -> str:
-    """Return a name that tells keys apart and gives none of them away."""
+    """Return a name that tells keys apart and reveals none of them."""
     return hashlib.sha256(b"fraudctl card digest key\x00" + key).hexdigest()[:16]

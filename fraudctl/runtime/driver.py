@@ -1,4 +1,4 @@
-"""What every way of running a stack's services can do: child processes and containers alike."""
+"""Interface to anything that runs a stack's services, child processes and containers alike."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from fraudctl.runtime.readiness import Probe
 from fraudctl.runtime.state import Profile, StackState
 
 ServiceName = Literal["kafka", "postgres", "grafana", "spark-master", "spark-worker"]
-# The client's own question to each service; one that is missing is judged by its runtime alone.
+# A client's own request to each service. Without one, the runtime alone decides whether the service is ready.
 Probes = Mapping[ServiceName, Probe]
 
 
 @dataclass(frozen=True)
 class Look:
-    """One service as its runtime sees it: a process has a pid, a container a name."""
+    """The state of one service as its runtime reports it: a process has a pid, a container a name."""
 
     running: bool
     age_seconds: float | None = None
@@ -30,42 +30,51 @@ class Look:
 class LogSource(Protocol):
     """The log of one service."""
 
-    def exists(self) -> bool: ...
+    def exists(self) -> bool:
+        """Tell whether there is a log."""
 
     def tail(self, lines: int) -> list[str]:
-        """The last lines there are."""
+        """Return the last `lines` lines, or all if there are fewer."""
 
     def new_lines(self) -> Iterator[str]:
-        """Whole lines that have been written since the last call (or since `tail`)."""
+        """Yield the whole lines that have been written since the last call.
+
+        Before the first call that is since the object was made, or since `tail`.
+        """
 
 
 class Driver(Protocol):
-    """Runs the services of one stack, for one command. `changed` tells what it has done."""
+    """The runtime of one stack's services, for one command; `changed` lists what it has done."""
 
     profile: Profile
     changed: list[str]
 
     def services(self) -> tuple[ServiceName, ...]:
-        """What belongs to this stack."""
+        """Return the names of the services that belong to this stack."""
 
     def look(self) -> Mapping[ServiceName, Look]:
-        """How each service is; starts and changes nothing."""
+        """Return the state of each service; start and change nothing."""
 
     def plan(self, old: StackState | None, reason: str, *, any_port: bool) -> StackState:
-        """Decide what `start` will do, at which ports.
+        """Decide what `start` will do, and at which ports.
+
+        Args:
+            old: the state that the last `up` wrote; None before the first one.
+            reason: why this profile was chosen, for the new state.
+            any_port: use other ports instead of those that are taken.
 
         Raises:
             RefusedError: a port or a name is taken.
         """
 
     def steps(self) -> tuple[str, ...]:
-        """What has been planned, in words; empty if nothing is to be done."""
+        """Return the planned steps in words; empty if nothing is to be done."""
 
     def fetch(self, observe: Observe, stop: StopFlag) -> None:
-        """Bring what is missing on this machine: jars, images.
+        """Download what is missing on this machine: jars, images.
 
         Raises:
-            UnreachableError: it cannot be had.
+            UnreachableError: it cannot be downloaded.
         """
 
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
@@ -79,18 +88,24 @@ class Driver(Protocol):
         """Take back what `start` did, after a failure; data that was there before stays."""
 
     def halt(self, service: ServiceName, deadline: Deadline, observe: Observe) -> str:
-        """Stop one service: stopped, killed, or was not running."""
+        """Stop one service, and return how it ended: stopped, killed, or was not running."""
 
     def stop(self, deadline: Deadline, observe: Observe, *, volumes: bool) -> dict[str, str]:
-        """Stop all, and say how each ended; `volumes` removes data that lies outside the stack's folder."""
+        """Stop all services, and return how each ended.
 
-    def log(self, service: ServiceName) -> LogSource: ...
+        With `volumes`, data that lies outside the stack's folder is removed.
+        """
+
+    def log(self, service: ServiceName) -> LogSource:
+        """Return the log of one service."""
 
     def execute(
         self, service: ServiceName, argv: Sequence[str], on_output: Callable[[bytes, bool], None]
     ) -> int:
-        """Run a command where the service runs; `on_output` is given pieces, True for stderr. Its exit code.
+        """Run a command where the service runs, and return its exit code.
+
+        `on_output` is given pieces of the output, with True for stderr.
 
         Raises:
-            RefusedError: there is no such place.
+            RefusedError: the service runs in no container, or not at all.
         """

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, folders of the right owner, and locks between processes."""
+"""Files that are whole or absent, folders with a fixed mode, and locks between processes."""
 
 import fcntl
 import hashlib
@@ -15,10 +15,10 @@ _LOCK_POLL_SECONDS = 0.1
 
 
 def make_folder(folder: Path, mode: int = 0o755) -> Path:
-    """Create `folder` and what is missing above it, all with `mode` whatever the umask is.
+    """Create `folder` and its missing parents, all with `mode` whatever the umask is, and return it.
 
     Raises:
-        RefusedError: it cannot be created or written to.
+        RefusedError: it cannot be created.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
@@ -46,7 +46,7 @@ def write_whole(file: Path, text: str, mode: int = 0o600) -> None:
         Path(name).replace(file)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(file)  # a full disk is noticed by a write, which knows no name
+            error.filename = str(file)  # the error of a write to a full disk names no file
         Path(name).unlink(missing_ok=True)
         raise
 
@@ -60,7 +60,7 @@ def write_own_sum(file: Path) -> None:
 
 
 def has_own_sum(file: Path) -> bool:
-    """Tell whether a file is there and has the SHA-256 that was written beside it."""
+    """Tell whether a file exists and has the SHA-256 that was written beside it."""
     try:
         expected = _sum_file(file).read_text(encoding="ascii").strip()
         with file.open("rb") as stream:
@@ -82,10 +82,10 @@ def locked(
     stop: StopFlag | None = None,
     on_wait: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Hold an exclusive lock on `file`; a second process waits its turn, up to the deadline.
+    """Hold an exclusive lock on `file`; a second process waits for it, up to the deadline.
 
-    The holder may remove the file (and the folder it lies in): whoever waited looks again. `on_wait` is
-    called once, if there is somebody to wait for.
+    The holder may remove the file (and its folder): a process that waited opens it again. `purpose` completes
+    "another fraudctl has been …" in the error. `on_wait` is called once, if the lock is taken.
 
     Raises:
         NotReadyError: another process held the lock until the deadline.
@@ -98,7 +98,10 @@ def locked(
 
 
 def is_locked(file: Path) -> bool:
-    """Does another process hold the lock on `file`? It is never kept from anyone by asking."""
+    """Tell whether another process holds the lock on `file`.
+
+    The check itself holds a shared lock for a moment; a process that wants the file meanwhile tries again.
+    """
     try:
         handle = os.open(file, os.O_RDONLY)
     except FileNotFoundError:
@@ -140,7 +143,7 @@ def _take(file: Path, deadline: Deadline, purpose: str, stop: StopFlag, on_wait:
 
 
 def tail(file: Path, lines: int) -> list[str]:
-    """The last lines of a text file; none if there is no such file."""
+    """Return the last `lines` lines of a text file; none if there is no such file."""
     if not file.is_file():
         return []
     with file.open("rb") as stream:
@@ -155,7 +158,7 @@ def tail(file: Path, lines: int) -> list[str]:
 
 
 def free_beside(folder: Path, what: str) -> Path:
-    """The first of `FOLDER.WHAT-1`, `FOLDER.WHAT-2`, … that is not there yet."""
+    """Return the first of `FOLDER.WHAT-1`, `FOLDER.WHAT-2`, … that does not exist yet."""
     number = 1
     while (name := folder.with_name(f"{folder.name}.{what}-{number}")).exists():
         number += 1

@@ -1,4 +1,4 @@
-"""Find the line of a log that says why a program ended, among the many that follow from it."""
+"""Search of a log for the line that says why a program ended, among the many that follow from it."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fraudctl.runtime.files import tail
 
-# From the most telling to the least: what a JVM, a shell, PostgreSQL and Python say when they give up.
+# Messages of a JVM, a shell, PostgreSQL and Python that give up, from the most specific to the least.
 _SIGNS = (
     re.compile(r"(Unrecognized|Improperly specified) (VM )?option"),
     re.compile(r"Could not find agent|Error opening zip file|agent library failed"),
@@ -21,14 +21,14 @@ _SIGNS = (
     re.compile(r"^(Caused by|Exception in thread|Error: |FATAL|PANIC|initdb: error|Traceback)|Exception: "),
     re.compile(r"\bERROR\b|\bFATAL\b|[Ee]rror:"),
 )
-# A log line has seldom more that matters, and a class path may be in it.
+# The rest of a line seldom matters, and a class path may be in it.
 _MAX_CHARACTERS = 300
-# The first cause stands near the beginning of what a run that failed has written.
+# The first cause is near the beginning of what a failed run has written.
 _MOST_BYTES = 1_000_000
 
 
 def first_cause(lines: Sequence[str]) -> str:
-    """Return the first line with the most telling sign, shortened; empty if none has any."""
+    """Return the first line with the most specific sign of a failure, shortened; empty if there is none."""
     for sign in _SIGNS:
         for line in lines:
             if sign.search(line):
@@ -38,7 +38,7 @@ def first_cause(lines: Sequence[str]) -> str:
 
 
 def lines_since(log: Path, begin: int) -> list[str]:
-    """Return what was written to a log from `begin` (bytes) on; of very much the begin and the end."""
+    """Return what was written to a log from byte `begin` on; if that is very much, its start and its end."""
     if not log.is_file():
         return []
     with log.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""A service's log in a file, which grows and may be rotated away or still to come."""
+"""The log file of a service, which grows, and may be rotated or not exist yet."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -8,7 +8,7 @@ from fraudctl.runtime.files import tail
 
 
 class Service(StrEnum):
-    """Whoever writes a log."""
+    """A program that writes a log."""
 
     KAFKA = "kafka"
     POSTGRES = "postgres"
@@ -22,17 +22,23 @@ class LogFile:
     """A `LogSource` over one file."""
 
     def __init__(self, file: Path) -> None:
+        """Start at the present end of the file, which need not exist."""
         self._file = file
         self._identity, self._position = self._now()
 
     def exists(self) -> bool:
+        """Tell whether the file exists."""
         return self._file.is_file()
 
     def tail(self, lines: int) -> list[str]:
+        """Return the last `lines` lines of the file."""
         return tail(self._file, lines)
 
     def new_lines(self) -> Iterator[str]:
-        """Whole lines only: what has no end yet is left for the next time."""
+        """Yield the whole lines written since the last call; a line without an end is left for the next call.
+
+        A file that was replaced or shortened is read from its beginning.
+        """
         identity, size = self._now()
         if identity != self._identity or size < self._position:
             self._identity, self._position = identity, 0

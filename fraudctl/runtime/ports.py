@@ -1,4 +1,4 @@
-"""Ports on 127.0.0.1: is one free, and if not, who holds it."""
+"""Ports on 127.0.0.1: whether one is free, and if not, who holds it."""
 
 import errno
 import secrets
@@ -22,7 +22,7 @@ _NEAR_ENDS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 @dataclass(frozen=True)
 class Holder:
-    """Who listens on a port, as far as this user may know."""
+    """The process that listens on a port, as far as this user may know."""
 
     pid: int | None
     name: str
@@ -30,13 +30,14 @@ class Holder:
 
     @property
     def described(self) -> str:
+        """Return the process in words."""
         if self.pid is None:
             return "a process that this user may not see (ask as root: `ss -ltnp`)"
         return f"{self.name} (pid {self.pid})"
 
 
 def is_free(port: int) -> bool:
-    """True if a server could listen there now; connections that are just closing do not count."""
+    """Tell whether a server could listen there now; connections that are just closing do not count."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -50,11 +51,11 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: frozenset[int] = frozenset()) -> int:
-    """A port that nobody listens on, and that is not in `taken`.
+    """Return a port that nobody listens on, and that is not in `taken`.
 
-    If possible none that the kernel gives to the near end of a connection: while a service is away, any
-    client could be given its port, even one that tries to reach that service and then reaches itself, and
-    the service could not come back to its place.
+    If possible, it is none that the kernel gives to the near end of a connection (an ephemeral port). While a
+    service is away, any client could be given such a port, even one that tries to reach that service and then
+    reaches itself; the service could not get its port back.
     """
     near_ends = _near_ends()
     lasting = [port for port in _LASTING if port not in near_ends and port not in taken]
@@ -72,13 +73,13 @@ def free_port(taken: frozenset[int] = frozenset()) -> int:
 
 def _near_ends() -> range:
     if not _NEAR_ENDS.is_file():
-        return range(49_152, 65_536)  # what is set aside for that by IANA
+        return range(49_152, 65_536)  # the range that IANA sets aside for that
     low, high = _NEAR_ENDS.read_text(encoding="ascii").split()
     return range(int(low), int(high) + 1)
 
 
 def holder(port: int) -> Holder:
-    """Who listens on `port`; the pid is None when an ordinary user may not see it."""
+    """Return who listens on `port`; the pid is None when an ordinary user may not see it."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:  # macOS shows no one's connections to an ordinary user
@@ -93,18 +94,18 @@ def holder(port: int) -> Holder:
                 shown = command if len(command) <= _SHOWN_CHARACTERS else command[:_SHOWN_CHARACTERS] + " …"
                 return Holder(connection.pid, process.name(), shown)
             except psutil.Error:
-                continue  # it ended meanwhile, or is not ours to look at
+                continue  # it ended meanwhile, or belongs to another user
     return Holder(None, "", "")
 
 
 def require_free(port: int, *, service: str, setting: str) -> None:
-    """Refuse when `port` is taken, and name the process that holds it.
+    """Check that `port` is free; if it is taken, name the process that holds it.
 
-    A port without a visible holder may belong to a process that was killed a moment ago and whose threads
-    are still ending: that is waited for.
+    A port without a visible holder may belong to a process that was killed a moment ago and whose threads are
+    still ending: that is waited for.
 
     Raises:
-        RefusedError: with the remedy.
+        RefusedError: the port is taken or reserved; the hint says what to do.
     """
     closing = Deadline(_CLOSING_SECONDS)
     while not is_free(port):

@@ -1,4 +1,4 @@
-"""Waiting until a service answers its own clients, and no longer than it lives."""
+"""Wait for a service to answer its own clients, for as long as its process lives."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from fraudctl.runtime.files import tail
 from fraudctl.runtime.first_cause import first_cause, lines_since
 from fraudctl.runtime.process.supervise import ProcessRecord, ending, is_alive
 
-# Raises UnreachableError while there is no answer; is given the seconds it may take.
+# Is given the seconds it may take; raises UnreachableError while there is no answer.
 Probe = Callable[[float], None]
 
 _PROBE_SECONDS = 1.0
@@ -20,11 +20,11 @@ _LOG_LINES = 8
 def wait_ready(
     record: ProcessRecord, probe: Probe, deadline: Deadline, log: Path, stop: StopFlag | None = None
 ) -> None:
-    """Return once `probe` has succeeded.
+    """Wait until `probe` succeeds.
 
     Raises:
         NotReadyError: the process ended, or the deadline passed; its last log lines are the detail.
-        FraudctlError: the probe's own verdict, when waiting longer cannot change it.
+        FraudctlError: the probe's own error, when waiting longer cannot change it.
     """
     waiting = stop or StopFlag()
     last = ""
@@ -43,7 +43,7 @@ def wait_ready(
 
 
 def is_ready(probe: Probe, seconds: float) -> tuple[bool, str]:
-    """One question: does it answer, and if not, why."""
+    """Probe a service once; return whether it answers, and if not, why."""
     try:
         probe(seconds)
     except FraudctlError as error:

@@ -13,28 +13,28 @@ _FILES = {MIGRATOR: "migrator.password", WRITER: "writer.password", READER: "rea
 
 
 def password_file(paths: StackPaths, settings: PostgresSettings) -> Path:
-    """Return the owner's file: the one that the settings name, or the stack's own."""
+    """Return the file of the database owner's password: named by the settings, or the stack's own."""
     if settings.password_file:
         return user_path(settings.password_file, "postgres.password_file")
     return paths.secrets / "postgres.password"
 
 
 def writer_password_file(paths: StackPaths, settings: PostgresSettings) -> Path:
-    """The file that the settings name, or the stack's own."""
+    """Return the file of the writer's password: named by the settings, or the stack's own."""
     if settings.writer_password_file:
         return user_path(settings.writer_password_file, "postgres.writer_password_file")
     return paths.secrets / _FILES[WRITER]
 
 
 def role_passwords(paths: StackPaths, settings: PostgresSettings) -> dict[str, str]:
-    """Role to password; what is not there yet is generated. Never a known default."""
+    """Return the password of each role; generate those that do not exist, never with a known default."""
     files = {role: paths.secrets / name for role, name in _FILES.items()}
     files[WRITER] = writer_password_file(paths, settings)
     return {role: password_in(file) for role, file in files.items()}
 
 
 def password_in(file: Path) -> str:
-    """Return the password that is there, or put a new one there and return it.
+    """Return the password in `file`; generate one there if the file does not exist.
 
     Raises:
         ConfigError: the file is there and holds no password.

@@ -1,4 +1,4 @@
-"""One named stack: which profile it runs under, at which addresses, and who may change it just now."""
+"""One named stack: its profile, its addresses, and the lock of the command that changes it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from fraudctl.runtime.state import (
     write_state,
 )
 
-if TYPE_CHECKING:  # the SDK is loaded where there are containers
+if TYPE_CHECKING:  # load Docker's SDK only where there are containers
     from fraudctl.runtime.docker.driver import DockerDriver
 
 __all__ = [
@@ -45,10 +45,10 @@ __all__ = [
 def choose_profile(
     settings: Settings, paths: StackPaths, environ: Mapping[str, str] | None = None
 ) -> tuple[Profile, str]:
-    """The profile in force, and why.
+    """Return the profile to use, and why.
 
-    What the settings name comes first, then what the stack's first `up` chose. Only a new stack with the
-    profile `auto` looks for an engine, and only where `environ` is given.
+    The profile in the settings comes first, then what the stack's first `up` chose. Only a new stack with the
+    profile `auto` looks for an engine, and only if `environ` is given.
 
     Raises:
         RefusedError: the stack's state cannot be read.
@@ -71,7 +71,7 @@ def choose_profile(
 def driver_of(
     profile: Profile, settings: Settings, paths: StackPaths, environ: Mapping[str, str] | None = None
 ) -> Driver:
-    """Whoever runs the services of a stack under this profile.
+    """Return the driver that runs the services of a stack under this profile.
 
     A stack stays with the engine that it was first brought up on, unless `environ` names another one.
 
@@ -98,7 +98,7 @@ def driver_of(
 
 
 def container_driver(settings: Settings, paths: StackPaths, environ: Mapping[str, str]) -> "DockerDriver":
-    """Whoever runs containers on the engine that `environ` tells of, whatever the stack's state says.
+    """Return the driver for the engine that `environ` names, whatever the stack's state says.
 
     Raises:
         UnreachableError: no engine answers.
@@ -113,16 +113,18 @@ def container_driver(settings: Settings, paths: StackPaths, environ: Mapping[str
 def endpoints(
     settings: Settings, paths: StackPaths, *, need: tuple[ServiceName, ...] = ("kafka", "postgres")
 ) -> Endpoints:
-    """Where clients find the broker and the database of this stack.
+    """Return the addresses at which clients find the broker and the database of this stack.
 
     Args:
-        need: services that must be running. With the stack's own one down, whatever else answers at its
-            port is somebody else's: no client may talk to it by mistake.
+        settings: the settings of this command.
+        paths: the files and folders of the stack.
+        need: services that must be running. With the stack's own one down, whatever else answers at its port
+            is somebody else's: no client may talk to it by mistake.
 
     Raises:
         UnreachableError: a service of the stack's own that is needed does not run.
         ConfigError: the profile is external, and the settings do not say where its services are.
-        RefusedError: the stack's state cannot be read, or says that it runs under another profile.
+        RefusedError: the state cannot be read, or names another profile or database than the settings.
     """
     profile = choose_profile(settings, paths)[0]
     if profile == "external":
@@ -150,7 +152,7 @@ def endpoints(
 
 
 def addresses(settings: Settings, paths: StackPaths, profile: Profile) -> Endpoints:
-    """The same to look at: also of a stack that is down, or was never up."""
+    """Return the stack's addresses for display, also of a stack that is down or was never up."""
     if profile == "external":
         return _external(settings, ())
     state = read_state(paths)
@@ -191,10 +193,10 @@ def _external(settings: Settings, need: tuple[ServiceName, ...]) -> Endpoints:
 def changing(
     paths: StackPaths, deadline: Deadline, stop: StopFlag | None = None, observe: Observe = silent
 ) -> Iterator[None]:
-    """Only one command at a time may start or stop a stack's services; others wait their turn.
+    """Hold the lock that lets one command at a time start or stop a stack's services; others wait for it.
 
     Raises:
-        NotReadyError: another command was still at it at the deadline.
+        NotReadyError: another command still held the lock at the deadline.
     """
     purpose = f"changing stack {paths.stack!r}"
 
@@ -206,5 +208,5 @@ def changing(
 
 
 def being_changed(paths: StackPaths) -> bool:
-    """Is a command starting or stopping services of this stack right now?"""
+    """Tell whether a command is starting or stopping services of this stack right now."""
     return is_locked(paths.root / "lock")

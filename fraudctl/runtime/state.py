@@ -1,4 +1,4 @@
-"""What `up` decided about a stack, written down so that later commands agree with it."""
+"""The state of a stack: the decisions of `up`, written down so that later commands agree with them."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,6 +18,8 @@ Profile = Literal["local", "docker", "external"]
 
 @dataclass(frozen=True)
 class Ports:
+    """The ports of a stack's services on 127.0.0.1."""
+
     kafka: int
     controller: int
     postgres: int
@@ -26,7 +28,10 @@ class Ports:
 
 @dataclass(frozen=True)
 class StackState:
-    """`configured` is what the settings asked for; `ports` differs when --any-port went round one in use."""
+    """The decisions of `up` about one stack.
+
+    `configured` is what the settings asked for; `ports` differs when --any-port replaced a port in use.
+    """
 
     profile: Profile
     reason: str
@@ -35,13 +40,14 @@ class StackState:
     database: str
     user: str
     password_file: str
-    # Where the containers' engine listens, and the folder of its certificates; empty without containers.
+    # The address of the containers' engine, and the folder of its certificates; empty without containers.
     engine: str = ""
     engine_tls: str = ""
     writer_password_file: str = ""  # empty in the state of an older version
 
     @property
     def endpoints(self) -> Endpoints:
+        """Return the addresses at which clients find the broker and the database."""
         return Endpoints(
             bootstrap_servers=f"{LOOPBACK}:{self.ports.kafka}",
             postgres=PostgresEndpoint(
@@ -52,6 +58,7 @@ class StackState:
 
 
 def asked_ports(settings: Settings) -> Ports:
+    """Return the ports that the settings ask for."""
     return Ports(
         settings.kafka.port,
         settings.kafka.controller_port,
@@ -70,7 +77,7 @@ def planned_state(
     engine: str = "",
     engine_tls: str = "",
 ) -> StackState:
-    """The state of a stack's own services according to the settings (and other ports, if given)."""
+    """Return the state of a stack's own services according to the settings (and other ports, if given)."""
     asked = asked_ports(settings)
     return StackState(
         profile=profile,
@@ -87,7 +94,7 @@ def planned_state(
 
 
 def read_state(paths: StackPaths) -> StackState | None:
-    """What the last `up` wrote; None before the first one.
+    """Return what the last `up` wrote; None before the first one.
 
     Raises:
         RefusedError: the file holds something else.
@@ -107,7 +114,7 @@ def read_state(paths: StackPaths) -> StackState | None:
 
 
 def write_state(paths: StackPaths, state: StackState) -> bool:
-    """Write the state down; False if it was the same already."""
+    """Write the state; return False if the file already held it."""
     if read_state(paths) == state:
         return False
     make_folder(paths.run)

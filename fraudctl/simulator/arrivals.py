@@ -1,8 +1,8 @@
-"""Hours of simulated traffic in the order of arrival, with known numbers of every kind of fault.
+"""Hours of simulated traffic in order of arrival, with an exact number of each kind of fault.
 
-For a topic whose record timestamps are the simulated arrivals. What becomes of each message is known
-beforehand, because lateness is a function of two times that are both chosen here: every message keeps
-clear of the bounds by `CLEAR_MS`.
+The topic must have record timestamps that are the simulated arrival times. The outcome of each message is
+known in advance, because lateness depends on event time and arrival time, and both are chosen here. Every
+message keeps a margin of `CLEAR_MS` from the lateness bounds.
 """
 
 import heapq
@@ -26,23 +26,26 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 MINUTE_MS = 60_000
 CLEAR_MS = 5_000
-# What a network adds to an ordinary event.
+# Longest delay that a network adds to an ordinary event.
 ORDINARY_DELAY_MS = 1_500
-# Traffic by the hour of the day, in UTC; on average one.
+# Relative traffic by hour of the day, in UTC; the average is 1.
 DAY_CURVE = (
     *(0.35, 0.22, 0.16, 0.14, 0.18, 0.35, 0.62, 0.95, 1.15, 1.20, 1.25, 1.42),
     *(1.60, 1.48, 1.25, 1.18, 1.28, 1.52, 1.68, 1.58, 1.45, 1.25, 1.00, 0.74),
 )
 BURST_MINUTES = 12
 BURST_FRAUD_RATE = 0.25
-# Where fraud bursts begin, as shares of the whole span.
+# Start of each fraud burst, as a share of the whole span.
 BURST_PLACES = (0.35, 0.75)
-# Keeps these draws apart from those of the traffic, for every seed.
+# Separates these draws from those of the traffic, for every seed.
 _STREAM = 1 << 65
 
 
 class Message(NamedTuple):
-    """One message on its way to the topic; `reason` is the dead letter's, empty if there is to be none."""
+    """A message on its way to the topic.
+
+    `fate` is its outcome. `reason` is the reason of its dead letter, empty if it does not become one.
+    """
 
     key: bytes
     value: bytes
@@ -52,7 +55,7 @@ class Message(NamedTuple):
 
 
 class Faults(BaseModel):
-    """Which share of the events goes wrong, and how; an event has at most one fault."""
+    """Shares of the events that get each kind of fault; an event has at most one fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,6 +72,7 @@ class Faults(BaseModel):
         return self
 
     def shares(self) -> dict[str, float]:
+        """Return the share of each kind of fault, by name."""
         values: dict[str, float] = self.model_dump()
         return values
 
@@ -78,9 +82,9 @@ DEMO_FAULTS = Faults(duplicates=0.02, out_of_order=0.05, late=0.01, future=0.003
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Iterate for the messages, in order of arrival; every iteration gives the same ones.
+    """An iterable of messages in order of arrival; every iteration yields the same ones.
 
-    `plan` holds the number of events of each minute.
+    `plan` holds the number of events of each minute; `start_ms` counts from 1970.
     """
 
     producer: ProducerSettings
@@ -93,7 +97,7 @@ class Arrivals:
 
     @property
     def expected(self) -> dict[Fate, int]:
-        """Messages by fate, exactly, before the first one was made."""
+        """Return the exact number of messages by outcome, before the first one is made."""
         kinds = self._kinds()
         return {
             "counted": kinds["plain"] + kinds["out_of_order"] + kinds["duplicates"],
@@ -104,7 +108,8 @@ class Arrivals:
         }
 
     def __iter__(self) -> Iterator[Message]:
-        # A message leaves once the events have come so far that no earlier one can follow.
+        """Yield the messages in order of arrival."""
+        # A message can leave once none of the following ones can arrive before it.
         waiting: list[tuple[int, int, Message]] = []
         for number, (now_ms, message) in enumerate(self._unordered()):
             while waiting and waiting[0][0] <= now_ms:
@@ -120,7 +125,7 @@ class Arrivals:
         return kinds
 
     def _unordered(self) -> Iterator[tuple[int, Message]]:
-        """Each message with the moment its event took its place; none arrives before that moment."""
+        """Yield each message with the scheduled time of its event in ms; it arrives no earlier than that."""
         traffic = Traffic(self.producer, self.events, self.seed)
         chance = Random(self.seed + _STREAM).random
         kinds = self._kinds()
@@ -169,10 +174,10 @@ def arrivals(
     events_per_minute: float,
     faults: Faults = DEMO_FAULTS,
 ) -> Arrivals:
-    """Traffic of `hours` from `start_ms` on, `events_per_minute` on a whole day's average.
+    """Return traffic of `hours` from `start_ms` on, with `events_per_minute` on a whole day's average.
 
-    A broker accepts record timestamps up to an hour ahead of its own clock, and retention counts from them:
-    let the span end now or lie in the recent past.
+    A broker accepts record timestamps up to an hour ahead of its own clock and counts retention from them, so
+    the span should end now or lie in the recent past.
     """
     plan = tuple(
         round(events_per_minute * _of_the_day(start_ms + minute * MINUTE_MS))
@@ -182,7 +187,7 @@ def arrivals(
 
 
 def _of_the_day(ms: int) -> float:
-    """The day curve at this moment, in straight lines from hour to hour."""
+    """Return the day curve's value at this time, interpolated linearly between hours."""
     hour, into = divmod(ms % (24 * 60 * MINUTE_MS), 60 * MINUTE_MS)
     share = into / (60 * MINUTE_MS)
     return DAY_CURVE[hour] * (1 - share) + DAY_CURVE[(hour + 1) % 24] * share
@@ -193,7 +198,7 @@ def _in_burst(minute: int, minutes: int) -> bool:
 
 
 def _draw(kinds: Counter[str], chance: float) -> str:
-    """Take one kind out of the urn: in the end each has been drawn exactly as often as planned."""
+    """Draw one kind without replacement, so that in the end each is drawn exactly as often as planned."""
     left = int(chance * kinds.total())
     for kind, count in kinds.items():
         left -= count

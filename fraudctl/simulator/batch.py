@@ -1,4 +1,4 @@
-"""Many transactions at once: a column for each field, and the names that the numbers in them stand for."""
+"""Transactions in columns: one array for each field, and the names that the numbers in them stand for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Names:
-    """What the numbers of a batch stand for, by place; `scenarios[0]` is the genuine transaction."""
+    """The names that the numbers of a batch stand for, by index; `scenarios[0]` is the genuine one."""
 
     cards: tuple[str, ...]
     merchants: tuple[str, ...]
@@ -28,7 +28,10 @@ class Names:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows in columns of one length. `scenario` is the label: it never goes onto the wire."""
+    """Transactions in columns of equal length; `time_ms` counts from 1970.
+
+    `scenario` is the label: it is never part of an event.
+    """
 
     time_ms: Ints
     card: Ints
@@ -42,11 +45,12 @@ class Batch:
     scenario: Ints
 
     def __len__(self) -> int:
+        """Return the number of transactions."""
         return len(self.time_ms)
 
     @property
     def columns(self) -> tuple[npt.NDArray[Any], ...]:
-        """All of them, in the order of the fields."""
+        """Return all columns, in the order of the fields."""
         return (
             self.time_ms, self.card, self.merchant, self.category, self.country, self.channel,
             self.amount_minor, self.id_high, self.id_low, self.scenario,
@@ -54,23 +58,24 @@ class Batch:
 
     @property
     def fraud(self) -> npt.NDArray[np.bool_]:
+        """Return a mask of the transactions that are fraud."""
         return np.not_equal(self.scenario, GENUINE)
 
     def take(self, places: "Ints | npt.NDArray[np.bool_] | slice") -> "Batch":
-        """These rows, in this order."""
+        """Return the selected transactions, in the given order."""
         return Batch(*(column[places] for column in self.columns))
 
     def at(self, time_ms: Ints) -> "Batch":
-        """The same rows at other times."""
+        """Return the transactions with other times."""
         return replace(self, time_ms=time_ms)
 
     def in_order(self, start_ms: int) -> "Batch":
-        """By time; `start_ms` lies before every one of them."""
+        """Return the transactions sorted by time; none of them may be before `start_ms`."""
         return self.take(sorted_places(self.time_ms - start_ms))
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """One batch of all rows; there must be at least one batch."""
+    """Return one batch of all transactions; there must be at least one batch."""
     if len(batches) == 1:
         return batches[0]
     return Batch(*map(np.concatenate, zip(*(batch.columns for batch in batches), strict=True)))
@@ -88,7 +93,7 @@ def with_ids(
     amount_minor: Ints,
     scenario: "Ints | int" = GENUINE,
 ) -> Batch:
-    """A batch whose ids are drawn here: 74 bits each, as a UUIDv7 leaves free."""
+    """Return a batch with newly drawn ids: 74 random bits each, as many as a UUIDv7 leaves free."""
     count = len(time_ms)
     if isinstance(scenario, int):
         scenario = np.full(count, scenario, dtype=np.int64)

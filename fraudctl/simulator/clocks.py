@@ -1,4 +1,4 @@
-"""Simulated deliveries put on real clocks: shifted by whole days, or stamped one by one as they leave."""
+"""Simulated deliveries moved to real time: shifted by whole days, or stamped one by one as they leave."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,20 +11,24 @@ from fraudctl.simulator.draws import Ints
 
 
 class Rows:
-    """Deliveries of many parts as one row that is taken from its front."""
+    """A queue of deliveries that come in several parts."""
 
     def __init__(self, parts: Iterator[Deliveries]) -> None:
+        """Take the deliveries from `parts`, which are in order of arrival."""
         self._parts = parts
         self._part: Deliveries | None = None
         self._at = 0
 
     def next_arrival_ms(self) -> int | None:
-        """When the next one arrives; None when there is none."""
+        """Return the arrival time of the next delivery in ms since 1970, or None if there is none."""
         part = self._front()
         return None if part is None else int(part.arrival_ms[self._at])
 
     def take(self, most: int, before_ms: int | None = None) -> Deliveries | None:
-        """Up to `most` that arrive before a moment, not always all there are; None if there is none."""
+        """Take up to `most` deliveries that arrive before `before_ms`, or None if there are none.
+
+        There may be more of them: one call takes deliveries of one part only.
+        """
         part = self._front()
         if part is None:
             return None
@@ -47,16 +51,17 @@ class Rows:
 
 
 class Stamps:
-    """Gives each delivery the moment at which it really leaves; how late it is stays as simulated.
+    """Real times of deliveries: each gets the time at which it leaves, and keeps its simulated lateness.
 
-    A second copy is the first one again, byte for byte, whenever it leaves.
+    A second copy repeats the first one byte for byte, whenever it leaves.
     """
 
     def __init__(self) -> None:
+        """Start without any first copies to repeat."""
         self._first: dict[int, int] = {}
 
     def at(self, deliveries: Deliveries, now_ms: Ints) -> Deliveries:
-        """The deliveries as they leave, one at each of these moments."""
+        """Return the deliveries as they leave, one at each time of `now_ms` (ms since 1970)."""
         time = now_ms - (deliveries.arrival_ms - deliveries.batch.time_ms)
         ids = deliveries.batch.id_low
         for place in np.flatnonzero(deliveries.twice):
@@ -67,7 +72,7 @@ class Stamps:
 
 
 def shifted(deliveries: Deliveries, days: int) -> Deliveries:
-    """The same some days later: hours stay as they are."""
+    """Return the deliveries moved by whole days; their times of day stay as they are."""
     by_ms = days * DAY_MS
     return replace(
         deliveries,
@@ -77,5 +82,5 @@ def shifted(deliveries: Deliveries, days: int) -> Deliveries:
 
 
 def days_back(start_ms: int, days: int, now_ms: int) -> int:
-    """By how many days a simulation of `days` must be shifted to end just before `now_ms`."""
+    """Return the shift in days that lets a simulation of `days` end within the last day before `now_ms`."""
     return (now_ms - start_ms) // DAY_MS - days

@@ -1,7 +1,7 @@
-"""What a network and bad clocks make of a simulation, for whole columns, every fault counted exactly.
+"""Network delays, wrong clocks and faults for whole columns of a simulation, with exact counts.
 
-Fates follow from the definitions, not from intentions: a message is late if its arrival is more than
-`late_seconds` after its event time, whatever it was that held it up.
+Outcomes follow from the times, not from the fault that was drawn: a message is late if it arrives more than
+`late_seconds` after its event time, whatever delayed it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,24 +27,24 @@ _INTACT = -1
 
 
 class Disorder(Closed):
-    """Shares of the transactions with one fault each, and what happens to the flow so many times a day."""
+    """Shares of the transactions that get one fault each, and numbers of disturbances of the flow per day."""
 
     # Sent twice.
     duplicates: Share = 0.0
-    # Overtaken by others, and still in time.
+    # Overtaken by others, but still in time.
     out_of_order: Share = 0.0
-    # Held up for longer than is allowed.
+    # Delayed for longer than is allowed.
     late: Share = 0.0
     # From a clock that is ahead by more than is allowed.
     future: Share = 0.0
-    # From a clock that is wrong, to either side, within what is allowed.
+    # From a clock that is wrong in either direction, within what is allowed.
     clock_skew: Share = 0.0
-    # Bytes that are no transaction.
+    # Bytes that are not a transaction.
     malformed: Share = 0.0
-    # Nothing arrives, and then everything at once.
+    # Nothing arrives for a while, and then everything at once.
     pauses_per_day: Times = 0
     pause_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    # What would take `burst_factor` times as long happens within `burst_seconds`; after it, a lull.
+    # The traffic of `burst_factor` x `burst_seconds` happens within `burst_seconds`; a lull follows.
     bursts_per_day: Times = 0
     burst_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     burst_factor: Annotated[int, Field(ge=2, le=1000)] = 10
@@ -62,9 +62,9 @@ class Disorder(Closed):
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Messages in order of arrival. `twice` marks first copies, `again` second ones.
+    """Messages in order of arrival; `twice` flags first copies of messages sent twice, `again` second copies.
 
-    `shape` says how a malformed one is spoiled.
+    `shape` is the index in `SHAPES` of a malformed message, and -1 for any other.
     """
 
     batch: Batch
@@ -74,9 +74,11 @@ class Deliveries:
     shape: Ints
 
     def __len__(self) -> int:
+        """Return the number of messages."""
         return len(self.arrival_ms)
 
     def take(self, places: "Ints | npt.NDArray[np.bool_] | slice") -> "Deliveries":
+        """Return the selected messages, in the given order."""
         return Deliveries(
             self.batch.take(places),
             self.arrival_ms[places],
@@ -86,7 +88,7 @@ class Deliveries:
         )
 
     def fates(self, lateness: LatenessSettings) -> Ints:
-        """What becomes of each, as places in `FATES`."""
+        """Return the outcome of each message, as an index in `FATES`."""
         lag = self.arrival_ms - self.batch.time_ms
         conditions: list[tuple[Fate, npt.NDArray[np.bool_]]] = [
             ("malformed", self.shape != _INTACT),
@@ -101,7 +103,7 @@ class Deliveries:
         )
 
     def values(self, wire: Wire) -> list[bytes]:
-        """The records' values."""
+        """Return the values of the records, malformed ones included."""
         values = wire.values(self.batch)
         for place in np.flatnonzero(self.shape != _INTACT):
             values[place] = SHAPES[self.shape[place]][1](wire.transaction(self.batch, int(place)))
@@ -109,15 +111,23 @@ class Deliveries:
 
 
 def undisturbed(batch: Batch) -> Deliveries:
-    """Every transaction once, at the moment at which it happens."""
+    """Return deliveries in which every transaction arrives once, at its event time."""
     never = np.zeros(len(batch), dtype=np.bool_)
     return Deliveries(batch, batch.time_ms, never, never, np.full(len(batch), _INTACT, dtype=np.int64))
 
 
 class Network:
-    """Carries the days of one simulation. `faults` counts what it did, once all days have been taken."""
+    """A network that carries the days of one simulation; once all are taken, `faults` holds exact counts."""
 
     def __init__(self, disorder: Disorder, lateness: LatenessSettings, start_ms: int, seed: int) -> None:
+        """Set up the network of one simulation.
+
+        Args:
+            disorder: faults and disturbances to inject.
+            lateness: bounds from which delays and clock errors are measured.
+            start_ms: midnight of the first day, in ms since 1970.
+            seed: seed of the network's draws.
+        """
         self._disorder = disorder
         self._late_ms = lateness.late_seconds * 1000
         self._future_ms = lateness.future_seconds * 1000
@@ -128,7 +138,7 @@ class Network:
         self.faults = dict.fromkeys((*_SHARES, "held_back", "in_bursts"), 0)
 
     def carry(self, days: Iterable[Batch]) -> Iterator[Deliveries]:
-        """What arrives day by day, and at last what is still on its way after the last day."""
+        """Yield the deliveries of each day, and finally those still on their way after the last day."""
         waiting: Deliveries | None = None
         for day, batch in enumerate(days):
             sent = self._sent(batch, day)
@@ -161,7 +171,7 @@ class Network:
         delay[kinds["late"]] = spread("late", late + CLEAR_MS, late + CLEAR_MS + 10 * MINUTE_MS)
         shift[kinds["future"]] = spread("future", future + CLEAR_MS, future + CLEAR_MS + 5 * MINUTE_MS)
         shift[kinds["clock_skew"]] = spread("clock_skew", -0.8 * late, 0.8 * future)
-        # The clock says when; a message from one that is ahead arrives before it says it was sent.
+        # Without a delay, the error of the clock alone decides how far ahead the event time is.
         delay[kinds["future"]] = 0
         arrival = batch.time_ms + delay
         shape = np.full(count, _INTACT, dtype=np.int64)
@@ -179,7 +189,7 @@ class Network:
         return self._held_back(_joined(once, copies), day, draws)
 
     def _kinds(self, count: int, draws: Draws) -> dict[str, Ints]:
-        """Which rows get which fault: so many of each that the shares hold over all days together."""
+        """Choose the rows of each fault, so many that the shares hold over all days together."""
         order = draws.order(count)
         kinds, at = {}, 0
         for name in _SHARES:
@@ -192,7 +202,7 @@ class Network:
         return kinds
 
     def _in_bursts(self, batch: Batch, day: int, draws: Draws) -> Batch:
-        """Squeeze the traffic after certain moments; the order of events stays as it is."""
+        """Compress the traffic after random times of the day; the order of events stays as it is."""
         factor = self._disorder.burst_factor
         length = self._disorder.burst_seconds * 1000 * factor
         time = batch.time_ms.copy()
@@ -203,7 +213,7 @@ class Network:
         return batch.at(time)
 
     def _held_back(self, sent: Deliveries, day: int, draws: Draws) -> Deliveries:
-        """Whatever would arrive during a pause arrives at its end."""
+        """Move every arrival during a pause to the end of the pause."""
         length = self._disorder.pause_seconds * 1000
         arrival = sent.arrival_ms.copy()
         for begin in self._moments(self._disorder.pauses_per_day, length, day, draws):
@@ -213,7 +223,10 @@ class Network:
         return replace(sent, arrival_ms=arrival)
 
     def _moments(self, times: int, length_ms: int, day: int, draws: Draws) -> Iterator[int]:
-        """Random moments, one in each of `times` equal parts of the day, each `length_ms` before its end."""
+        """Yield random times, one in each of `times` equal parts of the day.
+
+        Each is at least `length_ms` before the end of its part.
+        """
         for number, chance in enumerate(draws.uniform(times).tolist()):
             part = DAY_MS // times
             yield self._midnight(day) + number * part + int(chance * (part - length_ms))

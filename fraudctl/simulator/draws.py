@@ -1,9 +1,9 @@
-"""Random numbers and functions of them that have the same bits on every machine.
+"""Random numbers, and functions of them, that have the same bits on every machine.
 
-NumPy promises the raw sequence of PCG64 and the seeds that SeedSequence makes, for every version; it does
-not promise what its distributions make of them, nor the last digit of exp and log, which depends on the
-processor. So only raw integers are taken from it, and everything else is plain arithmetic, element by
-element, which IEEE 754 defines to the last bit. Sums of many floats are left out for the same reason.
+NumPy guarantees, for every version, the raw sequence of PCG64 and the seeds that SeedSequence makes. It
+guarantees neither its distributions nor the last digit of exp and log, which depends on the processor. So
+only raw integers are taken from it. Everything else is plain arithmetic, element by element, which IEEE 754
+defines to the last bit. Sums of many floats are avoided for the same reason.
 """
 
 from zlib import crc32
@@ -43,33 +43,34 @@ _MOST_POISSON = 400
 
 
 class Draws:
-    """One stream for one purpose; another purpose, or another number after it, gives another stream."""
+    """A stream of random numbers for one purpose; another purpose, or other numbers, give another stream."""
 
     def __init__(self, seed: int, purpose: str, *numbers: int) -> None:
+        """Open the stream that `seed`, `purpose` and `numbers` identify."""
         self._bits = PCG64(SeedSequence(seed, spawn_key=(crc32(purpose.encode()), *numbers)))
 
     def words(self, count: int) -> Words:
-        """Whole 64-bit words."""
+        """Return `count` random 64-bit words."""
         return np.asarray(self._bits.random_raw(count), dtype=np.uint64)
 
     def uniform(self, count: int) -> Floats:
-        """In [0, 1), 53 bits each."""
+        """Return `count` numbers in [0, 1), with 53 random bits each."""
         return (self.words(count) >> np.uint64(11)).astype(np.float64) * _UNIT
 
     def between(self, low: float, high: float, count: int) -> Floats:
-        """In [low, high)."""
+        """Return `count` numbers in [low, high)."""
         return low + self.uniform(count) * (high - low)
 
     def below(self, bound: "int | Ints", count: int) -> Ints:
-        """Whole numbers from 0 to `bound` - 1; one bound, or one for each."""
+        """Return `count` whole numbers from 0 to `bound` - 1; `bound` is one number, or one for each."""
         return (self.uniform(count) * bound).astype(np.int64)
 
     def normal(self, count: int) -> Floats:
-        """Mean 0, deviation 1."""
+        """Return `count` normally distributed numbers, with mean 0 and standard deviation 1."""
         return normal_quantile(self.uniform(count) + _UNIT / 2)
 
     def poisson(self, mean: Floats) -> Ints:
-        """One number for each mean, by counting how many steps of the distribution lie below a draw."""
+        """Return one Poisson number for each mean, by counting steps of the distribution below a draw."""
         chance = self.uniform(len(mean))
         term = exp(-mean)
         reached = term.copy()
@@ -84,15 +85,15 @@ class Draws:
         return counts
 
     def order(self, count: int) -> Ints:
-        """The numbers from 0 to `count` - 1 in random order."""
+        """Return the numbers from 0 to `count` - 1 in random order."""
         return sorted_places((self.words(count) >> np.uint64(32)).astype(np.int64))
 
 
 def sorted_places(keys: Ints) -> Ints:
-    """The places of `keys` from the smallest on, equal ones in the order they stand in.
+    """Return the indices that sort `keys` in ascending order; equal keys stay in their order.
 
-    The keys must lie in [0, 2^39). Place and key share one integer, so that no two are equal: NumPy sorts
-    those with the processor's fastest method, and whichever that is, the result is the same.
+    The keys must lie in [0, 2^39). Index and key share one integer, so that no two are equal: NumPy sorts
+    those with the processor's fastest method, and every method gives the same result.
     """
     if len(keys) >= 1 << 24:
         return np.argsort(keys, kind="stable")
@@ -101,7 +102,7 @@ def sorted_places(keys: Ints) -> Ints:
 
 
 def exp(x: Floats) -> Floats:
-    """e^x for |x| < 700, to about 1e-15 of its value."""
+    """Return e^x for |x| < 700, with a relative error of about 1e-15."""
     whole = np.rint(x * _LOG2_E)
     rest = (x - whole * _LN2_HIGH) - whole * _LN2_LOW
     result = np.ones_like(rest)
@@ -111,7 +112,7 @@ def exp(x: Floats) -> Floats:
 
 
 def log(x: Floats) -> Floats:
-    """The natural logarithm of numbers above 0, to about 1e-14."""
+    """Return the natural logarithm of numbers above 0, to about 1e-14."""
     fraction, power = np.frexp(x)
     low = fraction < 0.7071067811865476
     fraction = np.where(low, fraction * 2.0, fraction)
@@ -125,14 +126,14 @@ def log(x: Floats) -> Floats:
 
 
 def normal_quantile(chance: Floats) -> Floats:
-    """Where the normal distribution has `chance`, in (0, 1), below it."""
+    """Return the quantile of the normal distribution for each probability `chance`, in (0, 1)."""
     centred = chance - 0.5
     square = centred * centred
     result = _ratio(_CENTRE, square) * centred
     outside = np.flatnonzero(np.abs(centred) > 0.5 - _TAIL_BELOW)
     edge = chance[outside]
     distance = np.sqrt(-2.0 * log(np.minimum(edge, 1.0 - edge)))
-    # The ratio is the lower tail's, below zero; the upper one mirrors it.
+    # The ratio is the quantile of the lower tail, below zero; the upper tail mirrors it.
     result[outside] = np.where(edge < 0.5, 1.0, -1.0) * _ratio(_TAIL, distance)
     return result
 

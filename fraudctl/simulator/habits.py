@@ -1,4 +1,4 @@
-"""One day of genuine transactions: each card by its own habits, with what ordinary life adds to them."""
+"""One day of genuine transactions: each card follows its habits, apart from other shops and journeys."""
 
 from functools import cache
 
@@ -12,25 +12,25 @@ from fraudctl.simulator.people import CHIP, ECOM, People
 
 MINUTES = 1440
 MINUTE_MS = 60_000
-# Monday to Sunday, on average one.
+# Relative traffic from Monday to Sunday; the average is 1.
 WEEKDAYS = (0.93, 0.92, 0.96, 1.00, 1.16, 1.21, 0.82)
 SATURDAY = 5
 # At the weekend the day begins later.
 WEEKEND_SHIFT_MINUTES = 50
 FAVOURITE_SHARE = 0.75
-# Of the other visits: in a shop of another country.
+# Share of the other visits for which the shop's country is drawn at random.
 CROSS_BORDER_SHARE = 0.06
-# Of what is bought on a journey: in the country of the journey.
+# Share of the purchases during a journey that are made in its country.
 JOURNEY_SHARE = 0.85
 
 
 def weekday(start_ms: int, day: int) -> int:
-    """0 = Monday; 1970 began on a Thursday."""
+    """Return the weekday of a day counted from `start_ms`, 0 for Monday; 1970 began on a Thursday."""
     return (start_ms // DAY_MS + day + 3) % 7
 
 
 def genuine_day(people: People, start_ms: int, day: int, seed: int) -> Batch:
-    """All genuine transactions of day `day`, counted from `start_ms`, in order of time."""
+    """Return all genuine transactions of day `day`, counted from `start_ms`, in order of time."""
     draws = Draws(seed, "genuine", day)
     today = weekday(start_ms, day)
     weekend = today >= SATURDAY
@@ -54,7 +54,7 @@ def genuine_day(people: People, start_ms: int, day: int, seed: int) -> Batch:
 
 
 def time_of_day(people: People, card: Ints, draws: Draws, *, weekend: bool) -> Ints:
-    """Milliseconds since midnight: by the day's curve, shifted by the card's own hours."""
+    """Return times in ms since midnight, drawn by the day curve and shifted by each card's own hours."""
     chance = draws.uniform(len(card)) * len(_minutes())
     place = chance.astype(np.int64)
     shift = people.shift_minutes[card] + (WEEKEND_SHIFT_MINUTES if weekend else 0)
@@ -63,7 +63,7 @@ def time_of_day(people: People, card: Ints, draws: Draws, *, weekend: bool) -> I
 
 
 def in_minor(amount_log: Floats) -> Ints:
-    """The amount itself, in whole minor units and within the schema's bounds."""
+    """Return the amounts of these logarithms, in whole minor units and within the schema's bounds."""
     return np.clip(exp(amount_log), 1.0, float(AMOUNT_MINOR_MAX)).astype(np.int64)
 
 
@@ -82,7 +82,7 @@ def _merchants(people: People, card: Ints, category: Ints, day: int, draws: Draw
 
 @cache
 def _minutes() -> Ints:
-    """Every minute of the day, as often as the curve says: a table to draw from."""
+    """Return a table to draw from: every minute of the day, as often as the day curve says."""
     counts = [
         round(64 * (DAY_CURVE[hour] * (1 - part / 60) + DAY_CURVE[(hour + 1) % 24] * part / 60))
         for hour in range(24)

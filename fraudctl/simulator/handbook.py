@@ -1,12 +1,12 @@
-"""The simulator that the Fraud Detection Handbook published, written anew for whole columns.
+"""The simulator published with the Fraud Detection Handbook, rewritten for whole columns.
 
-Its customers live on a map of 100 by 100 and use the terminals nearer than a radius. Three kinds of fraud:
-an amount above 220 is fraud; two terminals a day are compromised, and for 28 days whatever is paid there is
-fraud; three customers a day leak their data, and for 14 days a third of their transactions is fraud, with
-the amount five times as high. Where one transaction falls under two, the later kind counts.
+Its customers live on a map of 100 by 100 and use the terminals within a radius. There are three kinds of
+fraud: an amount above 220 is fraud; two terminals a day are compromised, and every payment there is fraud
+for 28 days; three customers a day leak their data, and a third of their transactions is fraud for 14 days,
+with five times the amount. If a transaction falls under two kinds, the later one in this list counts.
 
-One thing is done better than by chance: the customers' mean numbers of transactions a day are spread evenly
-over (0, 4), instead of drawn independently, so that every seed gives about as many transactions as another.
+One thing differs from the original: the customers' mean numbers of transactions a day are spread evenly over
+(0, 4) instead of drawn independently, so that every seed gives about the same number of transactions.
 """
 
 import math
@@ -32,7 +32,10 @@ LARGE, TERMINAL, CUSTOMER = 1, 2, 3
 
 @dataclass(frozen=True)
 class _World:
-    """Columns by customer; `size` places of `reachable`, from `start` on, are the terminals within reach."""
+    """The customers in columns, with the terminals that each of them can reach.
+
+    A customer's terminals are `size` entries of `reachable`, from index `start` on.
+    """
 
     amount_mean: Floats
     a_day: Floats
@@ -44,7 +47,7 @@ class _World:
 def handbook(
     preset: HandbookPreset, producer: ProducerSettings, events: EventsSettings, seed: int
 ) -> tuple[Names, Batch]:
-    """The whole data set, in order of time."""
+    """Return the names and the whole data set, in order of time."""
     world = _world(preset, seed)
     shares = np.array([producer.category_weights.get(name, 0.0) for name in events.categories])
     bounds = np.cumsum(shares / math.fsum(shares.tolist()))
@@ -81,14 +84,14 @@ def _world(preset: HandbookPreset, seed: int) -> _World:
 
 
 def _genuine(preset: HandbookPreset, world: _World, sells: Ints, seed: int) -> Batch:
-    """What the customers pay; who has no terminal within reach pays nothing."""
+    """Return the customers' payments; a customer without a terminal within reach pays nothing."""
     draws = Draws(seed, "handbook-genuine")
     mean = np.where(world.size > 0, world.a_day, 0.0)
     counts = draws.poisson(np.tile(mean, preset.days))
     card = np.repeat(np.tile(np.arange(preset.customers), preset.days), counts)
     day = np.repeat(np.repeat(np.arange(preset.days), preset.customers), counts)
     second = (NOON_S + draws.normal(len(card)) * SPREAD_S).astype(np.int64)
-    # The published code leaves these out as well: about 3 in 100.
+    # The published code also leaves out times beyond the day: about 3 in 100.
     inside = (second > 0) & (second < DAY_MS // 1000)
     card, day, second = card[inside], day[inside], second[inside]
     usual = world.amount_mean[card]
@@ -106,7 +109,7 @@ def _genuine(preset: HandbookPreset, world: _World, sells: Ints, seed: int) -> B
         category=sells[terminal],
         country=only,
         channel=only,
-        # An amount that would be rounded to nothing is one minor unit here: the schema knows no nought.
+        # An amount that would be rounded to zero is one minor unit, as the schema allows no zero.
         amount_minor=np.maximum(np.rint(amount * 100).astype(np.int64), 1),
     ).in_order(preset.start_ms)
 
@@ -136,7 +139,7 @@ def _with_fraud(batch: Batch, preset: HandbookPreset, seed: int) -> Batch:
 
 
 class _Rows:
-    """Which rows belong to each number of a column."""
+    """An index from the numbers in a column to their rows."""
 
     def __init__(self, column: Ints, count: int) -> None:
         self._order = np.argsort(column, kind="stable")
@@ -147,7 +150,7 @@ class _Rows:
 
 
 def _distinct(draws: Draws, bound: int, count: int) -> list[int]:
-    """Different numbers below `bound`, as many as there are at most."""
+    """Draw `count` different numbers below `bound`, or all of them if there are fewer."""
     chosen: list[int] = []
     while len(chosen) < min(count, bound):
         number = int(draws.below(bound, 1)[0])

@@ -1,6 +1,6 @@
-"""What becomes known of each fraud, and when: the lines of the topic `transactions.labels`.
+"""Labels of fraud, with the time at which each becomes known: the lines of the topic `transactions.labels`.
 
-Only fraud is ever reported, as with chargebacks; a transaction that nobody complains about has no label.
+Only fraud is reported, as with chargebacks; a transaction that nobody complains about has no label.
 """
 
 import msgspec
@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One fraud; `reported_at` is when its label may be known, and not before."""
+    """The label of one fraud; it must not be known before `reported_at`."""
 
     schema_version: int = 1
     transaction_id: str
@@ -26,15 +26,22 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Labels:
-    """Labels of one simulation, batch after batch; how the batches are cut does not matter."""
+    """A source of labels for one simulation, batch after batch; the boundaries of batches do not matter."""
 
     def __init__(self, names: Names, delay_hours: tuple[float, float], seed: int) -> None:
+        """Set up the labels of one simulation.
+
+        Args:
+            names: names that the numbers in the batches stand for.
+            delay_hours: shortest and longest time from a transaction to its report, in hours.
+            seed: seed of the delays.
+        """
         self._names = names
         self._delay_ms = (delay_hours[0] * HOUR_MS, delay_hours[1] * HOUR_MS)
         self._draws = Draws(seed, "labels")
 
     def of(self, batch: Batch) -> list[tuple[int, Label]]:
-        """The labels of this batch's fraud, each with the moment of its report in ms since 1970."""
+        """Return the labels of this batch's fraud, each with the time of its report in ms since 1970."""
         fraud = batch.take(np.flatnonzero(batch.fraud))
         delay = self._draws.between(*self._delay_ms, len(fraud)).astype(np.int64)
         names = self._names
@@ -61,5 +68,5 @@ class Labels:
 
 
 def encode_label(label: Label) -> bytes:
-    """One JSON object, without a newline."""
+    """Return a label as one JSON object, without a newline."""
     return msgspec.json.encode(label)

@@ -1,4 +1,4 @@
-"""Messages that must end as dead letters: a handful of shapes, each with the reason it must get."""
+"""Messages that must become dead letters: several malformed shapes, each with the reason it must get."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Rows of a foreign table as transactions, as a mapping says."""
+"""Conversion of a foreign table's rows to transactions, by a mapping."""
 
 import re
 from collections.abc import Mapping as Mapped
@@ -26,9 +26,10 @@ from fraudctl.tables.times import moment_ms
 
 
 class MappedRow(NamedTuple):
-    """One row as a transaction; its event_time is that of the table.
+    """One row as a transaction.
 
-    `fraud` is None where the label says neither that it was fraud nor that it was none.
+    `event_ms` is the time in the table, in ms since 1970; the `event_time` of `event` is empty. `fraud` is
+    None where the label says neither fraud nor genuine.
     """
 
     event_ms: int
@@ -37,12 +38,20 @@ class MappedRow(NamedTuple):
 
 
 class Mapper:
-    """Maps rows one by one; the same row always gives the same transaction.
-
-    `prefix` goes before the numbers of rows, `key` into the digests of cards.
-    """
+    """A converter of rows to transactions; the same row always gives the same transaction."""
 
     def __init__(self, mapping: Mapping, events: EventsSettings, prefix: str, key: bytes) -> None:
+        """Set up the conversion.
+
+        Args:
+            mapping: sources of the fields.
+            events: settings with the categories and the currency.
+            prefix: text before the row number, in the ids of numbered rows.
+            key: secret key of the digests.
+
+        Raises:
+            ConfigError: the mapping itself gives events values that none may hold.
+        """
         check_mapping(mapping, events)
         self._mapping = mapping
         self._categories = frozenset(events.categories)
@@ -96,7 +105,7 @@ class Mapper:
         return False if value in self._genuine else None
 
     def _parts(self, field: str, source: Source, cells: Mapped[str, Cell]) -> list[str]:
-        """Return the texts of a source's columns; none of them if the field is empty."""
+        """Return the texts of a source's columns, or an empty list if all of them are empty."""
         parts = []
         for name in source.names:
             cell = cells[name]
@@ -120,7 +129,7 @@ class Mapper:
         return text
 
     def _replaced(self, field: str, source: TextSource, text: str) -> str | None:
-        """Return what the mapping replaces a text with; None if it names no such text."""
+        """Return the mapping's replacement for a text, or None if there is none."""
         target = source.map.get(text)
         return self._maps[field].get(value_of(text)) if target is None and source.map else target
 
@@ -145,7 +154,7 @@ class Mapper:
                 raise RejectedRowError(f"{field} is empty")
             parts = [self._default(field, source)]
         elif isinstance(source, IdentifierSource):
-            # By the very text: as identifiers, 0012 and 12 are two.
+            # Compared as texts: 0012 and 12 are different identifiers.
             replaced = source.map.get(" ".join(parts))
             parts = parts if replaced is None else [replaced]
         if source.hash:

@@ -1,7 +1,8 @@
 """The mapping of a foreign table's columns to the fields of a transaction.
 
-Each kind of field has a model of its own, so that an option that has no meaning for a field cannot be given.
-Whatever a mapping fixes (a constant, a default, a target of `map`) is checked against what an event may hold.
+Each kind of field has its own model, so that an option that has no meaning for a field cannot be given.
+Whatever a mapping sets itself (a constant, a default, a target of `map`) is checked against what an event
+may hold.
 """
 
 import re
@@ -32,7 +33,7 @@ from fraudctl.tables.times import check_format
 
 
 def _scalar(value: object) -> object:
-    """Return a number or a flag of the mapping as the text that it is compared as."""
+    """Return a number or a boolean of the mapping as text, the form in which it is compared."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
@@ -51,18 +52,18 @@ class _Closed(BaseModel):
 
 
 class Source(_Closed):
-    """The column of a field, or several that belong together."""
+    """The column of a field, or several columns that belong together."""
 
     column: str | None = None
     columns: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return every column that must be there."""
+        """Return every column that the table must have."""
         return self.columns or (() if self.column is None else (self.column,))
 
     def fixed(self) -> Iterator[tuple[str, str]]:
-        """Yield every text that the mapping itself puts into the field, with the key that does."""
+        """Yield key and text of everything that the mapping itself puts into the field."""
         return iter(())
 
     def _check_one_of(self, *keys: str) -> None:
@@ -85,13 +86,14 @@ class Source(_Closed):
 
 
 class ValueSource(Source):
-    """A field of text: columns or one value for all, with texts to replace; `default` is for empty cells."""
+    """A text field: columns or one value for all rows, with replacements; `default` is for empty cells."""
 
     value: Text | None = None
     map: Annotated[dict[str, str], BeforeValidator(_scalar_keys)] = {}
     default: Text | None = None
 
     def fixed(self) -> Iterator[tuple[str, str]]:
+        """Yield key and text of `value`, of `default` and of the targets of `map`."""
         if self.value is not None:
             yield "value", self.value
         if self.default is not None:
@@ -114,10 +116,10 @@ class ValueSource(Source):
 
 
 class TextSource(ValueSource):
-    """A category, a country or a channel.
+    """The source of a category, a country or a channel.
 
-    `default` is also for texts that `map` does not name, or, without `map`, that no event may hold. Keys of
-    `map` are compared by value.
+    `default` also replaces texts that `map` does not name or, without `map`, texts that no event may hold.
+    Keys of `map` are compared by value.
     """
 
     @model_validator(mode="after")
@@ -133,7 +135,7 @@ class TextSource(ValueSource):
 
 
 class IdentifierSource(ValueSource):
-    """A merchant or a card. `hash`: a digest with the stack's key instead of the text."""
+    """The source of a merchant or a card; with `hash`, a digest with the stack's key replaces the text."""
 
     hash: bool = False
 
@@ -145,7 +147,7 @@ class IdentifierSource(ValueSource):
 
 
 class CardSource(IdentifierSource):
-    """A card. `row`: the table knows no cards, and each row gets one of its own."""
+    """The source of a card; with `row`, the table has no cards, and each row gets a card of its own."""
 
     row: bool = False
 
@@ -160,13 +162,13 @@ class CardSource(IdentifierSource):
 
 
 class TransactionIdSource(Source):
-    """A transaction's id; it differs from row to row, so it has neither `value` nor `default` nor `map`."""
+    """The source of a transaction's id, which differs in every row: no `value`, `default` or `map`."""
 
     hash: bool = False
 
 
 class TimeSource(Source):
-    """A time: a pattern for strptime, numbers of a unit since an origin, or what is written as RFC 3339."""
+    """The source of a time: a strptime pattern, numbers of a unit since an origin, or RFC 3339 text."""
 
     format: str | None = None
     unit: Literal["ns", "us", "ms", "s", "min", "h", "d", "months"] | None = None
@@ -186,7 +188,7 @@ class TimeSource(Source):
 
 
 class AmountSource(Source):
-    """An amount. `times` leads from the table's unit to minor units (100 from dollars to cents)."""
+    """The source of an amount; `times` converts the table's unit to minor units (100 for dollars)."""
 
     value: Text | None = None
     default: Text | None = None
@@ -199,12 +201,13 @@ class AmountSource(Source):
 
     @property
     def form(self) -> AmountFormat:
-        """Return how the column writes amounts."""
+        """Return the format in which the column writes amounts."""
         return AmountFormat(
             self.times, self.decimal, self.thousands or "", self.currency_sign or "", self.negative, self.zero
         )
 
     def fixed(self) -> Iterator[tuple[str, str]]:
+        """Yield key and text of `value` and of `default`."""
         return ((key, text) for key in ("value", "default") if (text := getattr(self, key)) is not None)
 
     @model_validator(mode="after")
@@ -222,7 +225,7 @@ class AmountSource(Source):
 
 
 def _short(given: object) -> object:
-    """Take a bare text as the name of a column."""
+    """Return a bare text as the source that names it as its column."""
     return {"column": given} if isinstance(given, str) else given
 
 
@@ -230,7 +233,7 @@ Short = BeforeValidator(_short)
 
 
 class Columns(_Closed):
-    """The source of each field; without a transaction_id, rows are numbered."""
+    """The source of each field; without a `transaction_id`, rows are numbered."""
 
     transaction_id: Annotated[TransactionIdSource, Short] | None = None
     event_time: Annotated[TimeSource, Short]
@@ -249,9 +252,10 @@ class Columns(_Closed):
 
 
 class LabelSource(_Closed):
-    """The column that says what was fraud. Values are compared by what they mean: "1" is 1.0 and true.
+    """The column that tells fraud from genuine; values are compared by meaning: "1" equals 1.0 and true.
 
-    Without `genuine`, it is the other half of a pair such as 1 and 0; any other value is told as unclear.
+    Without `genuine`, the genuine values are the other halves of pairs such as 1 and 0. Any other value is
+    reported as unclear.
     """
 
     column: ColumnName
@@ -265,7 +269,7 @@ class LabelSource(_Closed):
 
     @property
     def genuine_values(self) -> frozenset[str]:
-        """Return the values that mean that it was none."""
+        """Return the values that mean genuine."""
         if self.genuine is None:
             return opposites(self.fraud_values) - self.fraud_values
         return values_of(self.genuine)
@@ -279,7 +283,7 @@ class LabelSource(_Closed):
 
 
 class Mapping(_Closed):
-    """A mapping as its document says it."""
+    """A parsed mapping document."""
 
     description: str
     table: Layout = Layout()
@@ -288,7 +292,7 @@ class Mapping(_Closed):
 
     @property
     def needed(self) -> set[str]:
-        """Return every column that must be there."""
+        """Return every column that the table must have."""
         names = {name for source in self.columns.sources.values() for name in source.names}
         return names | ({self.label.column} if self.label else set())
 
@@ -299,10 +303,10 @@ class Mapping(_Closed):
 
 
 def parse_mapping(document: Mapped[str, object]) -> Mapping:
-    """Give a mapping's document its meaning.
+    """Parse the document of a mapping.
 
     Raises:
-        ConfigError: something is not as it must be; the detail names each place.
+        ConfigError: something is not as it must be; the detail names each location.
     """
     try:
         return Mapping.model_validate(document)
@@ -335,7 +339,7 @@ def check_mapping(mapping: Mapping, events: EventsSettings) -> None:
 
 
 def _complaint(field: str, source: Source, text: str, events: EventsSettings) -> str:
-    """Return what is wrong with a text that the mapping puts into a field; nothing if it may stand there."""
+    """Return what is wrong with a text that the mapping puts into a field, or an empty text if nothing is."""
     if field == "category":
         if text not in events.categories:
             return f"{text!r} is none of events.categories: {', '.join(events.categories)}"

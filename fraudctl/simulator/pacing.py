@@ -1,6 +1,6 @@
-"""When each event is due: an absolute schedule, so that no small delay ever adds up.
+"""An absolute schedule of events, so that small delays never add up.
 
-Event number i is due i/rate seconds after the start, and that is the time it is said to have happened.
+Event number i is due i/rate seconds after the start, and that is its event time.
 """
 
 import math
@@ -11,13 +11,13 @@ import numpy as np
 
 Clock = Callable[[], float]
 
-# How often a loop looks at the schedule when events are due more often than that.
+# Interval at which a loop checks the schedule when events are due more often than that.
 TICK_SECONDS = 0.005
-# How many events go at once where nothing but the broker sets the pace.
+# Number of events that go at once where only the broker limits the rate.
 UNTHROTTLED_EVENTS = 1_000
-# A loop that waits for a seldom event still wakes up this often, to see a stop request.
+# A loop that waits for a rare event still wakes up this often, to notice a stop request.
 LONGEST_PAUSE_SECONDS = 0.25
-# After a delay up to this long everything due goes at once; after a longer one at twice the rate.
+# After a delay up to this long, everything due goes at once; after a longer one, at twice the rate.
 HICCUP_SECONDS = 0.1
 CATCH_UP = 2.0
 # The wall clock may differ this much from the monotonic one before event times follow it.
@@ -25,11 +25,11 @@ STEP_SECONDS = 1.0
 
 
 class Schedule:
-    """Asks "how many are due now", tells each event its time.
+    """A schedule at a fixed rate, which says how many events are due and gives each its event time.
 
-    After a long halt (a broker that was away, a machine that slept) the schedule does not pretend that the
-    missed events happened back then, when they would arrive too late to be counted: what lies further
-    behind than `lag_limit_seconds` is skipped, and event times go on from there.
+    Events missed during a long halt (a broker that was away, a machine that slept) would arrive too late to
+    be counted. So the schedule skips what lies further behind than `lag_limit_seconds`, and event times go on
+    from there.
     """
 
     def __init__(
@@ -40,6 +40,14 @@ class Schedule:
         monotonic: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
+        """Start the schedule now.
+
+        Args:
+            rate: events per second.
+            lag_limit_seconds: longest lag that is still caught up.
+            monotonic: clock that measures intervals, in seconds.
+            wall: clock that gives event times, in seconds since 1970.
+        """
         self._rate = rate
         self._lag_limit = lag_limit_seconds
         self._monotonic = monotonic
@@ -48,23 +56,23 @@ class Schedule:
         self._wall_start = wall()
         self._last_look = self._start
         self._released = 0
-        # How many may go at once: grows at the catch-up rate, up to a hiccup's worth.
+        # Number of events that may go at once: grows at the catch-up rate for at most HICCUP_SECONDS.
         self._allowance = 1.0
         self.skipped_seconds = 0.0
         self._clock_step = 0.0
 
     @property
     def anchor_ms(self) -> int:
-        """The event time of event number zero."""
+        """Return the event time of event number zero, in ms since 1970."""
         return int(self._wall_start * 1000)
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return self._monotonic() - self._start
 
     def due(self) -> int:
-        """How many more events may go now; they count as gone."""
+        """Return how many more events may go now, and count them as gone."""
         now = self._monotonic()
         self._follow_wall_clock(now)
         lag = now - self._due_at(self._released)
@@ -82,13 +90,13 @@ class Schedule:
         return count
 
     def pause(self) -> float:
-        """How long to wait before `due` is worth asking again."""
+        """Return how many seconds to wait before `due` is worth calling again."""
         until_due = self._due_at(self._released) - self._monotonic()
         until_allowed = (1.0 - self._allowance) / (CATCH_UP * self._rate)
         return min(LONGEST_PAUSE_SECONDS, max(TICK_SECONDS, until_due, until_allowed))
 
     def event_time_ms(self, number: int) -> int:
-        """When event `number` is said to happen, in ms since 1970."""
+        """Return the event time of event `number`, in ms since 1970."""
         return self.event_times_ms(number, 1)[0]
 
     def event_times_ms(self, first: int, count: int) -> list[int]:
@@ -101,16 +109,17 @@ class Schedule:
         return self._start + self.skipped_seconds + number / self._rate
 
     def _follow_wall_clock(self, now: float) -> None:
-        """Event times are wall-clock times: follow when that clock is set, or went on through a sleep."""
+        """Let event times follow the wall clock when it is set, or went on while the machine slept."""
         step = (self._wall() - self._wall_start) - (now - self._start)
         if abs(step - self._clock_step) > STEP_SECONDS:
             self._clock_step = step
 
 
 class Unthrottled:
-    """A schedule without a rate: events are always due, and happen when they leave."""
+    """A schedule without a rate: events are always due, and their event time is when they leave."""
 
     def __init__(self, *, monotonic: Clock = time.monotonic, wall: Clock = time.time) -> None:
+        """Start the schedule now; the clocks are those of `Schedule`."""
         self._monotonic = monotonic
         self._wall = wall
         self._start = monotonic()
@@ -123,12 +132,12 @@ class Unthrottled:
         return self._monotonic() - self._start
 
     def due(self) -> int:
-        """Return how many events may go now, all of them with the present time."""
+        """Return how many events may go now, all of them with the present time as their event time."""
         self._now_ms = int(self._wall() * 1000)
         return UNTHROTTLED_EVENTS
 
     def pause(self) -> float:
-        """Return no time to wait."""
+        """Return 0: there is nothing to wait for."""
         return 0.0
 
     def event_times_ms(self, first: int, count: int) -> list[int]:

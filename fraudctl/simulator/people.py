@@ -1,4 +1,4 @@
-"""Cards with habits and the shops they go to, drawn once from a seed."""
+"""Cards with habits and the shops they use, drawn once from a seed."""
 
 import math
 from collections.abc import Sequence
@@ -15,26 +15,29 @@ from fraudctl.simulator.preset import HabitsPreset
 
 FAVOURITES = 4
 CONTACTLESS, CHIP, ECOM = range(3)
-# Shares of the merchants.
+# Share of the merchants that are abroad.
 ABROAD_SHARE = 0.15
-# How unequal cards are: deviations of logarithms.
+# Spread between cards: standard deviations of logarithms.
 ACTIVITY_SPREAD = 0.6
 SPENDING_SPREAD = 0.45
-# Days from one journey to the next, and how long it lasts.
+# Days from one journey to the next, and days of a journey: shortest and longest.
 JOURNEY_EVERY = (60.0, 400.0)
 JOURNEY_DAYS = (2.0, 12.0)
 
 
 @dataclass(frozen=True)
 class Pools:
-    """Groups of merchants in one row: group (category, country) is `size` places from `start` on."""
+    """Merchants grouped by category and country, all groups in one array.
+
+    The group of a category and a country is `size` entries of `merchants`, from index `start` on.
+    """
 
     merchants: Ints
     start: Ints
     size: Ints
 
     def pick(self, category: Ints, country: Ints, chance: Floats) -> Ints:
-        """One merchant for each; the square of a chance is small: few shops are visited a lot."""
+        """Pick one merchant for each category and country; a squared chance makes few shops popular."""
         return self.merchants[
             self.start[category, country] + (chance * chance * self.size[category, country]).astype(np.int64)
         ]
@@ -67,21 +70,22 @@ class People:
 
     @property
     def cards(self) -> int:
+        """Return the number of cards."""
         return len(self.home)
 
     def amount_log(self, card: Ints, category: Ints, deviation: Floats) -> Floats:
-        """The logarithm of what this card spends there, `deviation` away from its usual."""
+        """Return the logarithms of amounts that are `deviation` deviations from the card's usual one."""
         spread = self.usual_spread[category] * self.spread[card]
         return self.usual_log[category] + self.spending_log[card] + spread * deviation
 
     def category(self, card: Ints, chance: Floats) -> Ints:
-        """The category that a chance falls into, by the card's own shares."""
+        """Return the category that each chance in [0, 1) selects, by the card's own shares."""
         bounds = self.category_bounds[card]
         place: Ints = np.sum(chance[:, None] >= bounds[:, :-1], axis=1, dtype=np.int64)
         return place
 
     def channel(self, card: Ints, category: Ints, chance: Floats) -> Ints:
-        """How the card pays; the online part is stretched by the card's own leaning."""
+        """Return the channel of each payment; the card's own leaning scales the share of online payments."""
         contactless, chip = (self.channel_bounds[category, place] for place in (0, 1))
         in_shop = 1.0 - (1.0 - chip) * self.online[card]
         share = contactless / chip * in_shop
@@ -89,7 +93,7 @@ class People:
         return place
 
     def abroad(self, day: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Which cards are on a journey that day."""
+        """Return a mask of the cards that are on a journey that day."""
         return (day + self.journey_offset) % self.journey_every < self.journey_days
 
 
@@ -156,7 +160,7 @@ def draw_people(
 
 
 def _shops(preset: HabitsPreset, shares: list[float], seed: int) -> tuple[Ints, Ints]:
-    """Category and country of every merchant."""
+    """Draw category and country of every merchant."""
     draws = Draws(seed, "merchants")
     count = max(preset.merchants, len(shares))
     category = _by_share(shares, draws.uniform(count))
@@ -168,7 +172,7 @@ def _shops(preset: HabitsPreset, shares: list[float], seed: int) -> tuple[Ints, 
 
 
 def _pools(category: Ints, country: Ints, categories: int) -> Pools:
-    """Merchants by category and country; where there is none, all of that category, wherever they are."""
+    """Group the merchants by category and country; an empty group gets all merchants of its category."""
     groups: list[Ints] = []
     start = np.zeros((categories, len(COUNTRIES)), dtype=np.int64)
     size = np.zeros_like(start)
@@ -185,7 +189,7 @@ def _pools(category: Ints, country: Ints, categories: int) -> Pools:
 
 
 def _elsewhere(home: Ints, draws: Draws) -> Ints:
-    """A country that is not home: two times in three a neighbour, else far away."""
+    """Draw a country that is not home: two times in three another one of `HOME`, else one of `ABROAD`."""
     near = (home + 1 + draws.below(len(HOME) - 1, len(home))) % len(HOME)
     far = FIRST_ABROAD + draws.below(len(ABROAD), len(home))
     return np.where(draws.uniform(len(home)) < 2 / 3, near, far)
@@ -197,6 +201,6 @@ def _shares(weights: Sequence[float]) -> list[float]:
 
 
 def _by_share(shares: Sequence[float], chance: Floats) -> Ints:
-    """The place of the share that each chance falls into."""
+    """Return the index of the share that each chance in [0, 1) falls into."""
     bounds = np.cumsum(np.array(shares))
     return np.searchsorted(bounds[:-1], chance, side="right").astype(np.int64)

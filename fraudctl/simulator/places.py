@@ -1,4 +1,4 @@
-"""Countries of the simulation: where they lie, who lives there, and how far apart they are."""
+"""Countries of the simulation: their location, the cards at home there, and the distances between them."""
 
 import math
 from functools import cache
@@ -17,7 +17,7 @@ HOME: dict[str, tuple[float, float, float]] = {
     "BE": (50.85, 4.35, 0.06),
     "AT": (48.21, 16.37, 0.06),
 }
-# Where no card is at home: the holders travel there, and so does stolen data.
+# Countries where no card is at home: holders travel there, and stolen data is used there.
 ABROAD: dict[str, tuple[float, float]] = {
     "GB": (51.51, -0.13),
     "TR": (41.01, 28.98),
@@ -35,7 +35,10 @@ _EARTH_KM = 6371.0
 
 @cache
 def distances_km() -> Ints:
-    """Great circles between all pairs, in whole kilometres: the last digit of a sine cannot show."""
+    """Return the great-circle distances between all countries, as a square table in whole kilometres.
+
+    The rounding hides the last digit of a sine, which depends on the machine.
+    """
     points = [
         (math.radians(place[0]), math.radians(place[1])) for place in (*HOME.values(), *ABROAD.values())
     ]

@@ -1,7 +1,7 @@
-"""The people and shops of the simulation: drawn once from a seed, the same on every machine.
+"""Cards and shops of the plain traffic, drawn once from a seed and the same on every machine.
 
-Only `Random.random()` and plain arithmetic are used: Python promises that sequence for every version,
-while library functions such as exp may differ in the last digit from one machine to the next.
+Only `Random.random()` and plain arithmetic are used: Python guarantees that sequence for every version,
+while library functions such as exp may differ in the last digit between machines.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from fraudctl.config.model import EventsSettings, ProducerSettings
 
 T = TypeVar("T")
 
-# Where cards live and shops stand, the busier first; listed twice or more = more of them.
+# Countries of cards and shops; one that is listed several times gets that many shares.
 COUNTRIES = ("DE", "DE", "DE", "FR", "FR", "ES", "IT", "NL", "AT", "BE")
 FOREIGN = ("US", "BR", "TH", "ZA", "AE", "SG")
 FAVOURITES = 4
@@ -22,7 +22,7 @@ CHANNELS = ("contactless", "chip", "ecom")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is usual in one category."""
+    """Usual amount, spread and channels in one category."""
 
     usual_minor: int
     spread: float
@@ -40,7 +40,7 @@ ANY_PROFILE = Profile(usual_minor=4_000, spread=0.70, channel_bounds=(0.50, 0.75
 
 @dataclass(frozen=True, slots=True)
 class Merchant:
-    """A shop; it sells in one category."""
+    """A shop, which sells in one category."""
 
     merchant_id: str
     country: str
@@ -58,7 +58,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """`categories`, `bounds` (their summed-up shares), `profiles` and `merchants` go together by place."""
+    """The cards, and the merchants by category.
+
+    `categories`, `bounds` (running sums of their shares), `profiles` and `merchants` have one entry per
+    category.
+    """
 
     categories: tuple[str, ...]
     bounds: tuple[float, ...]
@@ -68,7 +72,7 @@ class Population:
 
 
 def pick(options: Sequence[T], chance: float) -> T:
-    """The option that a number in [0, 1) points at."""
+    """Return the option that a number in [0, 1) selects."""
     return options[int(chance * len(options))]
 
 
@@ -101,16 +105,16 @@ def populate(producer: ProducerSettings, events: EventsSettings, seed: int) -> P
 
 
 def category_at(bounds: Sequence[float], chance: float) -> int:
-    """The place of the category that a number in [0, 1) falls into."""
+    """Return the index of the category that a number in [0, 1) falls into."""
     for place, bound in enumerate(bounds):
         if chance < bound:
             return place
-    # The summed-up shares may stay a rounding error below one.
+    # The sum of the shares may be a rounding error below one.
     return len(bounds) - 1
 
 
 def _near(merchants: tuple[tuple[Merchant, ...], ...], country: str) -> tuple[tuple[Merchant, ...], ...]:
-    """Per category the merchants of one country; all of them where that country has none."""
+    """Return each category's merchants in one country, or all of the category where that country has none."""
     return tuple(
         tuple(merchant for merchant in group if merchant.country == country) or group for group in merchants
     )

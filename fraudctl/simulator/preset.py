@@ -1,4 +1,4 @@
-"""Presets as data: what a simulation is made of. configs/scenarios/*.yaml hold them."""
+"""Presets: the parameters of a simulation as data, held in configs/scenarios/*.yaml."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
@@ -26,13 +26,13 @@ ScenarioName = Literal[
 
 
 class _Preset(Closed):
-    """What every preset says."""
+    """The parameters that every preset has."""
 
     description: Annotated[str, Field(min_length=1, max_length=300)]
-    # The first day, in UTC; only the calendar matters (which weekday it is).
+    # The first day, in UTC; its weekday decides which days are weekends.
     start: Annotated[date, Field(ge=date(2000, 1, 1), le=date(2090, 1, 1))]
     days: Annotated[int, Field(ge=1, le=3660)]
-    # How long after the transaction the cardholder's complaint is known, from and to.
+    # Shortest and longest time from the transaction until the cardholder's complaint is known.
     label_delay_hours: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=8760)]]
     faults: Disorder = Disorder()
 
@@ -44,16 +44,17 @@ class _Preset(Closed):
 
     @property
     def start_ms(self) -> int:
-        """Midnight of the first day, in ms since 1970."""
+        """Return midnight of the first day, in ms since 1970."""
         return int(datetime.combine(self.start, time(), UTC).timestamp()) * 1000
 
     @property
     def has_faults(self) -> bool:
+        """Tell whether the preset has any faults."""
         return self.faults != Disorder()
 
 
 class HabitsPreset(_Preset):
-    """Cards with habits, and seven kinds of fraud that depart from them."""
+    """A preset of cards with habits, and of seven kinds of fraud that depart from them."""
 
     model: Literal["habits"]
     cards: Annotated[int, Field(ge=1, le=10_000_000)]
@@ -61,9 +62,9 @@ class HabitsPreset(_Preset):
     transactions_per_card_day: Annotated[float, Field(gt=0, le=100)]
     # The share of transactions that are fraud.
     fraud_rate: Annotated[float, Field(ge=0, le=0.5)]
-    # 0 = any threshold on the amount finds it, 1 = its amounts are the card's own.
+    # 0: any threshold on the amount finds the fraud; 1: its amounts look like the card's own.
     difficulty: Share
-    # Shares of the fraudulent transactions, by their weight.
+    # Weight of each scenario among the fraudulent transactions.
     mix: dict[ScenarioName, Annotated[float, Field(ge=0)]]
 
     @model_validator(mode="after")
@@ -74,7 +75,7 @@ class HabitsPreset(_Preset):
 
 
 class HandbookPreset(_Preset):
-    """The simulator published with the Fraud Detection Handbook."""
+    """A preset of the simulator published with the Fraud Detection Handbook."""
 
     model: Literal["handbook"]
     customers: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -91,11 +92,11 @@ _MODELS: dict[str, type[HabitsPreset] | type[HandbookPreset]] = {
 
 
 def parse_preset(document: Mapping[str, object], changes: Mapping[str, object]) -> Preset:
-    """Give a preset's document its meaning; `changes` replace what it says (those that are not None).
+    """Parse the document of a preset; `changes` that are not None replace what it says.
 
     Raises:
-        ConfigError: something is not as it must be; the detail names each place.
-        UsageError: the document is, and it is the changes that do not fit.
+        ConfigError: something is not as it must be; the detail names each location.
+        UsageError: the document is valid, but the changes do not fit.
     """
     preset = _parsed(document)
     wanted = {key: value for key, value in changes.items() if value is not None}

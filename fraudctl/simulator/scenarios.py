@@ -1,10 +1,10 @@
-"""Seven kinds of fraud. Each takes a number of campaigns and gives their transactions.
+"""Seven kinds of fraud; each takes a number of campaigns and returns their transactions.
 
-What all share is the dial. `difficulty` d says how far a fraud departs from the habits of the card it hits:
-its amount is habit^d x gross^(1-d), so that at 0 it is far above what anybody spends, and at 1 it is an
-amount that this card might spend itself (kept a little nearer to its middle, as a careful thief would).
-Tempo, places and hours come nearer to the card's own in the same measure, but never all the way: at 1 the
-amount tells nothing any more, the pattern still does.
+All share one parameter: `difficulty` d says how far a fraud departs from the habits of the card it hits. Its
+amount is habit^d x gross^(1-d): at 0 it is far above what anybody spends, and at 1 it is an amount that this
+card might spend itself (kept a little nearer to its middle, as a careful thief would). Tempo, countries and
+hours approach the card's own in the same measure, but never completely: at 1 the amount tells nothing any
+more, but the pattern still does.
 """
 
 import math
@@ -20,73 +20,74 @@ from fraudctl.simulator.people import CHIP, CONTACTLESS, ECOM, People
 from fraudctl.simulator.places import COUNTRIES, FIRST_ABROAD, distances_km
 from fraudctl.simulator.preset import ScenarioName
 
-# What a fraud is worth when nothing holds it back, in minor units.
+# Range of a fraud's amount when nothing limits it: logarithms of minor units.
 GROSS_LOG = (round(math.log(600_000), 9), round(math.log(1_200_000), 9))
-# At difficulty 1 a fraud keeps to this share of a card's usual deviation.
+# At difficulty 1 the amounts of a fraud have this share of the card's usual deviation.
 CAREFUL = 0.8
 HOUR_MS = 60 * MINUTE_MS
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a campaign begins: the people, the day with its genuine transactions, the dial, the dice."""
+    """The setting of a day's campaigns: people, genuine transactions, difficulty and random draws."""
 
     people: People
     start_ms: int
     day: int
     genuine: Batch
     difficulty: float
-    # This day and those after it, to the end of the preset.
+    # Number of days from this one to the end of the preset, this one included.
     days_left: int
     draws: Draws
 
     @property
     def ease(self) -> float:
+        """Return 1 - difficulty."""
         return 1.0 - self.difficulty
 
     def victims(self, count: int) -> Ints:
-        """Any card, however much it is used."""
+        """Draw `count` cards at random, however much they are used."""
         return self.draws.below(self.people.cards, count)
 
     def between_easy_and_hard(self, easy: float, hard: float) -> float:
-        """On the straight line from one to the other, as far as the dial says."""
+        """Interpolate linearly from `easy`, at difficulty 0, to `hard`, at difficulty 1."""
         return easy * self.ease + hard * self.difficulty
 
     def moment(self, card: Ints) -> Ints:
-        """A time of this day by the card's own hours."""
+        """Draw a time of this day by each card's own hours, in ms since 1970."""
         in_day = time_of_day(self.people, card, self.draws, weekend=False)
         return self.start_ms + self.day * DAY_MS + in_day
 
     def within(self, days: float, count: int) -> Ints:
-        """How much later than this day, at most `days` and never after the last one."""
+        """Draw delays of whole days, in ms: each less than `days`, and none beyond the preset's last day."""
         chance = self.draws.uniform(count)
         return (chance * min(days, float(self.days_left))).astype(np.int64) * DAY_MS
 
     def amount(self, card: Ints, category: Ints) -> Ints:
-        """Between what the card would spend there and what a thief would like to."""
+        """Draw amounts between what the card would spend and what a thief would like to, in minor units."""
         deviation = self.draws.normal(len(card)) * self.between_easy_and_hard(1.0, CAREFUL)
         habit = self.people.amount_log(card, category, deviation)
         gross = self.draws.between(*GROSS_LOG, len(card))
         return in_minor(habit * self.difficulty + gross * self.ease)
 
     def category(self, card: Ints) -> Ints:
-        """What the card buys as a rule; the easier, the more often what brings most instead."""
+        """Draw each card's usual categories; the lower the difficulty, the more often the dearest one."""
         usual = self.people.category(card, self.draws.uniform(len(card)))
         dearest = int(np.argmax(self.people.usual_log))
         return np.where(self.draws.uniform(len(card)) < self.ease, dearest, usual)
 
     def shop(self, category: Ints, country: Ints) -> Ints:
-        """Any shop of that kind there, whether the card knows it or not."""
+        """Draw any shop of each category and country, whether the card knows it or not."""
         return self.people.pools.pick(category, country, self.draws.uniform(len(category)))
 
     def far_away(self, card: Ints) -> Ints:
-        """A country in which nobody is at home."""
+        """Draw a country for each card in which no card is at home."""
         return FIRST_ABROAD + self.draws.below(len(COUNTRIES) - FIRST_ABROAD, len(card))
 
 
 @dataclass(frozen=True)
 class Deeds:
-    """Transactions of some campaigns, in any order."""
+    """Transactions of some campaigns in columns, in any order."""
 
     time_ms: Ints
     card: Ints
@@ -96,19 +97,28 @@ class Deeds:
 
 
 class Scenario(Protocol):
+    """A kind of fraud.
+
+    `story` describes it in one sentence, `source` names a publication that describes it, and `deeds_each` is
+    the number of transactions in a campaign.
+    """
+
     name: ClassVar[ScenarioName]
     story: ClassVar[str]
     source: ClassVar[str]
     deeds_each: ClassVar[int] = 1
 
     def size(self, difficulty: float) -> float:
-        """How many transactions a campaign has on average."""
+        """Return the mean number of transactions in a campaign."""
         return float(self.deeds_each)
 
-    def deeds(self, scene: Scene, campaigns: int) -> Deeds: ...
+    def deeds(self, scene: Scene, campaigns: int) -> Deeds:
+        """Return the transactions of `campaigns` campaigns that begin on the day of `scene`."""
 
 
 class AmountOutlier(Scenario):
+    """One purchase for far more than the card ever spends."""
+
     name: ClassVar[ScenarioName] = "amount_outlier"
     story: ClassVar[str] = (
         "one purchase, in a shop of the card's own country, for far more than it ever spends"
@@ -116,6 +126,7 @@ class AmountOutlier(Scenario):
     source: ClassVar[str] = "Fraud Detection Handbook (2022), ch. 3, scenario 1, made relative to the card"
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
+        """Return one purchase for each campaign."""
         card = scene.victims(campaigns)
         category = scene.category(card)
         return Deeds(
@@ -128,7 +139,7 @@ class AmountOutlier(Scenario):
 
 
 class CardTesting(Scenario):
-    """Small sums in one online shop show that the number works; then it is used, or sold and used."""
+    """Small payments in one online shop that test a number, and large ones once they went through."""
 
     name: ClassVar[ScenarioName] = "card_testing"
     story: ClassVar[str] = (
@@ -137,9 +148,11 @@ class CardTesting(Scenario):
     source: ClassVar[str] = "Visa, Anti-Enumeration and Account Testing Best Practices for Merchants"
 
     def size(self, difficulty: float) -> float:
+        """Return the number of test payments and large payments in a campaign."""
         return float(self._probes(difficulty) + self._uses(difficulty))
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
+        """Return the test payments and the large payments of each campaign."""
         probes, uses = self._probes(scene.difficulty), self._uses(scene.difficulty)
         victim = scene.victims(campaigns)
         probed = np.repeat(victim, probes)
@@ -173,6 +186,8 @@ class CardTesting(Scenario):
 
 
 class VelocityBurst(Scenario):
+    """A stolen card that is used in shop after shop before it is blocked."""
+
     name: ClassVar[ScenarioName] = "velocity_burst"
     story: ClassVar[str] = "a stolen card is used in shop after shop before it is blocked"
     source: ClassVar[str] = (
@@ -181,6 +196,7 @@ class VelocityBurst(Scenario):
     deeds_each: ClassVar[int] = 10
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
+        """Return a quick series of payments in shops for each campaign."""
         victim = scene.victims(campaigns)
         card = np.repeat(victim, self.deeds_each)
         category = scene.category(card)
@@ -196,6 +212,8 @@ class VelocityBurst(Scenario):
 
 
 class AccountTakeover(Scenario):
+    """Online payments by someone else who has the credentials: from abroad, at night, for high amounts."""
+
     name: ClassVar[ScenarioName] = "account_takeover"
     story: ClassVar[str] = (
         "someone else has the credentials: online, from abroad, at night, and for high amounts"
@@ -206,11 +224,12 @@ class AccountTakeover(Scenario):
     deeds_each: ClassVar[int] = 4
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
+        """Return a series of online payments for each campaign."""
         victim = scene.victims(campaigns)
         night = scene.start_ms + scene.day * DAY_MS + HOUR_MS + scene.draws.below(4 * HOUR_MS, campaigns)
         at_night = scene.draws.uniform(campaigns) < scene.between_easy_and_hard(1.0, 0.2)
         begin = np.where(at_night, night, scene.moment(victim))
-        # Where the goods are sent to is one country for the whole campaign.
+        # The goods of the whole campaign are sent to one country.
         away = scene.draws.uniform(campaigns) < scene.between_easy_and_hard(1.0, 0.3)
         country = np.where(away, scene.far_away(victim), scene.people.home[victim])
         card = np.repeat(victim, self.deeds_each)
@@ -227,9 +246,9 @@ class AccountTakeover(Scenario):
 
 
 class ImpossibleTravel(Scenario):
-    """A copy of the card pays far away while the holder still pays at home.
+    """A copied card that pays far away while its holder still pays at home.
 
-    It follows a genuine payment in a shop, after less time than any aeroplane would need.
+    It pays sooner after a genuine payment in a shop than any aeroplane could get there.
     """
 
     name: ClassVar[ScenarioName] = "impossible_travel"
@@ -240,6 +259,7 @@ class ImpossibleTravel(Scenario):
     deeds_each: ClassVar[int] = 2
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
+        """Return the copy's payments of each campaign; none if the day has no genuine payment in a shop."""
         at_shop = np.flatnonzero(scene.genuine.channel != ECOM)
         if not len(at_shop):
             return _none()
@@ -262,7 +282,7 @@ class ImpossibleTravel(Scenario):
 
 
 class CompromisedMerchant(Scenario):
-    """A skimmer or a stolen till: for some days a shop takes payments that its customers never made."""
+    """A shop with a skimmer or a stolen till, which for some days charges cards without their holders."""
 
     name: ClassVar[ScenarioName] = "compromised_merchant"
     story: ClassVar[str] = "for some days one shop charges many cards once each, without their holders"
@@ -270,6 +290,7 @@ class CompromisedMerchant(Scenario):
     deeds_each: ClassVar[int] = 20
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
+        """Return payments of many cards in one shop for each campaign."""
         shop = scene.draws.below(len(scene.people.shop_category), campaigns)
         merchant = np.repeat(shop, self.deeds_each)
         card = scene.victims(len(merchant))
@@ -285,7 +306,7 @@ class CompromisedMerchant(Scenario):
 
 
 class BustOut(Scenario):
-    """The holder is the fraudster: credit is built up, then spent at once and never paid back."""
+    """A fraudulent holder: credit is built up, then spent at once and never paid back."""
 
     name: ClassVar[ScenarioName] = "bust_out"
     story: ClassVar[str] = (
@@ -297,6 +318,7 @@ class BustOut(Scenario):
     deeds_each: ClassVar[int] = 15
 
     def deeds(self, scene: Scene, campaigns: int) -> Deeds:
+        """Return many purchases within days for each campaign, all by one card."""
         victim = scene.victims(campaigns)
         card = np.repeat(victim, self.deeds_each)
         category = scene.category(card)
@@ -322,7 +344,10 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 
 def _in_a_row(draws: Draws, begin: Ints, each: int, gap_seconds: float) -> Ints:
-    """`each` moments for every beginning, which is the first; gaps are `gap_seconds`, more or less."""
+    """Return `each` times for every beginning, the first of which is the beginning itself.
+
+    The gaps are between half of `gap_seconds` and one and a half of it.
+    """
     gaps = (draws.between(0.5, 1.5, len(begin) * each) * (gap_seconds * 1_000)).astype(np.int64)
     steps = gaps.reshape(len(begin), each)
     steps[:, 0] = 0

@@ -1,4 +1,4 @@
-"""A preset and a seed, run: a batch of transactions for every day, genuine and not, in order of time."""
+"""Simulations of a preset: one batch of transactions for every day, genuine and fraud, in order of time."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,9 +16,10 @@ from fraudctl.simulator.scenarios import SCENARIOS, Scenario, Scene
 
 
 class Simulation:
-    """The same transactions for one preset, seed and settings, however and wherever they are taken."""
+    """A simulation that gives the same transactions for one preset, seed and settings, at any time."""
 
     def __init__(self, preset: Preset, producer: ProducerSettings, events: EventsSettings, seed: int) -> None:
+        """Draw the population of the preset; the handbook's data set is made here as a whole."""
         self.preset = preset
         self._seed = seed
         self._source: _Habits | _Handbook
@@ -29,10 +30,11 @@ class Simulation:
 
     @property
     def names(self) -> Names:
+        """Return the names that the numbers in the batches stand for."""
         return self._source.names
 
     def days(self) -> Iterator[Batch]:
-        """One batch a day; every iteration gives the same ones."""
+        """Return an iterator over one batch a day; every call gives the same ones."""
         return self._source.days()
 
 
@@ -69,9 +71,10 @@ class _Habits:
 
 
 class _Fraud:
-    """Begins as many campaigns as the fraud rate and the mix ask for, and keeps what happens on later days.
+    """The fraud of a simulation, in campaigns by fraud rate and mix; keeps what happens on later days.
 
-    Each scenario has an account in transactions: every day adds its due, every campaign takes what it brings.
+    Each scenario has a balance in transactions: every day adds its share, and every campaign subtracts its
+    own.
     """
 
     def __init__(self, people: People, preset: HabitsPreset, seed: int) -> None:
@@ -86,7 +89,7 @@ class _Fraud:
         self._later: Batch | None = None
 
     def of_day(self, day: int, genuine: Batch) -> list[Batch]:
-        """The fraud of this day; at most one batch."""
+        """Return the fraud of this day, in at most one batch."""
         preset = self._preset
         wanted = len(genuine) * preset.fraud_rate / (1.0 - preset.fraud_rate)
         batches = [] if self._later is None else [self._later]
@@ -119,5 +122,5 @@ class _Fraud:
             amount_minor=deeds.amount_minor,
             scenario=place + 1,
         )
-        # What would happen after the last day is never seen, so it is not paid for either.
+        # Transactions after the last day are left out, so the balance does not count them either.
         return batch.take(batch.time_ms < preset.start_ms + preset.days * DAY_MS)

@@ -1,7 +1,7 @@
-"""An endless, seeded stream of transactions without a clock; the clock is put on afterwards.
+"""An endless, seeded stream of transactions without times; the times are stamped on afterwards.
 
-Because no draw depends on the time, one seed gives one sequence at every rate and at every hour, and a
-digest over that sequence can be compared between runs.
+Because no draw depends on the time, one seed gives one sequence at every rate and hour, and a digest of that
+sequence can be compared between runs.
 """
 
 import hashlib
@@ -28,15 +28,15 @@ from fraudctl.simulator.population import (
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
-# Keeps the stream's draws apart from the population's, for every seed.
+# Separates the stream's draws from those of the population, for every seed.
 STREAM = 1 << 64
 _NO_TIME = rfc3339(0)
-# An encoded event begins with its id, whose first 13 characters are its time; then comes the time as text.
+# The first 13 characters of an encoded event's id are its time; after the id comes the time as text.
 _HEAD = f'{{"schema_version":{SCHEMA_VERSION},"transaction_id":"'
 _AFTER_HEAD = len(_HEAD) + 13
 _TIME = len(_HEAD) + 36 + len('","event_time":"')
 _AFTER_TIME = _TIME + len(_NO_TIME)
-# Half the width of the sum of four uniform draws, and its standard deviation's inverse.
+# Mean of the sum of four uniform draws, and the inverse of its standard deviation.
 HALF = 2.0
 PER_DEVIATION = 1.7320508075688772
 FAVOURITE_SHARE = 0.75
@@ -44,20 +44,22 @@ SUSPICIOUS_AMOUNT_SHARE = 0.75
 
 
 class Traffic:
-    """Iterate for ever; each event has the time zero, in its `event_time` and in its id."""
+    """An endless iterable of events; each has the time zero, in its `event_time` and in its id."""
 
     def __init__(self, producer: ProducerSettings, events: EventsSettings, seed: int) -> None:
+        """Draw the population, and start the stream of the seed."""
         self._population = populate(producer, events, seed)
         self._random = Random(seed + STREAM)
         self._currency = events.currency
         self._fraud_rate = producer.fraud_rate
 
     def __iter__(self) -> Iterator[Transaction]:
+        """Yield events without end, at the fraud rate of the settings."""
         while True:
             yield self.event(self._fraud_rate)
 
     def event(self, fraud_rate: float) -> Transaction:
-        """The next event; it is suspicious with the chance `fraud_rate`."""
+        """Return the next event; it is suspicious with the probability `fraud_rate`."""
         chance = self._random.random
         people = self._population
         place = category_at(people.bounds, chance())
@@ -90,7 +92,7 @@ class Traffic:
         return merchant, merchant.country, channel, max(1, int(amount))
 
     def _suspicious(self, place: int, profile: Profile, card: Card) -> tuple[Merchant, str, str, int]:
-        """Far above what is usual, or abroad and over a channel that the card's holder seldom uses."""
+        """Draw a payment abroad: mostly far above the usual amount, else a few times as high and online."""
         chance = self._random.random
         merchant = pick(self._population.merchants[place], chance())
         country = pick(FOREIGN, chance())
@@ -104,7 +106,7 @@ class Traffic:
 
 
 def stamp(event: Transaction, event_time_ms: int) -> Transaction:
-    """The same event, happening at `event_time_ms`; its id begins with that time, as a UUIDv7 does."""
+    """Return the event with its time set to `event_time_ms`; its id begins with that time, as in a UUIDv7."""
     head = f"{event_time_ms:012x}"
     return Transaction(
         transaction_id=f"{head[:8]}-{head[8:]}{event.transaction_id[13:]}",
@@ -120,7 +122,7 @@ def stamp(event: Transaction, event_time_ms: int) -> Transaction:
 
 
 def stamp_lines(lines: Iterable[bytes], times_ms: Iterable[int]) -> list[bytes]:
-    """Return what `encode` makes of stamped events, given what it makes of them without a clock."""
+    """Return encoded events with these times, given the lines that `encode` makes of them without times."""
     stamped = []
     before, head, time = -1, b"", b""
     for line, time_ms in zip(lines, times_ms, strict=True):
@@ -134,9 +136,10 @@ def stamp_lines(lines: Iterable[bytes], times_ms: Iterable[int]) -> list[bytes]:
 
 
 class TrafficDigest:
-    """SHA-256 over the events before they got their clock: the same for one seed and count at any rate."""
+    """A SHA-256 of the events before they get their times: the same for one seed and count at any rate."""
 
     def __init__(self) -> None:
+        """Start the digest without any events."""
         self._hash = hashlib.sha256()
 
     def add(self, lines: Sequence[bytes]) -> None:
@@ -144,11 +147,12 @@ class TrafficDigest:
         self._hash.update(b"".join(lines))
 
     def hexdigest(self) -> str:
+        """Return the digest of the events so far, as hex."""
         return self._hash.hexdigest()
 
 
 def _timeless_id(bits: int) -> str:
-    """A UUIDv7 whose 48 bits of time are zero and whose 74 free bits are `bits`."""
+    """Return a UUIDv7 whose 48 bits of time are zero and whose 74 free bits are `bits`."""
     low = f"{(0b10 << 62) | (bits & ((1 << 62) - 1)):016x}"
     return f"00000000-0000-7{bits >> 62:03x}-{low[:4]}-{low[4:]}"
 

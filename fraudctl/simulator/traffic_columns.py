@@ -1,7 +1,7 @@
-"""The events of `Traffic`, made many at a time: the same draws from the same generator, in columns.
+"""The events of `Traffic` made many at a time, in columns: the same draws from the same generator.
 
-`Random` and numpy's MT19937 are one generator: given the state of the first, the second goes on with the
-same words of 32 bits. An event takes as many words as its kind asks for, so where each event begins is found
+`Random` and numpy's MT19937 are the same generator: given the state of the first, the second continues with
+the same words of 32 bits. An event takes as many words as its kind needs, so the start of each event is found
 first; then every draw of every event is computed at once. `traffic.py` is the specification, and a test
 compares both.
 """
@@ -30,24 +30,25 @@ from fraudctl.simulator.wire import Wire
 Floats = npt.NDArray[np.float64]
 Raw = npt.NDArray[np.uint32]
 
-# Words that an event takes: two for each number in [0, 1), three for its id.
+# Number of words that an event takes: two for each number in [0, 1), three for its id.
 _ID_WORDS = 3
 _USUAL = 11 * 2 + _ID_WORDS
 _FAR_ABOVE = 9 * 2 + _ID_WORDS
 _ABROAD = 8 * 2 + _ID_WORDS
-# Which of an event's numbers tells its kind.
+# Offsets, in words, of the numbers that decide the kind of an event.
 _SUSPICIOUS_AT = 3 * 2
 _FAR_ABOVE_AT = 6 * 2
-# How many lines are made in advance.
+# Number of lines that are made in advance.
 BLOCK = 2_048
-# How many events are looked at in one step for the next suspicious one.
+# Number of events that one step searches for the next suspicious one.
 _STEP = 512
 
 
 class TrafficColumns:
-    """The traffic of one seed; `take` goes on where the last call ended."""
+    """The traffic of one seed; `take` continues where the last call ended."""
 
     def __init__(self, producer: ProducerSettings, events: EventsSettings, seed: int) -> None:
+        """Draw the population, and start the stream of the seed."""
         people = populate(producer, events, seed)
         self._tables = _Tables(people)
         self._fraud_rate = producer.fraud_rate
@@ -94,9 +95,10 @@ class TrafficColumns:
 
 
 class TrafficLines:
-    """The traffic of one seed as encoded events without a clock, with their keys."""
+    """The traffic of one seed as encoded events without times, with their keys."""
 
     def __init__(self, producer: ProducerSettings, events: EventsSettings, seed: int) -> None:
+        """Start the stream of the seed and encode its first lines."""
         self._columns = TrafficColumns(producer, events, seed)
         self._wire = Wire(self._columns.names)
         self._cards = [card.encode() for card in self._columns.names.cards]
@@ -155,7 +157,7 @@ class _Tables:
         return merchant, self.country_of[merchant], channel, np.maximum(1, amount.astype(np.int64))
 
     def suspicious(self, category: Ints, chance: Floats) -> tuple[Ints, Ints, Ints, Ints]:
-        """Return the same columns of suspicious events."""
+        """Return merchant, country, channel and amount of suspicious events."""
         far_above = chance[6] < SUSPICIOUS_AMOUNT_SHARE
         factor = np.where(far_above, 25.0 + 45.0 * chance[7], 2.0 + 3.0 * chance[7])
         channel = np.where(far_above, (chance[8] * len(CHANNELS)).astype(np.int64), CHANNELS.index("ecom"))
@@ -169,7 +171,7 @@ class _Tables:
 
 
 def _generator(seed: int) -> np.random.MT19937:
-    """Return the generator that `Random(seed)` is."""
+    """Return a generator that gives the words of `Random(seed)`."""
     _, state, _ = Random(seed).getstate()
     generator = np.random.MT19937()
     generator.state = {
@@ -180,8 +182,8 @@ def _generator(seed: int) -> np.random.MT19937:
 
 
 def _starts(words: Raw, count: int, fraud_rate: float) -> tuple[Ints, Ints, int]:
-    """Find where each event's words begin, how many it takes, and how many words all of them take."""
-    # One comparison of whole numbers leaves out almost all events that are not suspicious.
+    """Return the first word of each event, its number of words, and the number of words of all events."""
+    # One comparison of whole numbers excludes almost all events that are not suspicious.
     maybe = words <= np.uint32(min((1 << 32) - 1, (int(fraud_rate * (1 << 27)) << 5) + 31))
     starts = np.empty(count, dtype=np.int64)
     lengths = np.full(count, _USUAL, dtype=np.int64)

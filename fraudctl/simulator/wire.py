@@ -1,7 +1,7 @@
-"""A batch as JSON lines: the bytes that events/codec.py would write one by one, made column by column.
+"""Batches as JSON lines: the bytes that events/codec.py would write one by one, made column by column.
 
-Every line is laid out at full width in one table, gaps filled with NUL, which no name can hold; taking the
-NULs away leaves the lines. Names are looked up as bytes of one width.
+Every line is laid out at full width in one table. Gaps are filled with NUL, which no name can hold; removing
+the NULs leaves the lines. Names are looked up as bytes of one width.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from fraudctl.simulator.draws import Ints, Words
 
 Texts = npt.NDArray[np.bytes_]
 
-# So many lines at once stay within the processor's cache.
+# This many lines at once fit in the processor's cache.
 ROWS = 1_024
 _SECOND_MS = 1_000
 # A UUIDv7: 48 bits of time, the version, 12 bits, two bits of the variant, 62 bits.
@@ -31,9 +31,10 @@ _ID_PARTS: tuple[tuple[str, int], ...] = (
 
 
 class Wire:
-    """Turns batches of one simulation into lines."""
+    """An encoder for the batches of one simulation."""
 
     def __init__(self, names: Names) -> None:
+        """Encode the names, and lay out a line."""
         self._names = names
         self._tables = {
             "card_id": _quoted(names.cards),
@@ -45,16 +46,16 @@ class Wire:
         self._layout = self._laid_out()
 
     def lines(self, batch: Batch) -> Iterator[bytes]:
-        """Pieces of whole lines, each line ended by a newline."""
+        """Yield pieces of whole lines, each line ended by a newline."""
         for begin in range(0, len(batch), ROWS):
             yield self._piece(batch.take(slice(begin, begin + ROWS)))
 
     def values(self, batch: Batch) -> list[bytes]:
-        """One value a transaction, as it goes into a record."""
+        """Return one value for each transaction, as it goes into a record."""
         return [line for piece in self.lines(batch) for line in piece.split(b"\n")[:-1]]
 
     def transaction(self, batch: Batch, place: int) -> Transaction:
-        """One row as the codec knows it."""
+        """Return one row as the transaction that the codec knows."""
         names = self._names
         return Transaction(
             transaction_id=transaction_ids(batch.take(slice(place, place + 1)))[0],
@@ -69,7 +70,7 @@ class Wire:
         )
 
     def _laid_out(self) -> npt.NDArray[np.void]:
-        """One row of the table, with all that is the same in every line already written."""
+        """Return one row of the table, with the constant parts of a line already written."""
         widths = {name: table.dtype.itemsize for name, table in self._tables.items()}
         parts: list[tuple[str, str | int]] = [
             ("", f'{{"schema_version":{SCHEMA_VERSION},"transaction_id":"'),
@@ -109,7 +110,7 @@ class Wire:
 
 
 def transaction_ids(batch: Batch) -> list[str]:
-    """The ids alone, as text."""
+    """Return the ids of a batch, as text."""
     table = np.zeros(len(batch), dtype=np.dtype([(name, f"S{width}") for name, width in _ID_PARTS]))
     _write_ids(table, batch)
     return [row.decode() for row in table.view(f"S{table.dtype.itemsize}").tolist()]
@@ -130,23 +131,23 @@ def _write_ids(table: npt.NDArray[np.void], batch: Batch) -> None:
 
 
 def _write_amounts(table: npt.NDArray[np.void], amounts: Ints) -> None:
-    """Up to twelve digits in three groups; only a group that follows another has leading zeros."""
+    """Write up to twelve digits in three groups; only a group that follows another has leading zeros."""
     upper, low = np.divmod(amounts, 10_000)
     high, middle = np.divmod(upper, 10_000)
     bare, padded = _bare_digits(), _padded_digits()
     table["amount_high"] = bare[high]
     table["amount_middle"] = np.where(high > 0, padded[middle], bare[middle])
-    # Nought is no amount; were it one, this group would be empty.
+    # An amount of zero would leave this group empty, but there is none.
     table["amount_low"] = np.where(upper > 0, padded[low], bare[low])
 
 
 def _hex(words: Words) -> Texts:
-    """The lowest 16 bits as four digits."""
+    """Return the lowest 16 bits as four hexadecimal digits."""
     return _hex_digits()[(words & np.uint64(0xFFFF)).astype(np.int64)]
 
 
 def _dates(days: Ints) -> Texts:
-    """`2026-03-01T` for each; a batch holds few different days."""
+    """Return `2026-03-01T` for each day; a batch holds few different days."""
     distinct, places = np.unique(days, return_inverse=True)
     texts = [rfc3339(int(day) * DAY_MS)[:11] for day in distinct]
     return np.array(texts, dtype="S11")[places]

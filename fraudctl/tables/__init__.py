@@ -1,1 +1,1 @@
-"""Tables that come from elsewhere: read row by row, strictly, and told apart by what they hold."""
+"""Tables from other systems: read row by row, strictly, and recognised by their content."""

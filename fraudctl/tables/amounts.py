@@ -1,4 +1,4 @@
-"""Amounts as people write them, in minor units, exactly."""
+"""Amounts as people write them, converted exactly to minor units."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fraudctl.events.schema import AMOUNT_MINOR_MAX
 from fraudctl.tables.cells import Cell, text_of
 from fraudctl.tables.rejection import RejectedRowError
 
-# What may stand between groups of digits: apostrophes in Switzerland, blanks in France and Sweden.
+# Separators between groups of digits: apostrophes in Switzerland, blanks in France and Sweden.
 THOUSANDS = (",", ".", "'", "\u2019", " ", "\u00a0", "\u202f", "_")
 _NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _MINUS = "-\u2212\u2013"
@@ -17,7 +17,7 @@ _MINUS = "-\u2212\u2013"
 
 @dataclass(frozen=True)
 class AmountFormat:
-    """The format of a column of amounts; `times` leads from its unit to minor units."""
+    """The format of a column of amounts; `times` converts its unit to minor units."""
 
     times: int = 1
     decimal: str = "."
@@ -31,7 +31,7 @@ def amount_minor(cell: Cell, form: AmountFormat) -> int:
     """Return an amount in minor units; halves are rounded up.
 
     Raises:
-        RejectedRowError: it is no number as the format says, or none that an event may hold.
+        RejectedRowError: it is not a number in this format, or not one that an event may hold.
     """
     number = _number(cell, form)
     if number is None:
@@ -66,7 +66,7 @@ def _number(cell: Cell, form: AmountFormat) -> Decimal | None:
     negative = False
     if text.startswith("(") and text.endswith(")"):
         text, negative = text[1:-1].strip(), True
-    # The sign may stand on either side of the currency, and behind the number.
+    # The sign may stand on either side of the currency, and after the number.
     for _ in range(2):
         if form.currency_sign:
             text = text.removeprefix(form.currency_sign).removesuffix(form.currency_sign).strip()
@@ -84,7 +84,10 @@ def _number(cell: Cell, form: AmountFormat) -> Decimal | None:
 
 
 def _without_groups(text: str, form: AmountFormat) -> str | None:
-    """Return the number with a point and without groups; None if its groups are not of three digits."""
+    """Return the number with a decimal point and without groups, or None if its groups are not valid.
+
+    The last group must have three digits; those between it and the first may have two, as in India.
+    """
     whole, point, fraction = text.partition(form.decimal)
     if form.thousands and form.thousands in whole:
         groups = whole.split(form.thousands)

@@ -1,4 +1,4 @@
-"""The values of a table's cells, and the rows that hold them."""
+"""Cells of a table, and the rows that hold them."""
 
 from collections.abc import Mapping
 from decimal import Context, Decimal
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fraudctl.events.card_numbers import mask
 
 _SHOWN_CHARACTERS = 60
-# Above it a double no longer holds every whole number.
+# Above it, a double no longer holds every whole number.
 EXACT_FLOAT = 2**53
 # More digits than any decimal column has.
 _EXACT = Context(prec=100)
@@ -19,15 +19,15 @@ class Moment(NamedTuple):
     us: int
 
 
-# Bytes are what a text column held that is not UTF-8: no field may be made of them.
+# Bytes stand for text that is not UTF-8: no field may be made of them.
 Cell = str | int | float | bool | Decimal | Moment | bytes | None
 
 
 class TableRow(NamedTuple):
-    """One row of a table; `number` counts from 0, `line` is that of a file of text.
+    """One row of a table; `number` counts from 0, `line` is the line of a text file.
 
-    `defect` says why the row cannot be read as one; then it has no cells. `content` is what a digest of the
-    rows covers.
+    `defect` says why the row cannot be read; `cells` then holds only a detail, under that text. `content` is
+    what a digest of the rows covers.
     """
 
     number: int
@@ -38,7 +38,7 @@ class TableRow(NamedTuple):
 
 
 def text_of(cell: Cell) -> str:
-    """Return a cell as text; numbers that are equal have one text, whatever type their column has."""
+    """Return a cell as text; equal numbers have one text, whatever type their column has."""
     if isinstance(cell, str):
         return cell
     if cell is None:
@@ -57,12 +57,12 @@ def text_of(cell: Cell) -> str:
 
 
 def is_empty(cell: Cell) -> bool:
-    """Tell whether a cell holds nothing: an empty text, a null, or a number that is none."""
+    """Tell whether a cell holds nothing: an empty text, a null, or a number that is NaN."""
     return cell is None or text_of(cell) == ""
 
 
 def shown(cell: object) -> str:
-    """Return a cell as it may stand in a message: short, on one line, without a card's number."""
+    """Return a cell as it may appear in a message: short, on one line, with card numbers masked."""
     text = mask(cell if isinstance(cell, str) else repr(cell))
     plain = "".join(character if character.isprintable() else "\ufffd" for character in text)
     return plain if len(plain) <= _SHOWN_CHARACTERS else plain[: _SHOWN_CHARACTERS - 1] + "…"

@@ -1,4 +1,4 @@
-"""Tables of text: the delimiter is told or recognised, every row has as many fields as the header."""
+"""Tables of text: the delimiter is given or recognised, and rows have as many fields as the header."""
 
 import csv
 import re
@@ -13,9 +13,9 @@ from fraudctl.tables.layout import Layout
 from fraudctl.tables.streams import Lines, unpacked
 
 DELIMITERS = (",", ";", "\t", "|")
-# Excel writes and reads such a first line, which names the delimiter.
+# Excel writes and reads a first line such as `sep=;`, which names the delimiter.
 _SEP_LINE = re.compile(r'"?sep=(.)"?;*\s*', re.IGNORECASE)
-# What JSON, JSON lines, HTML and XML begin with, and no header does.
+# JSON, JSON lines, HTML and XML begin like this, and no header does.
 _NO_TABLE = ("{", "[{", "<")
 _WIDTH = "another number of fields than the header"
 
@@ -24,6 +24,16 @@ class DelimitedTable:
     """A table of text whose header has been read; `headers` has its columns for each possible delimiter."""
 
     def __init__(self, file: Path, layout: Layout) -> None:
+        """Read the header of a file.
+
+        Args:
+            file: the table, packed or not.
+            layout: separators and encoding, as far as they are given.
+
+        Raises:
+            DataError: the file is not a table of text, or its header cannot be read.
+            UsageError: the file names another delimiter than the layout.
+        """
         self.file = file
         self._layout = layout
         with self._opened() as lines:
@@ -43,7 +53,7 @@ class DelimitedTable:
             raise self._unreadable
 
     def columns(self) -> tuple[str, ...]:
-        """Return the columns as they are most likely meant: those of the delimiter that finds most."""
+        """Return the columns for the delimiter that finds most of them."""
         return max(self.headers.values(), key=len, default=())
 
     def fits(self, needed: Collection[str]) -> bool:
@@ -51,7 +61,7 @@ class DelimitedTable:
         return bool(self._fitting(needed))
 
     def check(self, needed: Collection[str]) -> None:
-        """Check that the columns are there, each once.
+        """Check that each of these columns is there once.
 
         Raises:
             UsageError: a column is missing, or the delimiter cannot be recognised.
@@ -63,8 +73,9 @@ class DelimitedTable:
         """Yield every row that is not blank, in the order of the file.
 
         Raises:
-            DataError: the file cannot be read on: a quotation that never ends, a byte that is no text.
-            UsageError, DataError: as `check`.
+            DataError: the file cannot be read on (a quotation that never ends, a byte that is not text), or
+                it has two columns of one name.
+            UsageError: a column is missing, or the delimiter cannot be recognised.
         """
         delimiter = self._delimiter(needed)
         names = self.headers[delimiter]
@@ -97,7 +108,7 @@ class DelimitedTable:
         return (given,) if given else DELIMITERS
 
     def _header(self, delimiter: str) -> tuple[str, ...]:
-        """Return the names of the columns if this is the delimiter; none if the line cannot be read so."""
+        """Return the names of the columns for a delimiter, or none if the header cannot be read with it."""
         with self._opened() as lines:
             records = _Records(self.file, lines, self._dialect(delimiter), self._skip)
             try:
@@ -134,16 +145,16 @@ class DelimitedTable:
 
 
 class UnreadableRowError(DataError):
-    """A row that cannot be told from the next one, as a rule because of an unclosed quotation."""
+    """A row whose end cannot be found, usually because of an unclosed quotation."""
 
 
 class _Records:
-    """The records of a file with the lines in which they begin; blank lines are passed over."""
+    """The records of a file with the lines in which they begin; blank lines are skipped."""
 
     def __init__(self, file: Path, lines: Lines, dialect: dict[str, Any], skip: int) -> None:
         self._file = file
         self._dialect = dialect
-        # The text of the record that is being read: an error is looked for in it.
+        # The text of the record that is being read, to locate an error in it.
         self._text: list[str] = []
         self._lines = lines
         self._reader = csv.reader(self._remembered(skip), **dialect)
@@ -159,7 +170,7 @@ class _Records:
             except csv.Error as error:
                 raise self._unreadable(str(error)) from error
             if fields:
-                # The reader takes a line only when it needs it.
+                # The reader takes a line only when it needs one.
                 return self._lines.taken - len(self._text) + 1, fields
 
     def _remembered(self, skip: int) -> Iterator[str]:
@@ -183,7 +194,7 @@ class _Records:
 
 
 def _open_quotation(text: str, dialect: dict[str, Any]) -> int | None:
-    """Return in which line of a record (from 0) the quotation begins that was read last; None without one."""
+    """Return the line of a record (from 0) in which its last quotation begins, or None without one."""
     quote, delimiter, escape = dialect["quotechar"], dialect["delimiter"], dialect["escapechar"]
     if quote is None:
         return None
@@ -220,12 +231,12 @@ def missing_columns(file: Path, needed: Collection[str], present: Collection[str
 
 
 def column_list(names: Collection[str]) -> str:
-    """Return the names of columns for a message; where there is no header they may be values of a card."""
+    """Return column names for a message, with card numbers masked: without a header they may be values."""
     return ", ".join(shown(name) or "(no name)" for name in list(names)[:60]) or "none"
 
 
 def check_unique(file: Path, needed: Collection[str], present: Collection[str]) -> None:
-    """Check that each column that is needed is there once.
+    """Check that no needed column is there twice.
 
     Raises:
         DataError: the table has two columns of one name.

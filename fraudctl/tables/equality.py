@@ -1,4 +1,4 @@
-"""Comparison of values by what they mean: 1, 1.0, true, "True" and " 1" are one value."""
+"""Comparison of values by meaning: 1, 1.0, true, "True" and " 1" are one value."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from decimal import Decimal
 from fraudctl.tables.cells import Cell, text_of
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
-# What Python's decimals hold exactly by default.
+# Number of digits that Python's decimals hold exactly by default.
 _DIGITS = 28
 _FLAGS = {"true": "1", "false": "0"}
 # The other half of a pair, for mappings that name only the values that mean fraud.
@@ -33,5 +33,5 @@ def values_of(texts: Iterable[str]) -> frozenset[str]:
 
 
 def opposites(values: Iterable[str]) -> frozenset[str]:
-    """Return the values that are the other half of a pair such as 1 and 0, or yes and no."""
+    """Return the opposites of those values that have one, such as 0 for 1 and no for yes."""
     return frozenset(_OPPOSITES[value] for value in values if value in _OPPOSITES)

@@ -1,4 +1,4 @@
-"""The layout of a table of text, as far as a user tells it."""
+"""The layout of a table of text, as far as a user specifies it."""
 
 import codecs
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 _WORDS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
-# Codecs that need no byte order of text, or run something else than a decoding of characters.
+# Codecs that do not decode ordinary text.
 _UNFIT = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem", "palmos"}
 
 
 def check_delimiter(text: str) -> str:
-    """Return the one character that separates fields; `tab` and other names are understood.
+    """Return the character that separates fields; names such as `tab` are understood.
 
     Raises:
         ValueError: the text is not one character that can separate fields.
@@ -24,10 +24,10 @@ def check_delimiter(text: str) -> str:
 
 
 def check_encoding(name: str) -> str:
-    """Return the name under which Python knows an encoding of text.
+    """Return Python's name of a text encoding.
 
     Raises:
-        ValueError: there is no such encoding.
+        ValueError: there is no such encoding, or not one for tables.
     """
     try:
         found = codecs.lookup(name)
@@ -42,10 +42,10 @@ def check_encoding(name: str) -> str:
 
 
 def check_mark(text: str) -> str:
-    """Return a quotation mark or an escape character, or nothing.
+    """Return the text if it is a quotation mark or an escape character, or empty.
 
     Raises:
-        ValueError: the text has more than one character, or one that cannot be such a mark.
+        ValueError: the text has more than one character, or one that cannot be used in this way.
     """
     if len(text) > 1 or text in ("\r", "\n", "\x00") or text.isalnum() or text.isspace():
         raise ValueError(f'this must be one character, or "" for none, not {text!r}')
@@ -55,7 +55,7 @@ def check_mark(text: str) -> str:
 class Layout(BaseModel):
     """The separators and the encoding of a table of text; what is not given is recognised.
 
-    `quote` and `escape` may be empty: then no character quotes, or escapes.
+    If `quote` or `escape` is empty, no character quotes or escapes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,12 +68,12 @@ class Layout(BaseModel):
 
 @dataclass(frozen=True)
 class Told:
-    """The parts of a layout that were given on the command line; they go before those of the mapping."""
+    """The parts of a layout given on the command line; they take precedence over the mapping's."""
 
     delimiter: str | None = None
     encoding: str | None = None
 
     def over(self, layout: Layout) -> Layout:
-        """Return the layout with what was told instead of its own."""
+        """Return the layout with the given parts in place of its own."""
         given = {"delimiter": self.delimiter, "encoding": self.encoding}
         return layout.model_copy(update={key: value for key, value in given.items() if value is not None})

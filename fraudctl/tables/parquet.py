@@ -1,4 +1,4 @@
-"""Parquet files by typed columns: no conversion that loses something, damage named with its rows."""
+"""Parquet files as typed columns: no lossy conversion, and damage is located by row."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -9,20 +9,21 @@ from fraudctl.tables.cells import Cell, Moment, TableRow
 from fraudctl.tables.delimited import check_unique, missing_columns
 
 _BATCH_ROWS = 8_192
-# Above it a float of 32 bits no longer holds every whole number.
+# Above it, a 32-bit float no longer holds every whole number.
 _EXACT_FLOAT32 = 2**24
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _MICROSECONDS = 1_000_000
 
 
 class ParquetTable:
-    """A Parquet file whose schema has been read.
-
-    Raises:
-        DataError: the file is damaged, or not Parquet.
-    """
+    """A Parquet file whose schema has been read."""
 
     def __init__(self, file: Path) -> None:
+        """Read the schema of a file.
+
+        Raises:
+            DataError: the file is damaged, or not Parquet.
+        """
         import pyarrow.parquet
 
         self.file = file
@@ -34,7 +35,7 @@ class ParquetTable:
             raise _damaged(file, error, "its footer cannot be read") from error
 
     def columns(self) -> tuple[str, ...]:
-        """Return the columns' names, in their order."""
+        """Return the names of the columns, in their order."""
         return self._names
 
     def fits(self, needed: Collection[str]) -> bool:
@@ -42,7 +43,7 @@ class ParquetTable:
         return set(needed) <= set(self._names)
 
     def check(self, needed: Collection[str]) -> None:
-        """Check that the columns are there, each once, and of types that fields are made of.
+        """Check that each of these columns is there once and has a type that fields can be made of.
 
         Raises:
             UsageError: a column is missing.
@@ -58,8 +59,8 @@ class ParquetTable:
         """Yield every row, in the order of the file.
 
         Raises:
-            DataError: a part of the file is damaged.
-            UsageError, DataError: as `check`.
+            DataError: a part of the file is damaged, or a column is there twice or has an unsuitable type.
+            UsageError: a column is missing.
         """
         self.check(needed)
         names = sorted(needed)
@@ -102,7 +103,7 @@ class ParquetTable:
 
 
 def _damage() -> tuple[type[BaseException], ...]:
-    """Return what pyarrow raises for a file that is not as its own footer says."""
+    """Return the errors that pyarrow raises for a file that does not match its own footer."""
     import pyarrow
 
     return (pyarrow.ArrowException, OSError, ValueError, MemoryError, OverflowError)
@@ -159,7 +160,7 @@ def _is_binary(kind: Any) -> bool:
 
 
 def _decoded(values: list[bytes | None]) -> list[Cell]:
-    """Return bytes as the text that they are in UTF-8; what is no text stays bytes."""
+    """Return bytes as the text that they are in UTF-8; bytes that are not UTF-8 stay bytes."""
     decoded: list[Cell] = []
     for value in values:
         try:
@@ -170,9 +171,9 @@ def _decoded(values: list[bytes | None]) -> list[Cell]:
 
 
 def _float32(value: float | None) -> Cell:
-    """Return a float of 32 bits as the shortest number that is stored as it.
+    """Return a 32-bit float as the shortest number that is stored as it.
 
-    One that is too large to be exact becomes text with an exponent: an amount can be made of it, an
+    A float that is too large to be exact becomes text with an exponent: an amount can be made of it, an
     identifier cannot.
     """
     import numpy as np

@@ -1,16 +1,23 @@
-"""Why a row is left out: a kind of reason, and the value that gave rise to it."""
+"""Reasons for leaving out a row: a kind of reason, and the value that caused it."""
 
 from fraudctl.tables.cells import shown
 
 
 class RejectedRowError(ValueError):
-    """A row that cannot be a transaction, or is none by the mapping's own choice.
+    """A row that cannot be a transaction, or that the mapping chooses to leave out.
 
-    `kind` is the same for every such row, whatever its values; `example` is this row's value, fit to be
-    shown. `chosen`: the mapping says that such rows are to be left out, so it is no loss.
+    `example` is the row's value in a form that may be shown.
     """
 
     def __init__(self, kind: str, value: object = "", *, chosen: bool = False, hint: str = "") -> None:
+        """Make the error for one row.
+
+        Args:
+            kind: the reason, the same for every such row, whatever its values.
+            value: the value of this row that caused it.
+            chosen: the mapping says that such rows are to be left out, so nothing is lost.
+            hint: what the user can do about it.
+        """
         self.kind = kind
         self.example = shown(value)
         self.chosen = chosen

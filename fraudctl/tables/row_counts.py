@@ -12,7 +12,8 @@ _FIRST_ROWS = 3
 class LeftOut:
     """Rows that were left out for one kind of reason.
 
-    `first_rows` counts from 1; `first_lines` are those of a file of text. `chosen`: the mapping says so.
+    `first_rows` counts from 1; `first_lines` are lines of a text file. `chosen` tells whether the mapping
+    says that such rows are to be left out.
     """
 
     reason: str
@@ -25,9 +26,10 @@ class LeftOut:
 
 
 class RowCounts:
-    """Counts rows; every row that was read is either taken or left out with a reason."""
+    """Counts of a table's rows; every row that was read is either taken or left out with a reason."""
 
     def __init__(self) -> None:
+        """Start with no rows counted."""
         self.taken = 0
         self._reasons: dict[str, LeftOut] = {}
 
@@ -43,12 +45,12 @@ class RowCounts:
 
     @property
     def rejected(self) -> int:
-        """Return how many rows were left out though the mapping does not say so."""
+        """Return how many rows were left out although the mapping does not say so."""
         return sum(reason.count for reason in self._reasons.values() if not reason.chosen)
 
     @property
     def reasons(self) -> tuple[LeftOut, ...]:
-        """Return the reasons, the most frequent one first."""
+        """Return the reasons, the most frequent first."""
         return tuple(sorted(self._reasons.values(), key=lambda reason: -reason.count))
 
     def leave_out(self, row: TableRow, error: RejectedRowError) -> None:

@@ -1,4 +1,4 @@
-"""A file as lines of text: unpacked by its first bytes, decoded strictly, damage named with its line."""
+"""Files as lines of text: unpacked by their first bytes, decoded strictly, damage located by line."""
 
 import bz2
 import codecs
@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from fraudctl.errors import DataError
 
 _CHUNK_BYTES = 1 << 16
-# A line that is longer is no row of a table, and would be held in memory.
+# A longer line is not a row of a table, and would have to be held in memory.
 LONGEST_LINE = 1 << 20
 PARQUET_MARK = b"PAR1"
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -39,7 +39,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MARK_BYTES = 4
-# Errors of the libraries that unpack: damage, a wrong sum, an end that comes too early, a password.
+# Errors of the unpacking libraries: damage, a wrong checksum, an early end, a password.
 _DAMAGE = (
     OSError,
     EOFError,
@@ -57,11 +57,11 @@ class ByteStream(Protocol):
     """A source of bytes, packed or not."""
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes, as soon as there are some; none at the end."""
+        """Return up to `size` bytes as soon as there are some, and none at the end."""
 
 
 def first_bytes(file: Path, count: int = 16) -> bytes:
-    """Return the bytes that a file begins with, as they are on the disk."""
+    """Return the first bytes of a file, as they are on the disk."""
     with file.open("rb") as stream:
         return stream.read(count)
 
@@ -71,7 +71,7 @@ def unpacked(file: Path) -> Iterator[ByteStream]:
     """Open a file's content; gzip, bzip2, xz and a zip of one file are unpacked while it is read.
 
     Raises:
-        DataError: the file is something else than a table of text; the hint says what to do.
+        DataError: the file is not a table of text; the hint says what to do.
     """
     begin = first_bytes(file)
     for mark, (what, hint) in _FOREIGN.items():
@@ -126,7 +126,10 @@ def _the_one_file(file: Path) -> Iterator[ByteStream]:
 
 
 def _whole_lines(text: str, *, ended: bool) -> tuple[str, str]:
-    """Split text behind its last whole line; more text may make one line end of a carriage return."""
+    """Split text after its last whole line.
+
+    Unless the text has `ended`, a final carriage return is no line end yet: a line feed may follow it.
+    """
     certain = len(text) - (text.endswith("\r") and not ended)
     end = max(text.rfind("\n", 0, certain), text.rfind("\r", 0, certain)) + 1
     return text[:end], text[end:]
@@ -135,11 +138,21 @@ def _whole_lines(text: str, *, ended: bool) -> tuple[str, str]:
 class Lines:
     """The lines of an opened file with their ends, numbered from 1; `taken` counts them.
 
-    A byte that is no character, or damage of the packing, is a `DataError` that names its line, after every
-    whole line before it has been handed out.
+    A byte that is not text, or damage of the packing, raises a `DataError` that names its line, after every
+    whole line before it has been yielded.
     """
 
     def __init__(self, file: Path, stream: ByteStream, encoding: str | None) -> None:
+        """Read the beginning of a stream and determine its encoding.
+
+        Args:
+            file: the file's name, for messages.
+            stream: its content, unpacked.
+            encoding: the encoding that the user gave; None to recognise it.
+
+        Raises:
+            DataError: the content is damaged or not text, or it contradicts the encoding.
+        """
         self._file = file
         self._stream = stream
         self.taken = 0
@@ -148,13 +161,14 @@ class Lines:
         self._begin = self._begin[skip:]
 
     def __iter__(self) -> Iterator[str]:
+        """Yield the lines, and count them in `taken`."""
         for line in self._lines():
             self.taken += 1
             yield line
 
     def _read(self) -> bytes:
         try:
-            # Not `read`: it would lose what comes before the damage.
+            # Not `read`, which would lose what comes before the damage.
             return self._stream.read1(_CHUNK_BYTES)
         except _DAMAGE as error:
             raise DataError(
@@ -164,14 +178,14 @@ class Lines:
             ) from error
 
     def _read_first(self) -> bytes:
-        """Return bytes that are enough to tell an encoding by its mark."""
+        """Return enough bytes to recognise an encoding by its byte order mark."""
         begin = b""
         while len(begin) < _MARK_BYTES and (more := self._read()):
             begin += more
         return begin
 
     def _encoding(self, told: str | None) -> tuple[str, int]:
-        """Return the encoding to decode with, and the length of the mark that says so."""
+        """Return the encoding to decode with, and the length of the byte order mark."""
         begin = self._begin
         for mark, encoding in _MARKS:
             if begin.startswith(mark):
@@ -207,7 +221,7 @@ class Lines:
                 text, damage = self._before(error), error
             rest += text
             ended = not chunk or damage is not None
-            # Only what ends with a line is searched: a search without a match takes quadratic time.
+            # Only whole lines are searched: a search without a match takes quadratic time.
             whole, rest = _whole_lines(rest, ended=damage is not None)
             for found in _LINES.finditer(whole):
                 yield found[0]
@@ -225,7 +239,7 @@ class Lines:
             chunk = self._read()
 
     def _before(self, error: UnicodeError) -> str:
-        """Return the text before a byte that is none."""
+        """Return the text before a byte that cannot be decoded."""
         if not isinstance(error, UnicodeDecodeError):
             return ""
         return error.object[: error.start].decode(self.encoding, errors="ignore")

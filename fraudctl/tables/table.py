@@ -1,4 +1,4 @@
-"""Open a table, whatever its kind: by what the file begins with, not by its name."""
+"""Opening of a table of any kind, recognised by the beginning of the file and not by its name."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ _PARQUET_NAMES = (".parquet", ".pq")
 
 
 def open_table(file: Path, layout: Layout) -> Table:
-    """Open a table of text or a Parquet file; its header has been read then.
+    """Open a table of text or a Parquet file, and read its header.
 
     Raises:
-        UsageError: there is no such file, or its layout contradicts what was told.
-        DataError: it is empty, damaged, or no table.
+        UsageError: there is no such regular file, or its layout contradicts what was given.
+        DataError: it is empty, damaged, or not a table.
     """
     if file.is_dir():
         raise UsageError(

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fraudctl.tables.cells import Cell, Moment, text_of
 from fraudctl.tables.rejection import RejectedRowError
 
-# A month is 30 days here: tables that count months have no dates, only an order.
+# A month has 30 days here: tables that count months have no dates, only an order.
 UNIT_US = {
     "ns": Decimal("0.001"),
     "us": Decimal(1),
@@ -24,16 +24,16 @@ _ISO = re.compile(
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?\s?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
 )
 _FRACTION = re.compile(r"([.,][0-9]{6})[0-9]+")
-# 1900 to 2200: outside of it a number is of another unit, or a typing error.
+# 1900 to 2200: a time outside is in another unit, or a typing error.
 _EARLIEST_MS = -2_208_988_800_000
 _LATEST_MS = 7_258_118_400_000
 
 
 def check_format(pattern: str) -> str:
-    """Return a pattern for `strptime` that says year, month and day.
+    """Return a pattern of `strptime`, after checking that it names year, month and day.
 
     Raises:
-        ValueError: the pattern leaves one of them out, or the zone's offset to chance.
+        ValueError: the pattern leaves one of them out, has the name of a zone, or is not valid.
     """
     named = set(re.findall(r"%[-_^#]?([A-Za-z])", pattern.replace("%%", "")))
     whole = named & {"c", "x"} or (
@@ -56,10 +56,10 @@ def check_format(pattern: str) -> str:
 
 
 def moment_ms(cell: Cell, pattern: str | None, unit: str | None, origin: datetime) -> int:
-    """Return a time in milliseconds since 1970; one that names no zone is in UTC.
+    """Return a time in milliseconds since 1970; without a zone it is taken as UTC.
 
     Raises:
-        RejectedRowError: the cell is no such time.
+        RejectedRowError: the cell is not such a time.
     """
     ms = _ms(cell, pattern, unit, origin)
     if not _EARLIEST_MS <= ms <= _LATEST_MS:
@@ -98,6 +98,6 @@ def _ms(cell: Cell, pattern: str | None, unit: str | None, origin: datetime) -> 
 
 
 def in_ms(moment: datetime) -> int:
-    """Return a moment in milliseconds since 1970; one that names no zone is in UTC."""
+    """Return a time in milliseconds since 1970; without a zone it is taken as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return round(aware.timestamp() * 1000)

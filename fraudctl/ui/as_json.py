@@ -1,4 +1,4 @@
-"""Any result as JSON: dataclasses and tuples become objects and lists, times RFC 3339, paths text."""
+"""Results as JSON: dataclasses and tuples become objects and lists, times RFC 3339, paths text."""
 
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -7,17 +7,17 @@ import msgspec
 
 
 def dumps(result: object) -> str:
-    """Indented JSON of a result dataclass (or of plain data)."""
+    """Return a result dataclass, or plain data, as indented JSON."""
     plain = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
     try:
         encoded = msgspec.json.encode(plain, enc_hook=_other)
-    except UnicodeEncodeError:  # the name of a file that is no text
+    except UnicodeEncodeError:  # a file name that is not valid text
         encoded = msgspec.json.encode(_printable(plain), enc_hook=_other)
     return msgspec.json.format(encoded, indent=2).decode()
 
 
 def _printable(value: object) -> object:
-    """Return the data with half surrogate pairs, which no JSON can hold, written as escapes."""
+    """Return the data with lone surrogates, which JSON cannot hold, written as escapes."""
     if isinstance(value, dict):
         return {_printable(key): _printable(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

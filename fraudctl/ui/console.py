@@ -1,4 +1,4 @@
-"""Two consoles: data goes to stdout, talk goes to stderr. Colour and live drawing only on a terminal."""
+"""Two consoles: data on stdout, messages on stderr; colour and live drawing only on a terminal."""
 
 import errno
 import sys
@@ -9,28 +9,32 @@ from rich.console import Console
 
 @cache
 def data() -> Console:
-    """For what the command was asked for; plain text when piped, never wrapped or cut."""
+    """Return the console for results: plain text when piped, never wrapped or cut."""
     return Console(soft_wrap=True, highlight=False)
 
 
 @cache
 def talk() -> Console:
-    """For progress, hints and errors."""
+    """Return the console for progress, hints and errors."""
     return Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """One line of talk, taken literally (no markup)."""
+    """Print one line on stderr, taken literally (no markup)."""
     talk().print(text, markup=False, soft_wrap=True)
 
 
 def write(text: str) -> None:
-    """One piece of data on stdout, byte for byte, with a newline."""
+    """Write text and a newline to stdout; characters that its encoding lacks become escapes.
+
+    Raises:
+        OSError: standard output is closed.
+    """
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
     try:
         sys.stdout.write(text + "\n")
-    except UnicodeEncodeError:  # the name of a file that is no text, or a terminal that knows few characters
+    except UnicodeEncodeError:  # a file name that is not valid text, or a terminal with few characters
         encoding = sys.stdout.encoding
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What is drawn in place on a terminal, and said line by line elsewhere."""
+"""Live views: redrawn on a terminal, replaced by plain lines elsewhere."""
 
 from types import TracebackType
 from typing import Self
@@ -11,17 +11,20 @@ from fraudctl.ui.console import talk
 
 
 class Drawing:
-    """A view of something that moves; use it as a context manager.
-
-    `stays`: the last picture is left on the terminal.
-    """
+    """A live view of something that changes; use it as a context manager."""
 
     def __init__(self, *, stays: bool = False) -> None:
+        """Prepare the view.
+
+        Args:
+            stays: leave the last picture on the terminal.
+        """
         self._live = (
             Live(console=talk(), auto_refresh=False, transient=not stays) if talk().is_terminal else None
         )
 
     def __enter__(self) -> Self:
+        """Start drawing, on a terminal."""
         if self._live:
             self._live.start()
         return self
@@ -29,19 +32,20 @@ class Drawing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop drawing."""
         if self._live:
             self._live.stop()
 
     @property
     def drawn(self) -> bool:
-        """Whether `draw` shows anything."""
+        """Tell whether `draw` shows anything."""
         return self._live is not None
 
     def draw(self, picture: RenderableType) -> None:
-        """In the place of the picture before."""
+        """Replace the picture on the terminal."""
         if self._live:
             self._live.update(picture, refresh=True)
 
     def draw_line(self, text: str) -> None:
-        """One line, cut at the terminal's edge."""
+        """Draw one line, cut at the terminal's edge."""
         self.draw(Text(text, no_wrap=True, overflow="ellipsis"))

@@ -1,4 +1,4 @@
-"""How an error looks: what, why, and what to do about it."""
+"""Errors as users see them: what happened, why, and what to do about it."""
 
 import errno
 import json
@@ -36,14 +36,14 @@ _SECRETS = (
 
 
 def masked(text: str) -> str:
-    """The text with anything that looks like a password replaced by ***."""
+    """Return the text with anything that looks like a password replaced by ***."""
     for pattern in _SECRETS:
         text = pattern.sub(r"\1***", text)
     return text
 
 
 def show(error: FraudctlError) -> None:
-    """Three kinds of lines on stderr: `error:`, indented detail, `hint:`."""
+    """Print an error on stderr: `error:`, indented detail, `hint:`."""
     console = talk()
     console.print(Text("error: ", style="bold red") + Text(masked(error.message)), soft_wrap=True)
     for line in masked(error.detail).splitlines():
@@ -53,7 +53,7 @@ def show(error: FraudctlError) -> None:
 
 
 def of_system(error: OSError) -> FraudctlError:
-    """Return what the operating system refused: which file, what was to be done with it, and why."""
+    """Return an error of the operating system for users: which file, what failed with it, and why."""
     reason = error.strerror or str(error)
     act, hint = _ACTS.get(error.errno or 0, ("used", ""))
     hint = (
@@ -68,7 +68,7 @@ def of_system(error: OSError) -> FraudctlError:
 
 
 def as_json(error: FraudctlError) -> str:
-    """The same for `--json`: one object under the key `error`."""
+    """Return an error as JSON for `--json`: one object under the key `error`."""
     return json.dumps(
         {
             "error": {

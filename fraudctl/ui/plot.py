@@ -1,4 +1,4 @@
-"""Drawn figures. matplotlib is an optional extra: it is looked for before the work, and loaded only here."""
+"""Plots; matplotlib is an optional extra, which is checked before the work and loaded only here."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +8,7 @@ from fraudctl.operations.simulate.difficulty import DifficultyCurve
 
 
 def need_matplotlib() -> None:
-    """Say so at once when nothing can be drawn.
+    """Check that plots can be drawn, before any work is done.
 
     Raises:
         RefusedError: matplotlib is not installed.
@@ -21,7 +21,7 @@ def need_matplotlib() -> None:
 
 
 def difficulty(curve: DifficultyCurve, file: Path) -> None:
-    """The curve as a PNG.
+    """Draw the difficulty curve as a PNG.
 
     Raises:
         OSError: the file cannot be written.
@@ -50,6 +50,6 @@ def difficulty(curve: DifficultyCurve, file: Path) -> None:
     axes.set_ylim(0, 1.02)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    # Without dates and versions: the same curve gives the same file.
+    # No dates and versions, so that the same curve gives the same file.
     FigureCanvasAgg(figure)
     figure.savefig(file, format="png", metadata={"Software": "fraudctl"})

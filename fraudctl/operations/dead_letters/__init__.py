@@ -1,0 +1,1 @@
+"""Operations on dead letters: list, show, purge and requeue them."""

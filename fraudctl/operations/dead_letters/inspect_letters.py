@@ -1,4 +1,4 @@
-"""Look at refused records, and let their payloads expire."""
+"""`fraudctl deadletters`: list, show and purge dead letters."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +19,11 @@ SILENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class LettersRequest:
+    """A request for dead letters of one reason that arrived within the last `since_seconds`.
+
+    The newest `limit` are returned. A filter that is None does not narrow the selection.
+    """
+
     endpoints: Endpoints
     settings: Settings
     reason: str | None = None
@@ -28,7 +33,7 @@ class LettersRequest:
 
 @dataclass(frozen=True)
 class LetterLine:
-    """A letter with its payload as text: what is not printable ASCII is escaped."""
+    """A dead letter with its payload as text, in which characters that are not printable are escaped."""
 
     topic: str
     partition: int
@@ -46,21 +51,25 @@ class LetterLine:
 
 @dataclass(frozen=True)
 class LettersListed:
+    """The newest dead letters, and the numbers of all selected ones by reason."""
+
     topic: str
     counts: tuple[ReasonCount, ...]
     letters: tuple[LetterLine, ...]
 
     @property
     def total(self) -> int:
+        """Return the number of all selected dead letters."""
         return sum(each.letters for each in self.counts)
 
 
 @dataclass(frozen=True)
 class LetterShown:
-    """One letter, and why it was refused as far as that can be told.
+    """A dead letter, with the explanation of its rejection.
 
-    `in_log` says whether the record was found in the log; only then are field and text of the present
-    settings known. `reason_now` is the reason that the same record would get now, empty for none.
+    `in_log` says whether the record was found in the log; only then are `field` and `reason_now` known.
+    `reason_now` is the reason for which the record would be rejected under the present settings, empty if it
+    would be accepted.
     """
 
     letter: LetterLine
@@ -72,6 +81,8 @@ class LetterShown:
 
 @dataclass(frozen=True)
 class Purged:
+    """The result of a purge: the dead letters recorded before `before` that lost their payloads."""
+
     topic: str
     before: datetime
     letters: int
@@ -79,11 +90,12 @@ class Purged:
 
 
 def list_letters(request: LettersRequest) -> LettersListed:
-    """The newest letters, and how many there are of each reason.
+    """Return the newest dead letters, and the number of dead letters for each reason.
 
     Raises:
         RefusedError: the database has not been migrated.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: the database does not answer.
+        ConfigError: the database refuses the connection.
     """
     since = None
     if request.since_seconds is not None:
@@ -96,11 +108,12 @@ def list_letters(request: LettersRequest) -> LettersListed:
 
 
 def show_letter(request: LettersRequest, partition: int, offset: int) -> LetterShown:
-    """One letter, explained from the record itself, or only named when the log has lost it.
+    """Return one dead letter, explained from its record, or with its reason alone if the log has lost it.
 
     Raises:
-        RefusedError: there is no such letter.
-        UnreachableError, ConfigError: broker or database does not answer.
+        RefusedError: there is no such dead letter, or the topic does not exist.
+        UnreachableError: broker or database does not answer.
+        ConfigError: the database refuses the connection.
     """
     settings = request.settings
     with _opened(request.endpoints, settings) as letters:
@@ -122,18 +135,21 @@ def show_letter(request: LettersRequest, partition: int, offset: int) -> LetterS
 
 
 def count_expired(request: LettersRequest, older_than_seconds: float) -> int:
-    """How many payloads `purge` would remove."""
+    """Return the number of payloads that a purge would remove."""
     which = Filter(request.settings.kafka.topic, request.reason)
     with _opened(request.endpoints, request.settings) as letters:
         return letters.to_purge(which, utc_now() - timedelta(seconds=older_than_seconds))
 
 
 def purge_letters(request: LettersRequest, older_than_seconds: float) -> Purged:
-    """Remove the payloads that were recorded before; place, reason and length stay, and verify compares them.
+    """Remove the payloads of dead letters recorded more than `older_than_seconds` ago.
+
+    Partition, offset, reason and length stay, and `verify` compares them.
 
     Raises:
         RefusedError: the database has not been migrated.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: the database does not answer.
+        ConfigError: the database refuses the connection.
     """
     before = utc_now() - timedelta(seconds=older_than_seconds)
     which = Filter(request.settings.kafka.topic, request.reason)
@@ -142,7 +158,7 @@ def purge_letters(request: LettersRequest, older_than_seconds: float) -> Purged:
 
 
 def the_letter(letters: DeadLetters, topic: str, partition: int, offset: int) -> Letter:
-    """The letter at this place.
+    """Return the dead letter of this topic, partition and offset.
 
     Raises:
         RefusedError: there is none.
@@ -159,10 +175,10 @@ def the_letter(letters: DeadLetters, topic: str, partition: int, offset: int) ->
 def originals(
     endpoints: Endpoints, settings: Settings, letters: Iterable[Letter]
 ) -> dict[tuple[int, int], WholeRecord]:
-    """The records themselves, by partition and offset, as far as the log still has them.
+    """Return the records of dead letters by partition and offset, as far as the log still has them.
 
-    A record that lies at the same place but came at another time, or has another length, is another
-    record: the topic was created again.
+    A record at the same offset with another arrival time or another length is a different record, because the
+    topic was created again; it is left out.
 
     Raises:
         RefusedError: the topic does not exist.
@@ -207,7 +223,7 @@ def _line(letter: Letter) -> LetterLine:
 
 
 def _escaped(payload: bytes) -> str:
-    """Text that cannot do anything to a terminal: whatever is not printable is escaped."""
+    """Return the payload as text that is safe on a terminal: what is not printable is escaped."""
     text = payload.decode("utf-8", "backslashreplace")
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

@@ -1,8 +1,9 @@
-"""Send refused records again: the original bytes, once, and only what would not be refused again.
+"""`fraudctl deadletters requeue`: send the original records of dead letters again, each once.
 
-Kafka and PostgreSQL share no transaction. So a claim is committed before a record is sent, and the place of
-the copy after its delivery was reported. A claim that was left open by a crash is settled first by the next
-requeue: the copy carries its claim in a header, and is found in the log behind the claim, or is not there.
+Only records that would not be rejected again are sent. Kafka and PostgreSQL share no transaction, so a claim
+is committed before a record is sent, and the offset of the copy after its delivery was reported. The next
+requeue first closes the claims that a crash has left open: each copy carries its claim in a header, by which
+it is found in the log after the claim, or is known to be missing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,16 +20,19 @@ from fraudctl.errors import UsageError
 from fraudctl.operations.dead_letters.inspect_letters import SILENCE_SECONDS, originals, the_letter
 from fraudctl.recount.explain import explain
 
-# Letters that are claimed, sent and written down together.
+# How many dead letters are claimed, sent and recorded together.
 _TOGETHER = 500
-# Letters that are in memory at a time, and how long their records may be together.
+# How many dead letters are read at a time, and how many bytes their records in memory may have.
 _PAGE = 5_000
 _PORTION_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class RequeueRequest:
-    """Which letters: one place, one reason, or all."""
+    """A request to send dead letters again: one by partition and offset, those of one reason, or all.
+
+    `again` includes those that were requeued before, `force` those that would be rejected again.
+    """
 
     endpoints: Endpoints
     settings: Settings
@@ -43,6 +47,8 @@ class RequeueRequest:
 
 @dataclass(frozen=True)
 class Sent:
+    """A dead letter whose record was sent again, and the offset of the copy in the same partition."""
+
     partition: int
     offset: int
     to_offset: int
@@ -50,7 +56,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class NotSent:
-    """A letter that was not sent, and why."""
+    """A dead letter that was not sent again, and why."""
 
     partition: int
     offset: int
@@ -60,13 +66,16 @@ class NotSent:
 
 @dataclass(frozen=True)
 class Requeued:
-    """selected = already + gone + refused + sent (in a dry run: sendable) + failed."""
+    """The result of a requeue.
+
+    selected = already + gone + refused + sent + failed; in a dry run, `sendable` stands for `sent`.
+    """
 
     topic: str
     dry_run: bool
     selected: int
     already: int
-    recovered: int  # sent by an earlier run that did not live to write it down
+    recovered: int  # sent by an earlier run that crashed before it recorded that
     sendable: int
     sent: tuple[Sent, ...]
     refused: tuple[NotSent, ...]
@@ -75,18 +84,24 @@ class Requeued:
 
     @property
     def complete(self) -> bool:
+        """Return whether every dead letter that had to be sent could be sent."""
         return not (self.refused or self.gone or self.failed)
 
 
 def requeue_letters(
     request: RequeueRequest, observe: Callable[[int, int], None] = lambda _sent, _of: None
 ) -> Requeued:
-    """Send the letters again that would be taken now (with `force`: all); `observe` hears of the progress.
+    """Send the dead letters again that would be accepted now, or with `force` all of them.
+
+    Args:
+        request: the dead letters to send, and how.
+        observe: is called with the number sent and the number to send so far.
 
     Raises:
-        UsageError: the request names no letters.
-        RefusedError: another requeue is at work, there is no such letter, or the topic does not exist.
-        UnreachableError, ConfigError: broker or database does not answer.
+        UsageError: the request does not name exactly one selection of dead letters.
+        RefusedError: another requeue is running, there is no such dead letter, or the topic does not exist.
+        UnreachableError: broker or database does not answer.
+        ConfigError: the database refuses the connection.
     """
     _refuse_nonsense(request)
     settings = request.settings
@@ -140,10 +155,10 @@ def _refuse_nonsense(request: RequeueRequest) -> None:
 
 
 def _portions(request: RequeueRequest, letters: DeadLetters) -> Iterator[Sequence[Letter]]:
-    """The letters that are meant, as many at a time as memory is to hold with their records.
+    """Yield the selected dead letters in portions whose records fit into memory together.
 
-    In the order of the log, and none that is recorded from now on: a copy that is refused again while this
-    goes on would otherwise be met further on, and be sent once more.
+    They come in the order of the log, without those recorded from now on: a copy that is rejected again
+    meanwhile would otherwise be read later, and be sent once more.
     """
     topic = request.settings.kafka.topic
     if request.partition is not None and request.offset is not None:
@@ -165,7 +180,7 @@ def _portions(request: RequeueRequest, letters: DeadLetters) -> Iterator[Sequenc
 
 
 def _refusals(settings: Settings, records: Iterable[WholeRecord]) -> Iterator[NotSent]:
-    """What the recount's own parser would refuse again, if it arrived now."""
+    """Yield the records that would be rejected again if they arrived now, by the recount's own parser."""
     now_ms = round(utc_now().timestamp() * 1000)
     for record in records:
         found = explain(record.value, now_ms, events=settings.events, lateness=settings.lateness)
@@ -200,14 +215,14 @@ def _send(
                 delivered.append((claim, outcome.offset))
                 yield Sent(claim.partition, claim.offset, outcome.offset)
             else:
-                # The claim stays open: a copy that was sent may still have arrived.
+                # The claim stays open, because the copy may have arrived all the same.
                 error = outcome.error if outcome else "no delivery report"
                 yield NotSent(claim.partition, claim.offset, "", f"it was not acknowledged: {error}")
         letters.sent(topic, delivered)
 
 
 def _settle_open(request: RequeueRequest, letters: DeadLetters) -> int:
-    """Find out what became of the copies that an earlier run claimed to send; how many had arrived."""
+    """Close the open claims of an earlier run, and return how many of their copies are in the log."""
     topic = request.settings.kafka.topic
     open_claims = letters.open_claims(topic)
     if not open_claims:

@@ -1,4 +1,4 @@
-"""Make the archive of the detector's classes beside its first run, so that later ones start faster."""
+"""Creation of the detector's class archive during its first run, so that later runs start faster."""
 
 import threading
 from pathlib import Path
@@ -8,17 +8,21 @@ from fraudctl.errors import FraudctlError
 from fraudctl.progress import Observe, Progress
 from fraudctl.runtime.jvm.class_archive import ClassArchive, class_path_of
 
-# Far more than it takes on a machine that is not overloaded; on another one nobody waits for it again today.
+# Far more than a machine needs that is not overloaded. After a failure nothing is tried again for a day.
 _SECONDS = 120.0
 
 
 class Archiver:
-    """Makes one archive, on a thread of its own; its failure costs nothing.
-
-    Archive None: there is nothing to be made.
-    """
+    """A thread that creates one class archive; if it fails, later starts only take longer."""
 
     def __init__(self, archive: ClassArchive | None, log: Path, observe: Observe) -> None:
+        """Prepare the thread.
+
+        Args:
+            archive: the archive to create; None if there is nothing to do.
+            log: the log file of the JVM that creates the archive.
+            observe: is told of the progress.
+        """
         self._archive = archive if archive is not None and archive.wanted else None
         self._log = log
         self._observe = observe
@@ -27,19 +31,19 @@ class Archiver:
         self._class_path: str | None = None
 
     def look_at(self, pid: int) -> None:
-        """Find out the class path of the JVM whose classes are listed, while it runs."""
+        """Read the class path of the running JVM `pid`, whose loaded classes are listed."""
         if self._archive is not None and self._class_path is None:
             self._class_path = class_path_of(pid)
 
     def begin(self, nice: int = 0) -> None:
-        """Start, unless that has been done; `nice` keeps it out of the way of a detector at work."""
+        """Start the thread unless it was started before; `nice` lowers its priority, as nice(1) counts."""
         archive, class_path = self._archive, self._class_path
         if self._thread is None and archive and class_path and archive.class_list.is_file():
             self._thread = threading.Thread(target=self._run, args=(archive, class_path, nice), daemon=True)
             self._thread.start()
 
     def wait(self, stop: StopFlag) -> None:
-        """Return when the archive is made, or as soon as `stop` is set."""
+        """Wait until the archive is finished or `stop` is set."""
         if self._thread is not None and self._thread.is_alive() and not stop.is_set:
             text = "archiving the classes that Spark loads (once: it starts faster from now on)"
             self._observe(Progress("classes", "begun", text))
@@ -47,7 +51,7 @@ class Archiver:
                 self._thread.join(0.2)
 
     def end(self) -> None:
-        """Give up what has been begun, and leave nothing behind."""
+        """Cancel the thread, and wait until it has cleaned up."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

@@ -1,4 +1,4 @@
-"""See to it that the lease is free before a detector starts, or say who has it."""
+"""The check before a detector starts that the lease is free, or can be taken from its holder."""
 
 import os
 import socket
@@ -12,14 +12,15 @@ from fraudctl.runtime.process import identity
 def claim_lease(
     endpoint: PostgresEndpoint, *, takeover: bool, connect_seconds: float, observe: Observe
 ) -> None:
-    """Return when the lease is free; which of several detectors then gets it, the database decides.
+    """Make sure that the lease is free; the detector itself acquires it later.
 
-    A holder of this machine that is surely dead (kill -9, for one) is succeeded at once, everybody else only
-    when silent for as long as its lease lasts, or on `takeover`.
+    The lease is taken at once from a holder of this machine that is surely dead (after kill -9, for example).
+    From any other holder it is taken only with `takeover`, or once the lease has expired.
 
     Raises:
-        RefusedError: somebody holds the lease.
-        UnreachableError, ConfigError: there is no connection to be had.
+        RefusedError: another detector holds the lease.
+        UnreachableError: the database does not answer.
+        ConfigError: the database refuses the connection.
     """
     seen = lease.look(endpoint, connect_seconds=connect_seconds)
     if seen.free:

@@ -1,4 +1,4 @@
-"""All that `detect` checks before it starts Spark, as a report: not only the first check that fails."""
+"""A report of all checks that `detect` runs before it starts Spark, not only of the first that fails."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DoctorRequest:
+    """A request for a report, with the environment that `detect` would be run in."""
+
     settings: Settings
     paths: StackPaths
     rules_document: dict[str, Any]
@@ -41,7 +43,7 @@ class DoctorRequest:
 
 @dataclass(frozen=True)
 class Finding:
-    """One question and its answer; `detail` where more than a line is to be said, `hint` what to do."""
+    """The answer of one check: `answer` is one line, `detail` has further lines, `hint` says what to do."""
 
     name: str
     well: bool
@@ -52,18 +54,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """`occupied`: a detector has the lease, so a second one would be refused."""
+    """The report; `occupied` says that a detector has the lease, so a second one would be refused."""
 
     findings: tuple[Finding, ...]
     occupied: bool
 
     @property
     def healthy(self) -> bool:
+        """Return whether no check failed."""
         return all(finding.well for finding in self.findings)
 
 
 def doctor(request: DoctorRequest) -> DoctorReport:
-    """Look at everything that a detector would depend on, and start and change nothing.
+    """Check everything that a detector would depend on, and start and change nothing.
 
     The checks of this machine and of Java are those that `detect` runs itself.
     """
@@ -108,7 +111,7 @@ def _services(request: DoctorRequest, endpoints: Endpoints, examined: "_Examinat
 
 @dataclass(frozen=True)
 class _Checkpoint:
-    """`rebuilt`: a rebuild made it, and the next start will first move it to the live one's place."""
+    """The checkpoint of the next start; `rebuilt` says that it comes from a rebuild and must be promoted."""
 
     folder: inspect_folder.CheckpointFolder
     rebuilt: bool
@@ -121,11 +124,13 @@ class _Checkpoint:
 
 
 class _Examination:
+    """The checks that have been run, with their findings."""
+
     def __init__(self) -> None:
         self.findings: list[Finding] = []
 
     def ask(self, name: str, question: Callable[[], T], answer: Callable[[T], str]) -> T | None:
-        """What the question gave, or None where it failed; either way it is written down."""
+        """Record the answer to a question or its error; return its result, or None after an error."""
         try:
             found = question()
         except FraudctlError as error:
@@ -136,7 +141,7 @@ class _Examination:
         return found
 
     def compare(self, name: str, check: Callable[[], object], answer: str) -> None:
-        """A check that says nothing when all is well."""
+        """Record a check that has no result: `answer` if it passes, or else its error."""
 
         def passes() -> bool:
             check()
@@ -191,7 +196,7 @@ def _leased(found: lease.Lease) -> str:
 
 
 def _occupied(found: lease.Lease) -> bool:
-    """As `detect` decides: whoever is surely dead is succeeded at once."""
+    """Return whether `detect` would be refused the lease; a holder that is surely dead does not count."""
     return not (found.free or identity.is_surely_dead(found.process))
 
 
@@ -205,7 +210,11 @@ def _compare(
     *,
     running: bool,
 ) -> None:
-    """The ledger against checkpoint, log and settings; not batch by batch while a detector lands some."""
+    """Compare the ledger with checkpoint, log and settings.
+
+    While a detector is `running`, ledger and checkpoint are not compared batch by batch, because it may be
+    writing one.
+    """
     settings, seconds = request.settings, request.settings.timeouts.connect_seconds
     with connect(endpoints.postgres, application="fraudctl doctor", timeout_seconds=seconds) as connection:
         examined.ask(
@@ -251,7 +260,7 @@ def _compare(
 
 
 def _rules(request: DoctorRequest, found: RuleSet) -> str:
-    """Return how many there are, and in a line each what `detect` warns of: valid rules may never match."""
+    """Return the number of rules, and then a line for each warning of `detect` (rules that never match)."""
     number = len(found.rules)
     warnings = rules_warnings(request.settings, found, request.rules_document)
     return "\n".join((f"{number} rule{'' if number == 1 else 's'}", *(f"warning: {one}" for one in warnings)))

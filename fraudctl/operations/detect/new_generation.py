@@ -1,8 +1,9 @@
-"""Set everything that has landed aside, and let the next detector begin anew with what the log still holds.
+"""A new generation: move all results aside, so that the next detector starts with what the log still holds.
 
-The way on when `replay --rebuild` is refused because the log has lost what was counted: nothing is deleted,
-but the rows of before are looked at in a schema of their own, and no longer added to. Alerts among them that
-were not sent on yet stay there; what is read again raises its alerts again, sent under the same keys.
+This is for the case that `replay --rebuild` is refused because the log has lost records that were counted.
+Nothing is deleted: the earlier rows are kept in a schema of their own, and nothing is added to them. Alerts
+among them that were not sent yet stay there. Records that are read again produce their alerts again, which
+are sent under the same keys.
 """
 
 import os
@@ -23,14 +24,15 @@ from fraudctl.runtime.process import detector, identity, supervise
 
 
 def new_generation(settings: Settings, paths: StackPaths, *, stop: StopFlag, observe: Observe) -> None:
-    """Set windows, dead letters, alerts and ledger aside in one transaction, then the checkpoint.
+    """Move windows, dead letters, alerts and ledger aside in one transaction, and then the checkpoint.
 
-    Killed between the two, `detect` refuses the checkpoint as one that the database knows nothing of, and
-    the same command once more finishes the work.
+    If it is killed between the two, `detect` rejects the checkpoint as one that the database does not know;
+    a second call finishes the work.
 
     Raises:
-        RefusedError: a detector is at work.
-        UnreachableError, ConfigError: broker or database does not answer.
+        RefusedError: a detector is running, or the topic or the migrations are missing.
+        UnreachableError: broker or database does not answer.
+        ConfigError: the database refuses the connection.
     """
     record = detector.record(paths, LIVE)
     if record is not None and supervise.is_alive(record):

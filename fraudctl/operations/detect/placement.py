@@ -1,4 +1,4 @@
-"""Where the detector's driver runs: as a process of this machine, or in a container beside the stack."""
+"""Placement of the detector's driver: as a process of this machine, or in a container beside the stack."""
 
 import shlex
 import sys
@@ -34,10 +34,10 @@ CLUSTER_HOSTS = ("spark-master", "spark-worker")
 
 @dataclass(frozen=True)
 class Place:
-    """`argv` and `environment` are those of the process that is started here and supervised.
+    """The command line and environment of the process that is started and supervised on this machine.
 
-    With a container that is its attendant, and `submit` runs inside. `prepare` makes ready what the run will
-    find, as the last thing before it starts.
+    With a container, that process is its shim, and `submit` runs inside the container. `prepare` writes the
+    files that the run needs, and is called last before the start.
     """
 
     submit: SparkSubmit
@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Where:
-    """What both places are decided by."""
+    """The inputs of a placement; `deadline` limits downloads and the building of images."""
 
     settings: Settings
     paths: StackPaths
@@ -61,7 +61,7 @@ class Where:
 
 @dataclass(frozen=True)
 class _Brought:
-    """The verified jars that the driver is given; those of its file system only serve a local master."""
+    """The verified jars for the driver; the jars in `local_fs` are used with a local master only."""
 
     jars: tuple[Path, ...]
     local_fs: tuple[Path, ...]
@@ -72,7 +72,7 @@ class _Brought:
 
 
 def seen_from(settings: Settings, endpoints: Endpoints) -> Endpoints:
-    """The services' addresses as the driver has to name them."""
+    """Return the addresses of the services as the driver sees them."""
     if settings.spark.submit == "local":
         return endpoints
     from fraudctl.runtime.docker.detector.container import BROKER, DATABASE, PASSWORD
@@ -83,14 +83,16 @@ def seen_from(settings: Settings, endpoints: Endpoints) -> Endpoints:
 
 
 def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Place:
-    """Bring what is missing (jars, an image, packages), and build the command line; starts nothing.
+    """Download what is missing (jars, an image, packages), and build the command line; start nothing.
 
     Args:
-        endpoints: as this machine sees them.
+        where: the settings, paths and run target that decide the placement.
+        job: the job that the detector will run.
+        endpoints: the addresses of the services as this machine sees them.
 
     Raises:
-        UnreachableError: something cannot be had.
-        RefusedError: the stack has no engine, or the image cannot run the detector.
+        UnreachableError: a download failed.
+        RefusedError: the stack has no container engine, or the image cannot run the detector.
     """
     check_place(where.settings)
     java = find_java(where.paths, where.environ)
@@ -112,10 +114,10 @@ def place_detector(where: Where, job: DetectorJob, endpoints: Endpoints) -> Plac
 
 
 def check_place(settings: Settings) -> None:
-    """Make sure that a driver here can reach its cluster, before anything is fetched or started.
+    """Make sure that a driver on this machine can reach its cluster, before anything is fetched or started.
 
     Raises:
-        RefusedError: only a container can.
+        RefusedError: the cluster can be reached from a container only.
     """
     spark = settings.spark
     if spark.submit == "container":
@@ -128,7 +130,7 @@ def check_place(settings: Settings) -> None:
 
 
 def _class_archive(where: Where, java: Java, brought: "_Brought") -> ClassArchive | None:
-    """Return the archive for a driver on this machine; none where the class path lacks our own code."""
+    """Return the archive for a driver on this machine; None if the class path lacks fraudctl's own code."""
     extra = spark_submit.extra_class_path(where.settings.spark, brought.jars, brought.local_fs)
     if not extra:
         return None

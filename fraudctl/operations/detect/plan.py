@@ -1,4 +1,4 @@
-"""Everything that is settled before the detector starts: services asked, jars there, job and command line."""
+"""Planning of a detector run: check services and rules, download jars, build job and command line."""
 
 import shutil
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ from fraudctl.runtime.files import make_folder
 
 @dataclass(frozen=True)
 class DetectorPlan:
-    """A job that may be run, and the command line that runs it."""
+    """A job that passed all checks, and the command line that runs it."""
 
     job: DetectorJob
     job_file: Path
     scratch: Path
     place: Place
-    bootstrap_servers: str  # as this machine sees them; the job may name them otherwise
+    bootstrap_servers: str  # as this machine sees them; the job may have others
     landed_ends: dict[int, int]  # of the newest batch in the ledger: partition to one past the last offset
 
 
@@ -50,14 +50,15 @@ def plan_detector(
     deadline: Deadline,
     observe: Observe,
 ) -> DetectorPlan:
-    """Check that a detector may start, and build its command line. Starts and writes nothing but downloads.
+    """Check that a detector may start, and build its command line.
 
-    `settled`: nobody is landing batches while this looks, so checkpoint and ledger can be compared.
+    Nothing is started, and nothing but downloads is written. `settled` says that nobody writes batches
+    meanwhile, so that checkpoint and ledger can be compared batch by batch.
 
     Raises:
         UnreachableError: broker or database does not answer.
         RefusedError: the topic is missing, checkpoint, ledger and settings do not belong together, or the
-            rules in force look back further at what a card did than the state reaches.
+            active rules look back further at a card's past than the state reaches.
         ConfigError: the rules, or the failpoints in `environ`, are not valid.
     """
     rules, seconds = parse_rules(rules_document), settings.timeouts.connect_seconds
@@ -103,17 +104,17 @@ def check_writer(endpoints: Endpoints, *, connect_seconds: float) -> None:
 
     Raises:
         ConfigError: the server refuses the login, or the password file holds no password.
-        RefusedError: it may not write.
+        RefusedError: the role may not write.
         UnreachableError: the database does not answer.
     """
     continuation.check_writer(endpoints.writer, connect_seconds=connect_seconds)
 
 
 def _check_same_query(folder: inspect_folder.CheckpointFolder, *, looks_back: bool) -> None:
-    """Reject the checkpoint of a version whose query had another shape: Spark could not go on from it.
+    """Make sure that Spark can continue from the checkpoint: its query must have the present shape.
 
     Raises:
-        RefusedError: it is one.
+        RefusedError: another version of fraudctl wrote the checkpoint, for a query of another shape.
     """
     branches = 2 if looks_back else 1  # see fraudctl/detector/transforms.py
     if folder.branches not in (0, branches):
@@ -179,9 +180,9 @@ def _tell_rules(
     document: Mapping[str, Any],
     observe: Observe,
 ) -> None:
-    """Tell if other rules than the file's are active; if none are, warn of what in the file can never match.
+    """Report if other rules than the file's are active; if none are, warn of rules that can never match.
 
-    The rules of the settings are only what a new pipeline begins with.
+    The rules in the settings' file are used only when a new pipeline starts.
     """
     stored = rule_sets.active(endpoints.postgres, connect_seconds=settings.timeouts.connect_seconds)
     if stored is None:
@@ -208,12 +209,12 @@ def _alerts(settings: Settings) -> AlertsOut:
 
 
 def write_job(plan: DetectorPlan) -> None:
-    """Put the job where spark-submit will find it, and clear what an earlier run left."""
+    """Write the job's file for spark-submit, and remove the files of an earlier run."""
     make_folder(plan.job_file.parent)
     make_folder(plan.job.checkpoint)
-    shutil.rmtree(plan.scratch, ignore_errors=True)  # what a killed run could not clean up
+    shutil.rmtree(plan.scratch, ignore_errors=True)  # a killed run cannot clean up
     make_folder(plan.scratch)
-    if plan.job.outcome_file.exists():  # whoever was taken over may still want to read its own
+    if plan.job.outcome_file.exists():  # the run that was taken over may still read it
         plan.job.outcome_file.replace(previous_outcome(plan.job))
     class_list = [plan.place.archive.class_list] if plan.place.archive else []
     for file in (plan.job.progress_file, plan.job.stop_file, *class_list):
@@ -223,5 +224,5 @@ def write_job(plan: DetectorPlan) -> None:
 
 
 def previous_outcome(job: DetectorJob) -> Path:
-    """Where the outcome of the run before this one is kept."""
+    """Return the file that keeps the outcome of the run before this one."""
     return job.outcome_file.with_name(f"{job.outcome_file.stem}.previous.json")

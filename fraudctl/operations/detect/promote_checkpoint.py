@@ -1,8 +1,8 @@
-"""Move the checkpoint of a rebuild to the live one's place, also when the rebuild was killed half-way.
+"""Promotion of a rebuild's checkpoint to the live one, also when the rebuild was killed half-way.
 
-A rebuild first puts its rows in the place of the live ones, in one transaction, and then its checkpoint. The
-ledger decides: once its newest row names the query of the rebuild's checkpoint, that checkpoint is the one
-that belongs to the tables, and it is moved, by whoever looks next. Before that it is worth nothing.
+A rebuild first replaces the live rows with its own, in one transaction, and then the live checkpoint. The
+ledger decides: once its newest row names the query of the rebuild's checkpoint, that checkpoint belongs to
+the tables, and the next command that checks promotes it. Before that it must not be promoted.
 """
 
 import json
@@ -17,20 +17,22 @@ from fraudctl.database.connection import connect
 from fraudctl.progress import Observe, Progress
 from fraudctl.runtime.files import free_beside, locked
 
-# Two names are changed: it takes no time.
+# A promotion only renames two folders, so the lock is held briefly.
 _LOCK_SECONDS = 30.0
 
 
 def settle_checkpoint(
     paths: StackPaths, postgres: PostgresEndpoint, *, connect_seconds: float, observe: Observe
 ) -> bool:
-    """Move the rebuilt checkpoint if, and only if, the ledger has become the rebuild's; True if it was moved.
+    """Promote the rebuilt checkpoint if the ledger is the rebuild's, and return whether it was promoted.
 
-    The old checkpoint is kept beside it. Twice is once, and a kill between the two moves does no harm.
+    The old checkpoint is kept beside it. A second call does nothing, and after a kill between the two renames
+    the next call finishes the work.
 
     Raises:
-        UnreachableError, ConfigError: there is no connection to be had.
-        NotReadyError: somebody else has been moving it all the time.
+        UnreachableError: the database does not answer.
+        ConfigError: the database refuses the connection.
+        NotReadyError: another process held the lock all the time.
     """
     rebuilt, live = REPLAY.checkpoint(paths), paths.checkpoint
     if not rebuilt.exists():
@@ -46,10 +48,11 @@ def settle_checkpoint(
 
 
 def awaits_its_place(paths: StackPaths, postgres: PostgresEndpoint, *, connect_seconds: float) -> bool:
-    """Has the ledger become the rebuild's, while its checkpoint is not yet the live one? Changes nothing.
+    """Return whether the ledger is the rebuild's, but its checkpoint has not been promoted; change nothing.
 
     Raises:
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: the database does not answer.
+        ConfigError: the database refuses the connection.
     """
     query_id = _query_id(REPLAY.checkpoint(paths))
     if query_id is None or query_id == _query_id(paths.checkpoint):
@@ -60,7 +63,7 @@ def awaits_its_place(paths: StackPaths, postgres: PostgresEndpoint, *, connect_s
 
 
 def _query_id(checkpoint: Path) -> str | None:
-    """Whose checkpoint it is; None where it cannot be told (the live one may be damaged)."""
+    """Return the id of the checkpoint's query; None if it cannot be read (the checkpoint may be damaged)."""
     try:
         return str(json.loads((checkpoint / "metadata").read_text(encoding="utf-8"))["id"])
     except (OSError, ValueError, KeyError, TypeError):

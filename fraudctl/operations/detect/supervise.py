@@ -1,4 +1,4 @@
-"""Run the detector under supervision: start it, follow its batches, stop it cleanly, say how it went."""
+"""Supervision of the detector: start it, follow its batches, stop it cleanly, report its outcome."""
 
 import json
 import statistics
@@ -37,9 +37,9 @@ from fraudctl.runtime.process import detector, supervise
 
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 0.5
-# Spark itself takes this long to start, at most, and looks for a stop request only then.
+# The longest time that Spark takes to start; it looks for a stop request only after that.
 _START_SECONDS = 120.0
-# How long a detector that has not begun may take to give its lease back and to end.
+# How long a detector whose query has not started may take to release its lease and to end.
 _TERM_SECONDS = 10.0
 # How long a fenced detector may take to notice and to end by itself.
 _FENCED_SECONDS = 10.0
@@ -51,11 +51,16 @@ _ERRORS: dict[int, type[FraudctlError]] = {
 
 
 class DetectorKilledError(UnreachableError):
-    """The detector left no outcome behind: it was killed, or never came as far as that."""
+    """Error for a detector that left no outcome: it was killed, or ended before it could write one."""
 
 
 @dataclass(frozen=True)
 class DetectRequest:
+    """A request to run the detector.
+
+    `run_seconds` limits the run's time; `until_caught_up` ends it when the whole topic is processed.
+    """
+
     settings: Settings
     paths: StackPaths
     rules_document: dict[str, Any]
@@ -63,15 +68,16 @@ class DetectRequest:
     run_seconds: float | None = None
     until_caught_up: bool = False
     lane: Lane = LIVE
-    takeover: bool = False  # fence whoever holds the lease, instead of being refused
+    takeover: bool = False  # fence the holder of the lease, instead of being refused
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One landed micro-batch. `fates` counts the records read: admitted and each rejection reason.
+    """A micro-batch that has been committed to PostgreSQL.
 
-    `held_back_seconds`: how much longer than usual the watermark's delay is, as partitions are far apart.
-    `behind`: how many records the topic held beyond it when it was planned.
+    `fates` counts the records read by outcome: admitted, or the reason for their rejection.
+    `held_back_seconds` is how much longer than usual the watermark's delay is, because partitions are far
+    apart. `behind` is the number of records that the topic held beyond this batch when it was planned.
     """
 
     batch_id: int
@@ -92,25 +98,28 @@ class Batch:
 
     @property
     def read(self) -> int:
+        """Return the number of records read."""
         return sum(self.fates.values())
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What one run did. `trigger_ms` sums up the batches that read records, times in milliseconds.
+    """The result of one run.
 
-    `dropped_by_watermark` counts rows that Spark took for late, late copies of counted events among them.
+    `trigger_ms` has the durations in milliseconds of the batches that read records: the first one, and p50,
+    p99, maximum and number of the others. `dropped_by_watermark` counts rows that Spark dropped as late; late
+    copies of counted events are among them.
     """
 
     batches: int
-    idle_batches: int  # of these: read no record, and only moved the watermark
+    idle_batches: int  # the part of `batches` that read no record and only moved the watermark
     records: int
     fates: dict[str, int]
     duplicates: int
     dropped_by_watermark: int
     windows_written: int
     alerts: int
-    rule_sets: tuple[str, ...]  # versions of the rules that judged, in the order in which they did
+    rule_sets: tuple[str, ...]  # digests of the rules that were applied, in order of their first use
     trigger_ms: dict[str, float]
     query_id: str
     epoch: int
@@ -119,6 +128,8 @@ class Detected:
 
 @dataclass
 class _Seen:
+    """The detector's progress so far: the line that it wrote at its start, and its batches."""
+
     started: dict[str, Any] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
 
@@ -133,14 +144,18 @@ def detect(
 ) -> Detected:
     """Run the detector until its time is over, it has caught up, `stop` is set, or it fails.
 
-    A stop before the query has started ends the process at once: there is no batch to finish. Whatever
-    else ends this function early (a second Ctrl-C) kills the process, so none is left behind.
+    A stop before the query has started ends the process at once: there is no batch to finish. If anything
+    else ends this function early (a second Ctrl-C), the process is killed.
 
     Args:
-        complete: with `until_caught_up`, says whether the log is at its end: no more is being produced.
+        request: the run's settings and limits.
+        stop: ends the run after the present batch.
+        observe: is told of the steps.
+        on_batch: is called with each committed batch.
+        complete: with `until_caught_up`, returns whether the log is complete: no more records are produced.
 
     Raises:
-        FraudctlError: what the detector ended with, as the class that belongs to its exit code.
+        FraudctlError: the detector failed; the class belongs to its exit code.
     """
     plan, record = _begin(request, stop=stop, observe=observe)
     seen = _Seen()
@@ -177,7 +192,7 @@ def _follow(
     on_batch: Callable[[Batch], None],
     complete: Callable[[], bool],
 ) -> bool:
-    """Take in what the detector says until it has ended; False if it was ended before its query started."""
+    """Follow the detector until it has ended; return False if it was stopped before its query started."""
     lines = _progress_lines(plan.job.progress_file)
     ending: Deadline | None = None
     next_look = Deadline(0)
@@ -202,10 +217,10 @@ def _follow(
 
 
 def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detected:
-    """Start the detector and leave it running once its query has started.
+    """Start the detector, and leave it running once its query has started.
 
     Raises:
-        FraudctlError: it ended before its query had started.
+        FraudctlError: the detector ended before its query had started.
     """
     plan, record = _begin(request, stop=stop, observe=observe)
     lines = _progress_lines(plan.job.progress_file)
@@ -228,7 +243,7 @@ def detach(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Detec
 
 
 def stop_detached(paths: StackPaths, grace_seconds: float) -> bool:
-    """Ask a running detector to finish its batch and end; False when none was running."""
+    """Stop a running detector after its present batch; return False if none was running."""
     record = detector.record(paths, LIVE)
     if record is None or not supervise.is_alive(record):
         return False
@@ -243,10 +258,10 @@ def stop_detached(paths: StackPaths, grace_seconds: float) -> bool:
 
 
 def prepare(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> DetectorPlan:
-    """Wait for a stack that is coming up, and plan the run; `detect --dry-run` ends here.
+    """Wait for a stack that is coming up, and plan the run; `detect --dry-run` does no more.
 
     Raises:
-        RefusedError: a detector of this stack runs already, or see `plan_detector`.
+        RefusedError: a detector of this stack runs already, or `plan_detector` refuses the run.
     """
     _check_machine(request)
     _refuse_second(request)
@@ -256,13 +271,13 @@ def prepare(request: DetectRequest, *, stop: StopFlag, observe: Observe) -> Dete
 def _begin(
     request: DetectRequest, *, stop: StopFlag, observe: Observe
 ) -> tuple[DetectorPlan, supervise.ProcessRecord]:
-    """Make sure of the lease, plan, and start; of two that begin at once the second is refused."""
+    """Check the lease, plan the run and start it; of two concurrent starts the second is refused."""
     _check_machine(request)
     endpoints = _endpoints(request, stop, observe)
     purpose = f"starting the detector of stack {request.paths.stack!r}"
     with locked(request.lane.file(request.paths, "lock"), Deadline(600), purpose=purpose, stop=stop):
         if request.takeover:
-            # What would be refused anyway is refused while the present detector still runs.
+            # A run that would be refused anyway must be refused while the present detector still runs.
             _plan(request, endpoints, observe, settled=False)
         else:
             _refuse_second(request)
@@ -301,7 +316,7 @@ def _refuse_second(request: DetectRequest) -> None:
 
 
 def _outlive(record: supervise.ProcessRecord | None) -> None:
-    """Two Sparks must not share a checkpoint: a fenced detector of this stack ends, or is ended."""
+    """Wait until a fenced detector has ended, or kill it: two Sparks must not share a checkpoint."""
     deadline = Deadline(_FENCED_SECONDS)
     while supervise.is_alive(record) and not deadline.expired:
         time.sleep(_POLL_SECONDS)
@@ -330,7 +345,7 @@ def _plan(request: DetectRequest, endpoints: Endpoints, observe: Observe, *, set
 
 
 def record_file(paths: StackPaths) -> Path:
-    """Where the running detector's process record lies."""
+    """Return the file with the running detector's process record."""
     return LIVE.record(paths)
 
 
@@ -347,7 +362,7 @@ def _start(plan: DetectorPlan, request: DetectRequest) -> supervise.ProcessRecor
 
 
 def _progress_lines(file: Path) -> Callable[[], Iterator[dict[str, Any]]]:
-    """A function that yields the lines written since it was last called; whole lines only."""
+    """Return a function that yields the whole lines written since its last call."""
     position = 0
 
     def read() -> Iterator[dict[str, Any]]:
@@ -375,9 +390,9 @@ def _take(line: dict[str, Any], seen: _Seen, on_batch: Callable[[Batch], None]) 
 
 
 def _caught_up(plan: DetectorPlan, seen: _Seen) -> bool:
-    """The newest landed batch, of this run or of the one before it, ends where the topic ends.
+    """Return whether the newest committed batch, of this run or an earlier one, ends where the topic ends.
 
-    Not known is not yet: whether a broker's silence ends the run is for the detector to say.
+    False if the broker does not answer: it is the detector that decides whether to fail then.
     """
     ends = plan.job.ending_offsets
     if ends is None:
@@ -415,7 +430,7 @@ def _raise_outcome(plan: DetectorPlan, record: supervise.ProcessRecord) -> None:
 
 
 def _outcome(file: Path) -> dict[str, Any]:
-    """What a detector left behind; nothing, if it was killed before or while it wrote."""
+    """Return the outcome that a detector wrote; empty if it was killed before or while it wrote."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -428,7 +443,7 @@ def _summary(seen: _Seen, log: Path) -> Detected:
     for batch in seen.batches:
         fates.update(batch.fates)
     times = [float(batch.trigger_ms) for batch in seen.batches if batch.read]
-    # The first batch of a run pays for class loading and code generation: it is told apart.
+    # The first batch of a run includes class loading and code generation, so it is reported separately.
     steady = times[1:] or times
     quantiles = statistics.quantiles(steady, n=100, method="inclusive") if len(steady) > 1 else steady * 99
     return Detected(

@@ -16,12 +16,14 @@ _POLL_SECONDS = 0.5
 def wait_for_stack(settings: Settings, paths: StackPaths, *, stop: StopFlag, observe: Observe) -> Endpoints:
     """Return the endpoints once broker, topic and migrated database answer.
 
-    As long as an `up` of this stack is at work it is waited for; with nobody at work, for
-    `timeouts.stack_grace_seconds`, because that `up` may be about to begin.
+    It waits as long as a command is changing this stack, and then `timeouts.stack_grace_seconds` more,
+    because an `up` may be about to start.
 
     Raises:
         UnreachableError: broker or database does not answer.
-        RefusedError, ConfigError: they answer, but the topic or the migrations are missing.
+        RefusedError: they answer, but the topic or the migrations are missing.
+        ConfigError: the settings lack an address, or the database refuses the connection.
+        KeyboardInterrupt: `stop` was set.
     """
     grace = Deadline(settings.timeouts.stack_grace_seconds)
     told = False

@@ -1,4 +1,4 @@
-"""One run of the detector on a thread of its own, so that somebody else can strike it meanwhile."""
+"""Run the detector on a thread of its own, so that the drill can inject faults meanwhile."""
 
 import signal
 import threading
@@ -18,9 +18,19 @@ _ABANDON_SECONDS = 60.0
 
 
 class DetectorRun:
-    """Begins at once. `armed` is what FRAUDCTL_FAILPOINT says to it; it is emptied once that has happened."""
+    """A run of the detector on a thread of its own, which starts at once.
+
+    `armed` is the failpoint in its FRAUDCTL_FAILPOINT; it becomes empty once that has happened.
+    """
 
     def __init__(self, request: DetectRequest, *, armed: str, complete: Callable[[], bool]) -> None:
+        """Start the run.
+
+        Args:
+            request: the request for the detector; a failpoint in its environment is replaced.
+            armed: the value of FRAUDCTL_FAILPOINT, or empty for no failpoint.
+            complete: tells the detector whether all events have been sent.
+        """
         environ = {name: value for name, value in request.environ.items() if name != VARIABLE}
         self.armed = armed
         self._request = replace(request, environ={**environ, VARIABLE: armed} if armed else environ)
@@ -34,20 +44,21 @@ class DetectorRun:
 
     @property
     def ended(self) -> bool:
+        """Return whether the run is over."""
         return not self._thread.is_alive()
 
     @property
     def record(self) -> supervise.ProcessRecord | None:
-        """Its process, once that has been started."""
+        """Return the record of the detector's process, or None before it is started."""
         found = supervise.read_record(record_file(self._request.paths))
         return found if found != self._former else None
 
     @property
     def failure(self) -> FraudctlError | None:
-        """What it ended with; None when it ended well, or has not ended.
+        """Return the error that the run ended with; None when it ended well, or has not ended.
 
         Raises:
-            DataError: it ended without saying how.
+            DataError: it ended without a result.
         """
         if self.ended and self._failure is None and not self._done:
             raise DataError("the detector's supervisor ended without an account", hint="run the drill again")
@@ -55,29 +66,30 @@ class DetectorRun:
 
     @property
     def halted(self) -> bool:
+        """Return whether the detector is halted at its failpoint."""
         record = self.record
         return record is not None and supervise.is_halted(record)
 
     def wake(self) -> None:
-        """Let a halted one go on; what it was armed with has happened."""
+        """Let a halted detector continue; its failpoint has happened then."""
         self.armed = ""
         record = self.record
         if record is not None:
             supervise.wake(record)
 
     def kill(self) -> None:
-        """kill -9 of its process group, as a power cut would."""
+        """Kill its process group with SIGKILL, as a power cut would."""
         record = self.record
         if record is not None:
             supervise.stop(record, grace_seconds=0, first_signal=signal.SIGKILL)
 
     def stop(self) -> None:
-        """Let it finish its batch, and wait for its end."""
+        """Let the detector finish its batch, and wait until it has ended."""
         self._stop.set()
         self._thread.join()
 
     def abandon(self) -> None:
-        """See to it that it ends now, also one that is only about to start its process.
+        """End the run now, even if it has not started its process yet.
 
         Raises:
             NotReadyError: it did not end.

@@ -1,4 +1,4 @@
-"""A proof on the user's own machine: faults under load on a stack of its own, and a recount at the end."""
+"""Inject faults under load into a stack on the user's own machine, and recount the log at the end."""
 
 import secrets
 import statistics
@@ -31,7 +31,7 @@ from fraudctl.runtime import stack
 from fraudctl.runtime.files import make_folder
 from fraudctl.runtime.process import supervise
 
-# Whoever waits for a batch with records must not wait long.
+# At lower rates the drill would wait long for a batch with records.
 LOWEST_RATE = 1.0
 Strike = Callable[[Rig, Cycle, Cycle | None], CycleReport]
 _STRIKES: dict[Fault, Strike] = {
@@ -44,7 +44,11 @@ _STRIKES: dict[Fault, Strike] = {
 
 @dataclass(frozen=True)
 class DrillRequest:
-    """`seed` None draws one; `at` empty means everywhere; `keep` leaves the stack running, with its data."""
+    """A request for a drill.
+
+    `seed`: None draws one. `at`: the failpoints of kills and pauses; empty for all, and for kills also
+    start-up and random moments. `keep` leaves the stack running, with its data.
+    """
 
     settings: Settings
     paths: StackPaths
@@ -60,10 +64,10 @@ class DrillRequest:
 
 @dataclass(frozen=True)
 class DrillResult:
-    """What the drill showed. `kept` is the stack's folder, None once it has been removed.
+    """The result of a drill; `kept` is the stack's folder, None once it has been removed.
 
     `verdict` is exact only if every row agrees with the recount, every event that was sent has been
-    acknowledged, read and accounted for, and no cycle broke a promise.
+    acknowledged, read and accounted for, and every cycle ended as promised.
     """
 
     seed: int
@@ -85,12 +89,13 @@ class DrillResult:
 
     @property
     def passed(self) -> bool:
+        """Return whether the verdict is exact."""
         return self.verdict == "exact"
 
 
 @dataclass
 class Views:
-    """Where the drill reports to: steps of the stack, the plan, what goes on now, and each finished cycle."""
+    """Callbacks for the drill's progress: steps of the stack, the plan, current activity, finished cycles."""
 
     step: Observe
     planned: Callable[[int, tuple[Cycle, ...]], None] = lambda _seed, _plan: None
@@ -99,11 +104,11 @@ class Views:
 
 
 def refuse_nonsense(request: DrillRequest) -> None:
-    """Needs no stack, so it can be asked before anything is started.
+    """Validate a request; this needs no running stack.
 
     Raises:
-        UsageError: cycles, rate or seed have no meaning.
-        RefusedError: the services would be somebody else's.
+        UsageError: cycles, rate or seed are out of range.
+        RefusedError: the profile's services do not belong to the drill alone.
     """
     if request.cycles < 1:
         raise UsageError(
@@ -130,15 +135,15 @@ def refuse_nonsense(request: DrillRequest) -> None:
 
 
 def drill(request: DrillRequest, *, stop: StopFlag, views: Views) -> DrillResult:
-    """Run the cycles, verify, and remove the stack; after a failure it is stopped, and its data is kept.
+    """Run the cycles, verify, and remove the stack; after a failure, stop it and keep its data.
 
-    A `stop` ends it after the present cycle; what was done by then is verified.
+    A `stop` ends the drill after the present cycle; the finished cycles are verified.
 
     Raises:
-        FraudctlError: a step failed; the detail says where the stack lies and how to repeat the drill.
+        FraudctlError: a step failed; the detail says where the stack is and how to repeat the drill.
     """
     refuse_nonsense(request)
-    # Whatever `auto` would choose: what is killed here must be started here.
+    # Not `auto`: a drill may kill only services that it has started itself.
     settings = request.settings.model_copy(update={"profile": "local"})
     request = replace(
         request,
@@ -149,13 +154,13 @@ def drill(request: DrillRequest, *, stop: StopFlag, views: Views) -> DrillResult
     try:
         result = _run(request, stop, views)
     except FraudctlError as error:
-        # Of what never came to start a service there is nothing to look at.
+        # Without logs no service was started, so there is nothing to look at.
         _put_away(request, views, remove=not request.paths.logs.is_dir())
         if request.paths.root.is_dir():
             error.detail = "\n".join(filter(None, (error.detail, remains(request.paths, _seed(request)))))
         raise
     except BaseException as ending:
-        # Of an interrupted drill nothing is left; of a mistake in this program everything.
+        # An interrupted drill leaves nothing behind; a bug in this program leaves everything.
         _put_away(request, views, remove=isinstance(ending, KeyboardInterrupt | SystemExit))
         raise
     if not request.keep:
@@ -164,7 +169,7 @@ def drill(request: DrillRequest, *, stop: StopFlag, views: Views) -> DrillResult
 
 
 def remains(paths: StackPaths, seed: int) -> str:
-    """Where the stack of a drill that failed lies, and how to repeat it."""
+    """Return a sentence that says where a failed drill's stack is, and how to repeat the drill."""
     return f"the stack is kept in {paths.root}; repeat the drill with --seed {seed}"
 
 
@@ -174,7 +179,11 @@ def _seed(request: DrillRequest) -> int:
 
 
 def _claim(paths: StackPaths) -> None:
-    """Make the stack's folder. One that is there is somebody's: it would be taken down in the end."""
+    """Create the stack's folder; a drill never uses an existing stack, as it removes its stack at the end.
+
+    Raises:
+        RefusedError: the stack exists already.
+    """
     make_folder(paths.root.parent)
     try:
         paths.root.mkdir()
@@ -222,7 +231,7 @@ def _cycles(rig: Rig, plan: tuple[Cycle, ...], stop: StopFlag, views: Views) -> 
 
 
 def _catch_up(rig: Rig) -> Produced:
-    """End the load, and land everything that was sent."""
+    """End the load, and wait until the detector has processed every event that was sent."""
     run = rig.detector()
     rig.now("settling every delivery", rig.load.progress)
     produced = rig.load.finish()
@@ -272,7 +281,7 @@ def _p95(seconds: list[float]) -> float | None:
 
 
 def _put_away(request: DrillRequest, views: Views, *, remove: bool) -> None:
-    """Nothing is left running. The detector may stand still, or be at work: it is not asked."""
+    """Take the stack down; the detector is killed first, as it may be halted or busy."""
     views.step(Progress("drill", "begun", "taking the stack down"))
     record = supervise.read_record(record_file(request.paths))
     if record is not None:

@@ -1,4 +1,4 @@
-"""The stack under the drill: load on it, a detector that comes and goes, and a look at what has landed."""
+"""The test harness of a drill: a stack, load on it, detector runs, and a reader of committed batches."""
 
 import time
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from fraudctl.operations.produce.steady import Progress as Traffic
 from fraudctl.progress import Observe, Progress, silent
 from fraudctl.runtime.files import tail
 
-# How long anything may take on a slow machine before the drill gives up.
+# The time that a step may take on a slow machine before the drill gives up.
 PATIENCE_SECONDS = 300.0
 _POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class CycleReport:
-    """One fault and what came of it.
+    """A fault and its outcome.
 
-    `back_seconds`: until the next batch landed; from the next start if the detector had died, from the
-    moment it was woken if it was halted, otherwise from the fault. `as_promised`: nobody had to help who
-    should not have to.
+    `back_seconds`: the time until the next batch was committed; it starts at the restart if the detector had
+    died, at its waking if it was halted, otherwise at the fault. `as_promised`: the pipeline recovered
+    without help where it should.
     """
 
     fault: str
@@ -41,9 +41,10 @@ class CycleReport:
 
 @dataclass
 class Rig:
-    """What every kind of fault works with. `now` is told what is waited for, and how the load stands.
+    """The test harness that every kind of fault works with.
 
-    `stop` is what the user asks for; it ends the drill after the present cycle, and `step` is told once.
+    `now` is called with what the drill waits for and the state of the load. `stop` is set by the user; it
+    ends the drill after the present cycle, which is reported to `step` once.
     """
 
     detecting: DetectRequest
@@ -58,17 +59,19 @@ class Rig:
 
     @property
     def connect_seconds(self) -> float:
+        """Return the timeout for connecting to the database, in seconds."""
         return self.detecting.settings.timeouts.connect_seconds
 
     def landings(self, since: datetime | None = None) -> Landings:
+        """Return the counts of committed batches, since a moment or since now."""
         return self.landed.look(since or utc_now())
 
     def wait(self, what: str, found: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-        """Return as soon as it is found.
+        """Wait until `found` returns True; `what` names the thing for messages.
 
         Raises:
-            NotReadyError: it was not found in time.
-            FraudctlError: the load has broken down.
+            NotReadyError: it did not happen in time.
+            FraudctlError: the load has failed.
         """
         deadline = Deadline(seconds)
         while not found():
@@ -86,12 +89,12 @@ class Rig:
             time.sleep(_POLL_SECONDS)
 
     def let_pass(self, seconds: float, what: str) -> None:
-        """Wait that long."""
+        """Wait that many seconds."""
         over = Deadline(seconds)
         self.wait(what, lambda: over.expired)
 
     def detector(self, armed: str = "") -> DetectorRun:
-        """The detector, running or dead by now, with that failpoint armed in it and no other.
+        """Return the detector run, alive or dead by now, with that failpoint armed and no other.
 
         Raises:
             FraudctlError: it ended by itself, with nothing armed.
@@ -103,11 +106,16 @@ class Rig:
         return self.start_detector(armed)
 
     def start_detector(self, armed: str = "") -> DetectorRun:
+        """Start a detector run with that failpoint armed, or with none."""
         self.run = DetectorRun(self.detecting, armed=armed, complete=lambda: self.load.ended)
         return self.run
 
     def end_detector(self) -> None:
-        """Let it finish its batch and end; one that is armed is killed: who knows what it would do."""
+        """Let the detector finish its batch and end, or kill it if a failpoint is armed and may still happen.
+
+        Raises:
+            FraudctlError: the detector has failed.
+        """
         run, self.run = self.run, None
         if run is None:
             return
@@ -124,13 +132,13 @@ class Rig:
             raise run.failure
 
     def abandon(self) -> None:
-        """End whatever is still at work, without waiting for what it has to do."""
+        """End load and detector without waiting for unfinished work."""
         self.load.abandon()
         if self.run is not None and not self.run.ended:
             self.run.abandon()
 
     def wait_for_batches(self, run: DetectorRun, batches: int) -> None:
-        """Wait until so many more batches have landed."""
+        """Wait until that many more batches are committed."""
         wanted = self.landings().total + batches
 
         def landed() -> bool:
@@ -140,19 +148,26 @@ class Rig:
         self.wait(f"{batches} batches to land", landed)
 
     def start_again(self, dead: DetectorRun, following: Cycle | None) -> tuple[float, bool]:
-        """Start after a death, armed for what comes next; the seconds until a batch has landed.
+        """Start a new run after the detector died, armed for the following cycle, and wait for a batch.
 
-        Also tells whether a batch that had been durable was run again.
+        Returns:
+            The seconds until a batch was committed, and whether a batch that was durable already was run
+                again.
 
         Raises:
-            FraudctlError: the detector did not die of the drill, but of something else.
+            FraudctlError: the detector died of another cause than the drill.
         """
         if dead.failure is not None and not isinstance(dead.failure, DetectorKilledError):
             raise dead.failure
         return self.start_after(following)
 
     def start_after(self, following: Cycle | None) -> tuple[float, bool]:
-        """The same, whatever the last run ended with."""
+        """Start a new run, whatever the last one ended with, and wait for a batch.
+
+        Returns:
+            The seconds until a batch was committed, and whether a batch that was durable already was run
+                again.
+        """
         before = self.landings()
         began = time.monotonic()
         run = self.start_detector(following.armed if following else "")
@@ -169,9 +184,12 @@ class Rig:
     def goes_on(
         self, run: DetectorRun, landed: Callable[[Landings], bool], *, since: datetime, tolerated: bool
     ) -> tuple[str, float, bool]:
-        """Wait for the next batch after a fault that the detector is to survive: outcome, seconds, promise.
+        """Wait for the next batch after a fault that the detector must survive.
 
-        One that gave up with exit 4 is started again, which is as promised only if `tolerated`.
+        A detector that gave up with exit 4 is started again, which is as promised only if `tolerated`.
+
+        Returns:
+            The outcome in words, the seconds waited, and whether the outcome is as promised.
         """
         began = time.monotonic()
         outcome, promised = "the detector went on by itself", True
@@ -191,14 +209,18 @@ class Rig:
         return outcome, time.monotonic() - began, promised
 
     def up(self) -> None:
-        """Start again what was killed, as `fraudctl up` does."""
+        """Start services that were killed, as `fraudctl up` does."""
         detecting = self.detecting
-        # A first Ctrl-C ends the drill after this cycle, so it must not reach into it.
+        # A first Ctrl-C ends the drill after this cycle, so it must not interrupt this step.
         up(UpRequest(detecting.settings, detecting.paths, detecting.environ), stop=StopFlag(), observe=silent)
 
 
 def _refuse_ended(run: DetectorRun) -> None:
-    """A run that died of what it was armed with may have landed the batch before: look once more."""
+    """Raise the error of a run that ended by itself.
+
+    A run killed at its failpoint does not count: it may have committed the batch before, so the caller looks
+    again.
+    """
     if run.ended and not run.armed:
         raise run.failure or NotReadyError("the detector ended by itself, in the middle of the drill")
 

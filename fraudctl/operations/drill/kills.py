@@ -1,4 +1,4 @@
-"""kill -9 of the detector's whole process group: at a failpoint, at a random moment, during its start."""
+"""Kill the detector's process group with SIGKILL: at a failpoint, at a random moment or during its start."""
 
 from fraudctl.failpoints import FAILPOINTS
 from fraudctl.operations.drill.detector_run import DetectorRun
@@ -7,7 +7,7 @@ from fraudctl.operations.drill.plan import START_UP, Cycle
 
 
 def kill(rig: Rig, cycle: Cycle, following: Cycle | None) -> CycleReport:
-    """Let it die, start it again, and wait until it has landed a batch."""
+    """Kill the detector, start it again, and wait until it has committed a batch."""
     if cycle.place in FAILPOINTS:
         run = rig.detector(cycle.armed)
         rig.wait(f"the detector to die at {cycle.place}", lambda: run.ended)

@@ -1,4 +1,4 @@
-"""Traffic that flows all through a drill, on a thread of its own."""
+"""Produce steady traffic during a drill, on a thread of its own."""
 
 import threading
 
@@ -8,9 +8,10 @@ from fraudctl.operations.produce.steady import Produced, ProduceRequest, Progres
 
 
 class Load:
-    """Simulated transactions at a steady rate, each delivery accounted for, from `start` to `finish`."""
+    """Simulated transactions at a steady rate, from `start` to `finish`, with a report on every delivery."""
 
     def __init__(self, request: ProduceRequest) -> None:
+        """Prepare the load; `request` has the rate and the topic."""
         self._request = request
         self._stop = StopFlag()
         self._produced: Produced | None = None
@@ -19,16 +20,19 @@ class Load:
         self.progress: Progress | None = None
 
     def start(self) -> None:
+        """Start producing."""
         self._thread.start()
 
     @property
     def ended(self) -> bool:
+        """Return whether the thread is not running."""
         return not self._thread.is_alive()
 
     def check(self) -> None:
-        """
+        """Raise an error if the load has ended although nobody stopped it.
+
         Raises:
-            FraudctlError: it has ended although nobody asked it to.
+            FraudctlError: it has ended although nobody stopped it.
         """
         if not self.ended or self._stop.is_set:
             return
@@ -38,7 +42,7 @@ class Load:
         raise DataError("the load has broken down", detail=reason, hint="look at `fraudctl logs kafka`")
 
     def finish(self) -> Produced:
-        """Ask it to end, wait until every delivery is settled, and return the account.
+        """Stop the load, wait until every delivery is confirmed or failed, and return the delivery report.
 
         Raises:
             FraudctlError: producing failed.
@@ -52,7 +56,7 @@ class Load:
         return self._produced
 
     def abandon(self) -> None:
-        """Ask it to end; nobody waits for what is still to be delivered."""
+        """Stop the load without waiting for outstanding deliveries."""
         self._stop.set()
 
     def _run(self) -> None:

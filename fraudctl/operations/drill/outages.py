@@ -1,4 +1,4 @@
-"""kill -9 of the database or the broker in the middle of a run, and the same start again as `up` does."""
+"""Kill the database or the broker with SIGKILL during a run, and start it again as `up` does."""
 
 import signal
 
@@ -11,12 +11,12 @@ from fraudctl.runtime.process import supervise
 
 
 def lose_postgres(rig: Rig, cycle: Cycle, _following: Cycle | None) -> CycleReport:
-    """The database is gone at once; the detector must wait for it and go on by itself."""
+    """Kill the database; the detector must wait for it and continue by itself."""
     return _lose(rig, cycle, postgres.NAME, tolerated=False)
 
 
 def lose_kafka(rig: Rig, cycle: Cycle, _following: Cycle | None) -> CycleReport:
-    """The broker is gone at once; the detector waits for it, or says that it gave up and is started again."""
+    """Kill the broker; the detector waits for it, or exits with an error and is started again."""
     return _lose(rig, cycle, kafka.NAME, tolerated=True)
 
 

@@ -1,4 +1,4 @@
-"""A detector that stands still inside a batch: woken up it goes on, or finds that it has been succeeded."""
+"""Halt a detector inside a batch and wake it: it continues, or finds that it has lost its lease."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ _FENCED_SECONDS = 60.0
 
 
 def pause(rig: Rig, cycle: Cycle, following: Cycle | None) -> CycleReport:
-    """Halt it, and wake it up: as the holder of the lease, or as one that has lost it meanwhile."""
+    """Halt the detector and wake it, either with its lease or after the lease was taken from it."""
     run = rig.detector(cycle.armed)
     rig.wait(f"the detector to stand still at {cycle.place}", lambda: run.halted or run.ended)
     if run.ended:

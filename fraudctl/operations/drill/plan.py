@@ -1,4 +1,4 @@
-"""What a drill will do, drawn up front: the same seed gives the same faults, at the same places, in order."""
+"""Draw the plan of a drill in advance: one seed gives the same faults at the same points, in order."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,24 +18,25 @@ FAULTS: dict[Fault, str] = {
     "postgres": "kill -9 of the database, which is then started again",
     "kafka": "kill -9 of the broker, which is then started again",
 }
-# Places of a kill that are no failpoints.
+# Points of a kill that are no failpoints.
 START_UP = "start-up"
 MOMENT = "random moment"
-# From the second time on, so that a batch has landed since the last start: that is what "back" means.
+# From the second time on, so that a batch is committed after each start: `back_seconds` ends there.
 _NTH = (2, 4)
 _BATCHES = (1, 3)
 _MOMENT_SECONDS = 2.0
 _START_UP_SECONDS = 8.0
-# Some are shorter than the lease of the drill's profile, some are longer.
+# The range begins below the lease duration of the drill's profile and ends above it.
 _HALTED_SECONDS = (0.5, 8.0)
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """One fault. `nth`: how often its failpoint is reached, or how many batches land before its moment.
+    """A fault of the plan.
 
-    `delay_seconds`: from there to the fault; for a pause, until the detector is woken up. `succeeded`: the
-    lease is taken from the halted detector before it is woken up.
+    `nth`: how often its failpoint is reached, or how many batches are committed before its moment.
+    `delay_seconds`: the time from there to the fault; for a pause, until the detector is woken. `succeeded`:
+    the lease is taken from the halted detector before it is woken.
     """
 
     fault: Fault
@@ -46,14 +47,14 @@ class Cycle:
 
     @property
     def armed(self) -> str:
-        """What the detector's environment must say, so that it happens."""
+        """Return the value of FRAUDCTL_FAILPOINT that makes the fault happen, or "" for other faults."""
         if self.place not in FAILPOINTS:
             return ""
         return f"{self.place}:{self.nth}" + ("=pause" if self.fault == "pause" else "")
 
     @property
     def where(self) -> str:
-        """The place in words."""
+        """Return the point of the fault in words."""
         if self.place in FAILPOINTS:
             ending = ""
             if self.fault == "pause":
@@ -65,7 +66,11 @@ class Cycle:
 
 
 def draw(seed: int, cycles: int, faults: Sequence[Fault], at: Sequence[str] = ()) -> tuple[Cycle, ...]:
-    """The plan. Nothing comes twice before everything has come once; a longer plan begins the same."""
+    """Draw the plan; a longer plan with the same seed begins with the same cycles.
+
+    Kinds of faults, and points, repeat only after all of them have been drawn; a kill at a random moment is
+    drawn twice as often as at any other point.
+    """
     random = Random(seed)
     kinds = _again_and_again(random, [fault for fault in FAULTS if fault in faults])
     kill_places = _again_and_again(random, at or (*FAILPOINTS, START_UP, MOMENT, MOMENT))
@@ -91,7 +96,7 @@ def draw(seed: int, cycles: int, faults: Sequence[Fault], at: Sequence[str] = ()
 
 
 def faults_named(text: str) -> tuple[Fault, ...]:
-    """The faults of a comma-separated list.
+    """Return the faults of a comma-separated list.
 
     Raises:
         UsageError: one is unknown, or there is none.
@@ -101,7 +106,7 @@ def faults_named(text: str) -> tuple[Fault, ...]:
 
 
 def places_named(text: str, faults: Sequence[Fault]) -> tuple[str, ...]:
-    """The failpoints of a comma-separated list.
+    """Return the failpoints of a comma-separated list.
 
     Raises:
         UsageError: one is unknown, there is none, or none of the faults happens at a failpoint.
@@ -130,7 +135,7 @@ def _names(text: str, known: Iterable[str], what: str, example: str) -> set[str]
 
 
 def _again_and_again(random: Random, things: Sequence[T]) -> Iterator[T]:
-    """All of them in a random order, then all of them in another one, for ever."""
+    """Yield all of them in a random order, then all of them in another one, without end."""
     while True:
         yield from random.sample(things, len(things))
 

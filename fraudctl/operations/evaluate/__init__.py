@@ -1,0 +1,1 @@
+"""Offline evaluation: measure alerts and flags against fraud labels."""

@@ -1,4 +1,4 @@
-"""How good the detection is, measured against labels, with what was known when."""
+"""Measure the quality of the detection against labels, using only what was known at a given time."""
 
 import time
 from dataclasses import asdict, dataclass, replace
@@ -27,10 +27,11 @@ CARDS_A_DAY = 100
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """`files`: events and labels, judged by `rules`; None: log, ledger and the topic of labels.
+    """A request to evaluate the detection.
 
-    `as_of`: what was reported later counts as not known; None: everything is known. `label_delay_seconds`:
-    how long after a transaction its label may come; None: as long as the slowest known label took.
+    `files`: events and labels, evaluated with `rules`; None: the log, the ledger and the topic of labels.
+    `as_of`: labels reported later count as unknown; None: all labels are known. `label_delay_seconds`: how
+    long after a transaction its label may come; None: as long as the slowest known label took.
     """
 
     settings: Settings
@@ -43,7 +44,10 @@ class EvaluateRequest:
 
 @dataclass(frozen=True)
 class Figures:
-    """A confusion matrix and its shares; `rate`: what was raised among all that was evaluated."""
+    """A confusion matrix and its ratios; `rate` is the share of the evaluated transactions with an alert.
+
+    For flags or one rule, read "flagged" or "matched by the rule" instead of "with an alert".
+    """
 
     true_positives: int
     false_positives: int
@@ -57,7 +61,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class ScenarioFigures:
-    """Of the frauds of one scenario: how many raised an alert, and how many were flagged at least."""
+    """Figures on the frauds of one scenario: their number, and how many of them alerted and were flagged."""
 
     scenario: str
     fraud: int
@@ -68,6 +72,8 @@ class ScenarioFigures:
 
 @dataclass(frozen=True)
 class RuleFigures:
+    """Figures on the transactions that one rule matches."""
+
     id: str
     action: str
     figures: Figures
@@ -75,7 +81,7 @@ class RuleFigures:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What "amount > x" does, allowed as many alerts as there were, or else as there is fraud."""
+    """The baseline rule "amount > x" with as many alerts as the detection, or else as there are frauds."""
 
     amount_over: int
     budget: int
@@ -87,12 +93,12 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`pending`: transactions so young that their label may still come; they are left out of everything else.
+    """The result of an evaluation.
 
-    `refused`: lines or records that are no events, or were not admitted.
-    `labels_unmatched`: labels known of transactions that were not judged, as they were refused or not read.
-    `files`: how the files of events and labels were read.
-    `contradictions`: ids whose labels in the file differ.
+    `pending`: transactions so young that their label may still come; they are left out of everything else.
+    `refused`: lines or records that are no events, or were not admitted. `labels_unmatched`: known labels of
+    transactions that were not evaluated, as they were rejected or not read. `files`: reports on reading the
+    files of events and labels. `contradictions`: ids whose labels in the file differ.
     """
 
     source: str
@@ -126,8 +132,8 @@ def evaluate(request: EvaluateRequest) -> Evaluation:
     """Compare verdicts with labels.
 
     Raises:
-        RefusedError: nothing has landed or is old enough for its label, there are no labels, or the log no
-            longer holds what was read.
+        RefusedError: no batch is committed or no event is old enough for its label, there are no labels, or
+            the log no longer holds what was read.
         UsageError, DataError: a file cannot be read, or holds no labels.
         UnreachableError, ConfigError: broker or database does not answer.
     """
@@ -170,7 +176,7 @@ def evaluation(
     source: str,
     began: float,
 ) -> Evaluation:
-    """The figures, from columns and labels."""
+    """Compute the figures from evaluated events and labels."""
     times, amounts, cards = events.column("times"), events.column("amounts"), events.column("cards")
     ripe = np.ones(len(events), dtype=np.bool_) if as_of_us is None else times <= as_of_us - delay_us
     found, join = join_labels(known.values(), events.subjects())
@@ -218,7 +224,7 @@ def evaluation(
 
 
 def store_evaluation(settings: Settings, endpoints: Endpoints, found: Evaluation) -> None:
-    """Put it where dashboards find it.
+    """Store an evaluation in the database, where dashboards read it.
 
     Raises:
         RefusedError: the database was not migrated, or the user may not do this.

@@ -1,4 +1,4 @@
-"""Every transaction that was judged, with its verdict: from the log as the ledger tells, or from a file."""
+"""Evaluated transactions with their verdicts, read from the log with the ledger's batches, or from a file."""
 
 from array import array
 from collections.abc import Iterable, Mapping
@@ -31,9 +31,9 @@ _SILENCE_SECONDS = 30.0
 
 @dataclass
 class JudgedEvents:
-    """One place per transaction in every column, in the order in which they were read.
+    """Columns with one entry per transaction, in the order in which they were read.
 
-    `matched` holds for each rule that matched anything the places of what it matched; `cards` are numbers,
+    `matched` holds for each rule that matched anything the indexes of its transactions; `cards` are numbers,
     `amounts` minor units, `times` microseconds since 1970.
     """
 
@@ -45,15 +45,16 @@ class JudgedEvents:
     alerts: bytearray = field(default_factory=bytearray)
     matched: dict[str, set[int]] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)  # action by id
-    refused: int = 0  # what is no admissible event, and so has no place
-    report: FileReport | None = None  # how the file was read that they come from
+    refused: int = 0  # lines or records that are no admissible event; they have no index
+    report: FileReport | None = None  # on reading the file that the events come from
     _numbers: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
+        """Return the number of transactions."""
         return len(self.ids)
 
     def add(self, transaction: Transaction, verdict: Verdict) -> int:
-        """Returns its place."""
+        """Append a transaction with its verdict, and return its index."""
         place = len(self.ids)
         self.ids.append(transaction.transaction_id)
         self.times.append(transaction.event_us)
@@ -65,7 +66,7 @@ class JudgedEvents:
         return place
 
     def judge(self, place: int, verdict: Verdict, before: Verdict | None = None) -> None:
-        """Put a verdict in its place, and take back the one before it."""
+        """Store a verdict at an index, and undo the effect of the verdict `before` it."""
         for rule in before.rules if before else ():
             self.matched[rule].discard(place)
         self.scores[place] = verdict.score
@@ -74,13 +75,13 @@ class JudgedEvents:
             self.matched.setdefault(rule, set()).add(place)
 
     def add_flag(self, place: int, verdict: Verdict) -> None:
-        """What rules on the card's past add to the verdict in this place; whether it alerts is told apart."""
+        """Add to the verdict at an index what rules on the card's past add; the alert is set separately."""
         self.scores[place] = max(self.scores[place], verdict.score)
         for rule in verdict.rules:
             self.matched.setdefault(rule, set()).add(place)
 
     def subjects(self) -> list[Subject]:
-        """Return what each transaction is joined with labels by."""
+        """Return the keys of all transactions for joining them with labels."""
         names = list(self._numbers)
         return [
             Subject(one, names[card], event_us)
@@ -88,17 +89,18 @@ class JudgedEvents:
         ]
 
     def column(self, name: str) -> NDArray[np.int64]:
+        """Return a column as an array, by its attribute's name."""
         return np.array(getattr(self, name), dtype=np.int64)
 
     def where(self, places: Iterable[int]) -> NDArray[np.bool_]:
-        """True at these places."""
+        """Return a mask that is True at these indexes."""
         mask = np.zeros(len(self), dtype=np.bool_)
         mask[np.fromiter(places, dtype=np.int64)] = True
         return mask
 
 
 def from_file(file: Path, settings: Settings, rules: RuleSet) -> JudgedEvents:
-    """Return the well-formed events of a file, each once, judged when all of them are known.
+    """Return the well-formed events of a file, each once, evaluated with all of them known.
 
     Raises:
         UsageError: it cannot be read.
@@ -106,7 +108,7 @@ def from_file(file: Path, settings: Settings, rules: RuleSet) -> JudgedEvents:
     """
     builder = ReportBuilder(file, "event")
     result = JudgedEvents(rules=_actions([rules]))
-    # One partition: producers key by card, and a file says nothing else.
+    # A file counts as one partition: it names none, and producers key by card.
     transactions = ((0, one) for one in read_events(file, settings.events, builder))
     for transaction, verdict in in_hindsight(rules, transactions):
         result.add(transaction, verdict)
@@ -117,12 +119,12 @@ def from_file(file: Path, settings: Settings, rules: RuleSet) -> JudgedEvents:
 
 
 def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:
-    """What the detector has judged, each transaction by the rules of the batch that counted it.
+    """Return the transactions that the detector has evaluated, each with the verdict of its counting batch.
 
-    Whatever rules on the past of a card made of it in that batch or in a later one comes on top.
+    Matches of rules on a card's past, found in that batch or in a later one, are added.
 
     Raises:
-        RefusedError: nothing has landed, or the log no longer holds what was read.
+        RefusedError: no batch is committed, or the log no longer holds what was read.
         UnreachableError, ConfigError: broker or database does not answer.
     """
     seconds = settings.timeouts.connect_seconds
@@ -146,7 +148,7 @@ def from_log(settings: Settings, endpoints: Endpoints) -> JudgedEvents:
     )
     judges = by_rules(sets, judge)
     horizon_us = ledger.card_horizon_seconds * 1_000_000
-    # What rules on cards come to is asked, not in which batch: judging less often is much less work.
+    # Only the result of rules on cards matters, not the batch: evaluating once per segment is much faster.
     stretches = ledger.stretches
     card_judges = dict(zip(stretches, by_rules(sets, CardJudge), strict=True))
     cards = CardLog(horizon_us, list(card_judges.values()))

@@ -1,7 +1,7 @@
-"""Read files of events or labels: one JSON object a line, as `fraudctl simulate` writes them.
+"""Read files of events or labels: one JSON object per line, as `fraudctl simulate` writes them.
 
 Compressed files (gzip, bzip2, xz), UTF-16, a byte-order mark, blank lines, any line ends, a JSON array and
-objects over several lines are read as well. Anything else is named as what it is.
+objects over several lines are read as well. For anything else the error names the kind of file.
 """
 
 import bz2
@@ -60,7 +60,7 @@ class FileReport:
 
     @property
     def share_left_out(self) -> float:
-        """The share of the lines that was left out, 0 to 1."""
+        """Return the share of the lines that was left out, 0 to 1."""
         return self.left_out / self.read if self.read else 0.0
 
 
@@ -72,10 +72,10 @@ class _Group:
 
 
 class ReportBuilder:
-    """Counts the lines of one file while they are read."""
+    """A counter of the lines of one file while they are read."""
 
     def __init__(self, file: Path, holds: str) -> None:
-        """Begin at zero; `holds` says what each line should be: "event" or "label"."""
+        """Start at zero; `holds` says what each line should be: "event" or "label"."""
         self._file = file
         self._holds = holds
         self._taken = 0
@@ -136,7 +136,7 @@ def report_lines(report: FileReport) -> list[str]:
 
 
 def check_some_taken(report: FileReport) -> None:
-    """Reject a file of which nothing could be taken.
+    """Raise an error for a file of which no line could be taken.
 
     Raises:
         DataError: it has no line that is what it should hold.
@@ -168,6 +168,7 @@ def too_many_left_out(allowed: float, *reports: FileReport) -> FraudctlError | N
 
     Args:
         allowed: the share of the lines of one file, 0 to 1.
+        *reports: the reports on the files that were read.
     """
     worse = [report for report in reports if report.share_left_out > allowed]
     if not worse:
@@ -190,6 +191,7 @@ def lines_of(file: Path, holds: str) -> Iterator[tuple[int, bytes]]:
     An object over several lines, or of an array, has the number of the line in which it begins.
 
     Args:
+        file: the file to read.
         holds: what each line should be, for messages: "event" or "label".
 
     Raises:
@@ -264,7 +266,7 @@ class _Read(io.RawIOBase):
 
 
 def _buffered(chunks: Iterator[bytes]) -> tuple[IO[bytes], bytes]:
-    """Return the chunks as a stream, and how it begins."""
+    """Return the chunks as a stream, and its first bytes."""
     stream = io.BufferedReader(_Read(chunks), _HEAD)
     return cast("IO[bytes]", stream), stream.peek(_HEAD)[:_HEAD]
 
@@ -315,7 +317,7 @@ def _text_lines(file: Path, holds: str, stream: IO[bytes], head: bytes) -> Itera
 
 
 def _table_like(begun: bytes) -> str:
-    """Return the remark that the text looks like a table: its first two lines have as many separators."""
+    """Return a remark if the text looks like a table: its first two lines have equally many separators."""
     first, second = (*begun.splitlines()[:2], b"", b"")[:2]
     for separator, name in ((b",", "commas"), (b";", "semicolons"), (b"\t", "tabs"), (b"|", "bars")):
         if first.count(separator) and first.count(separator) == second.count(separator):
@@ -333,7 +335,7 @@ def _another(file: Path, holds: str, kind: str) -> DataError:
 
 
 def _documents(file: Path, holds: str, content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the objects of an array, or those that follow one another, each as it is written.
+    """Yield the objects of an array, or objects that follow one another, as they are written.
 
     Raises:
         DataError: the text is not JSON from some line on.

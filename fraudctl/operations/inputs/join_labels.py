@@ -1,4 +1,4 @@
-"""Join labels with transactions on everything that a label says of its own: id, card and time."""
+"""Join labels with transactions by everything that a label says of its transaction: id, card and time."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class Subject(NamedTuple):
 class JoinReport:
     """The result of joining labels with transactions.
 
-    `unmatched` labels hold for no transaction; of these, `of_other_cards` name an id of other cards only.
-    `at_other_times` hold for a transaction of their id and card whose time is another one.
-    `shared` labels hold for several transactions, `shared_transactions` together.
+    `matched` labels apply to a transaction, `unmatched` ones to none; of the latter, `of_other_cards` name an
+    id that only other cards have. `at_other_times` apply to a transaction of their id and card with another
+    time. `shared` labels apply to several transactions, `shared_transactions` together.
     """
 
     matched: int
@@ -35,10 +35,10 @@ class JoinReport:
 def join_labels(
     labels: Iterable[Label], subjects: Sequence[Subject]
 ) -> tuple[list[Label | None], JoinReport]:
-    """Return the label of each transaction, or None, and how the labels met them.
+    """Return the label of each transaction, or None, and a report on the join.
 
-    A label holds for the transactions with its id, its card (where it names one) and its time. Where none is
-    at its time, it holds for all with its id and card: the clock of a transaction may be wrong.
+    A label applies to the transactions with its id, its card (where it names one) and its time. Where none
+    has its time, it applies to all with its id and card: the clock of a transaction may be wrong.
     """
     places: dict[str, list[int]] = {}
     for place, subject in enumerate(subjects):
@@ -59,7 +59,7 @@ def join_labels(
             counts["several"] += len(meant)
         for one in meant:
             before = found[one]
-            # A label at the transaction's own time says more than one at another; then the earliest report.
+            # Prefer a label with the transaction's own time, then the earliest report.
             better = before is None or (bool(at_time), -label.reported_us) > (exact[one], -before.reported_us)
             if better:
                 found[one], exact[one] = label, bool(at_time)

@@ -1,4 +1,4 @@
-"""What is known of fraud, and since when: from the topic of labels, or from a file."""
+"""Fraud labels with the time of their report, read from the topic of labels or from a file."""
 
 import json
 import re
@@ -30,7 +30,7 @@ _NEEDED = ("transaction_id", "event_time", "scenario", "reported_at")
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One fraud; instants in microseconds since 1970. It must not be known before `reported_us`.
+    """A reported fraud; instants in microseconds since 1970. It must not be known before `reported_us`.
 
     `card_id` is None where the label names no card.
     """
@@ -42,14 +42,14 @@ class Label:
     card_id: str | None = None
 
 
-# By transaction id, card and time: all that a label says of its transaction.
+# (transaction id, card, time): everything that a label says of its transaction.
 LabelKey = tuple[str, str | None, int]
 Labels = dict[LabelKey, Label]
 
 
 @dataclass(frozen=True)
 class LabelFile:
-    """The labels of a file, how it was read, and the ids whose labels contradict each other."""
+    """The labels of a file, the report on reading it, and the ids whose labels contradict each other."""
 
     labels: Labels
     report: FileReport
@@ -57,21 +57,22 @@ class LabelFile:
 
 
 class NoLabelError(ValueError):
-    """A line that is no label: `reason` is a kind, `example` what was found."""
+    """An error for a line that is no label: `reason` is a kind, `example` the text that was found."""
 
     def __init__(self, reason: str, example: str = "") -> None:
+        """Store the kind of reason, and the text that was found, if it is not the whole line."""
         super().__init__(reason)
         self.reason = reason
         self.example = example
 
 
 def key_of(label: Label) -> LabelKey:
-    """Return what tells this label's transaction from others."""
+    """Return the key that identifies this label's transaction."""
     return label.transaction_id, label.card_id, label.event_us
 
 
 def labels_from_file(file: Path) -> LabelFile:
-    """Return the labels of a file; of several for one transaction the one that was reported first.
+    """Return the labels of a file; of several for one transaction, the one that was reported first.
 
     Raises:
         UsageError: it cannot be read.
@@ -99,7 +100,7 @@ def labels_from_file(file: Path) -> LabelFile:
 
 
 def labels_from_topic(settings: Settings, endpoints: Endpoints) -> Labels:
-    """Return the labels of the topic; of several for one transaction the one that was reported first.
+    """Return the labels of the topic; of several for one transaction, the one that was reported first.
 
     Raises:
         RefusedError: there is no such topic.
@@ -120,7 +121,7 @@ def labels_from_topic(settings: Settings, endpoints: Endpoints) -> Labels:
 
 
 def labels_if_any(settings: Settings, endpoints: Endpoints) -> Labels:
-    """Return the labels of the topic; none where nobody has ever sent one.
+    """Return the labels of the topic; an empty dict if it does not exist or has lost records meanwhile.
 
     Raises:
         DataError: a message is no label.
@@ -192,7 +193,7 @@ def _label(line: bytes) -> Label:
 
 
 def _identifier(document: dict[str, object], name: str) -> str:
-    """Return an id as a text: 5, 5.0 and " 5" are the id 5."""
+    """Return an id as text: 5, 5.0 and " 5" are the id 5."""
     value = document[name]
     if isinstance(value, float) and value.is_integer():
         value = int(value)

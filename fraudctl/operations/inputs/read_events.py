@@ -1,4 +1,4 @@
-"""Read a file of events as the detector would: parsed, or left out with a reason by kind."""
+"""Read a file of events with the recount's parser, and report lines left out by kind of reason."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _INVALID = {
     "country": "country is not two capital letters",
     "channel": "channel is not small letters, digits and underscores",
 }
-# Beginnings of what strict_json says, without the values that differ from line to line.
+# By the beginning of a complaint of strict_json, without the values that differ from line to line.
 _KINDS = {
     "the message is not JSON": "not JSON",
     "the message is not UTF-8": "not UTF-8",
@@ -31,7 +31,7 @@ _KINDS = {
 
 
 def read_events(file: Path, events: EventsSettings, report: ReportBuilder) -> Iterator[Transaction]:
-    """Yield the transactions of a file; copies are among them.
+    """Yield the transactions of a file, including copies.
 
     Raises:
         UsageError: the file cannot be read.

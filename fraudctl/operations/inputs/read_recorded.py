@@ -1,4 +1,4 @@
-"""Read recorded transactions and their labels from files, for whoever learns from them."""
+"""Read recorded transactions and their labels from files, to train models on them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ class RecordedReport:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Each distinct transaction of a file, and its label or None at the same index."""
+    """The distinct transactions of a file, with the label of each, or None, at the same index."""
 
     transactions: list[Transaction]
     labels: list[Label | None]
@@ -42,6 +42,9 @@ def read_recorded(settings: Settings, events: Path, labels: Path, *, allowed_rej
     """Return the transactions of one file with the labels of another.
 
     Args:
+        settings: the settings that decide which events are valid.
+        events: the file of events.
+        labels: the file of labels.
         allowed_rejected: the share of the lines of either file that may be left out, 0 to 1.
 
     Raises:

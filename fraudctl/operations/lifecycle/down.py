@@ -1,4 +1,4 @@
-"""Stop everything that runs in a stack; keep its data unless told otherwise."""
+"""`fraudctl down`: stop everything that runs in a stack, and keep its data unless told otherwise."""
 
 import shutil
 from collections.abc import Mapping
@@ -22,7 +22,10 @@ from fraudctl.runtime.process.supervise import ProcessRecord, is_alive
 
 @dataclass(frozen=True)
 class DownRequest:
-    """`volumes` removes the stack's folder (data, logs, secrets and state) and its containers' volumes."""
+    """A request to stop a stack.
+
+    `volumes` also removes the stack's folder (data, logs, secrets and state) and its containers' volumes.
+    """
 
     settings: Settings
     paths: StackPaths
@@ -32,7 +35,11 @@ class DownRequest:
 
 @dataclass(frozen=True)
 class DownReport:
-    """How each process ended: stopped, killed, or was not running. `kept` is None once it is removed."""
+    """The result of a stop.
+
+    `stopped` says for each process whether it was stopped, was killed or was not running. `removed` or `kept`
+    is the stack's folder.
+    """
 
     stopped: dict[str, str]
     removed: Path | None
@@ -40,13 +47,13 @@ class DownReport:
 
 
 def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
-    """Stop the detector, then the broker, then the database; twice is once.
+    """Stop the detector, then a replay, then the services; a second call does nothing.
 
-    A process whose record was lost is found by its command line, even when all of the folder is gone.
+    A process whose record was lost is found by its command line, even when the whole folder is gone.
 
     Raises:
-        NotReadyError: another command was changing the stack all the time, or a process outlived KILL.
-        RefusedError: a process belongs to another user, or the stack has another profile than is asked for.
+        NotReadyError: another command was changing the stack all the time, or a process survived KILL.
+        RefusedError: a process belongs to another user, or the stack has another profile than requested.
         UnreachableError: the stack has containers, and their engine does not answer.
     """
     settings, paths = request.settings, request.paths
@@ -66,17 +73,17 @@ def down(request: DownRequest, *, observe: Observe = silent) -> DownReport:
             stopped |= driver.stop(deadline, observe, volumes=request.volumes)
         removed = _remove(paths.root) if request.volumes and existed else None
         if not existed:
-            _remove(paths.root)  # nothing but the lock that was held just now
+            _remove(paths.root)  # only the lock of `stack.changing` is in it
     return DownReport(stopped, removed, paths.root if existed and removed is None else None)
 
 
 def _drivers(request: DownRequest, observe: Observe) -> list[Driver]:
-    """Whoever stops what there is: as the last `up` wrote it down, or else wherever something is found."""
+    """Return the drivers to stop: that of the last `up`, or if its state is lost every possible one."""
     settings, paths = request.settings, request.paths
     try:
         state = stack.read_state(paths)
     except RefusedError:
-        state = None  # whoever mends a damaged state must be able to stop everything first
+        state = None  # a stack with a damaged state must still be stoppable
     if state is not None:
         chosen = settings.profile
         if chosen in ("local", "docker") and chosen != state.profile:
@@ -92,7 +99,7 @@ def _drivers(request: DownRequest, observe: Observe) -> list[Driver]:
 
 
 def _unrecorded_containers(request: DownRequest, observe: Observe) -> list[Driver]:
-    """What carries this stack's own label on an engine that answers; what Compose made is only told about."""
+    """Return the driver of containers that carry this stack's label; only report those that Compose made."""
     settings, paths = request.settings, request.paths
     try:
         driver = stack.container_driver(settings, paths, request.environ)
@@ -111,13 +118,13 @@ def _records(paths: StackPaths) -> tuple[ProcessRecord | None, ...]:
 
 
 def _stop_detector(request: DownRequest, observe: Observe) -> str:
-    """It is asked first, so that the running micro-batch finishes while its services are still there."""
+    """Stop the detector while its services still run, so that it can finish its micro-batch."""
     record = detector.record(request.paths, LIVE)
     asked = False
     if record is not None and is_alive(record):
         observe(Progress("detector", "begun", "finishing its batch"))
         asked = supervise.stop_detached(request.paths, request.settings.spark.stop_grace_seconds)
-    # A part of its process group may have outlived the rest.
+    # A part of its process group may still run.
     file = LIVE.record(request.paths)
     rest = stop_recorded(record, file, Deadline(5.0), None, "detector", observe)
     return "stopped" if asked and rest == "was not running" else rest

@@ -1,4 +1,4 @@
-"""What other programs need to know to reach a stack: variables of Kafka's and PostgreSQL's own clients."""
+"""`fraudctl env`: environment variables with which other Kafka and PostgreSQL clients reach a stack."""
 
 from dataclasses import dataclass
 
@@ -14,24 +14,28 @@ _MISLEADING = ("PGHOSTADDR", "PGSERVICE", "PGOPTIONS", "PGTARGETSESSIONATTRS", "
 
 @dataclass(frozen=True)
 class EnvRequest:
+    """A request for the variables of one stack."""
+
     settings: Settings
     paths: StackPaths
 
 
 @dataclass(frozen=True)
 class EnvReport:
-    """Names and values, in the order they are printed. The password is not among them."""
+    """Variables and their values, in the order in which they are printed; the password is not among them."""
 
     variables: dict[str, str]
-    # Variables of libpq that would lead psql elsewhere, or ask of the stack's own database what it has not.
+    # Variables of libpq that would lead psql elsewhere, or demand TLS of the stack's own database without it.
     unset: tuple[str, ...] = ()
 
 
 def env(request: EnvRequest) -> EnvReport:
-    """Write the password file that libpq reads (PGPASSFILE, mode 0600), and name all variables.
+    """Write the password file that libpq reads (PGPASSFILE, mode 0600), and return all variables.
 
     Raises:
-        ConfigError: the database's password cannot be read: the stack has never been up.
+        UnreachableError: the stack has never been up.
+        ConfigError: the database's password cannot be read, or an external stack lacks an address.
+        RefusedError: the stack's state cannot be read, or names another profile or database.
     """
     endpoints = stack.endpoints(request.settings, request.paths, need=())
     postgres = endpoints.postgres
@@ -54,6 +58,9 @@ def env(request: EnvRequest) -> EnvReport:
 
 
 def _pgpass(postgres: PostgresEndpoint) -> str:
-    """host:port:database:user:password, with colons and backslashes escaped; good for every database."""
+    """Return the line host:port:*:user:password for PGPASSFILE, with colons and backslashes escaped.
+
+    Source: https://www.postgresql.org/docs/current/libpq-pgpass.html
+    """
     parts = (postgres.host, str(postgres.port), "*", postgres.user, postgres.password())
     return ":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in parts) + "\n"

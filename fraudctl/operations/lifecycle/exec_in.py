@@ -1,4 +1,4 @@
-"""Run a command inside the container of a service."""
+"""`fraudctl exec`: run a command inside the container of a service."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from fraudctl.runtime.driver import ServiceName
 
 @dataclass(frozen=True)
 class ExecuteRequest:
+    """A request to run the command line `argv` in the container of `service`."""
+
     settings: Settings
     paths: StackPaths
     service: ServiceName
@@ -20,10 +22,14 @@ class ExecuteRequest:
 
 
 def execute(request: ExecuteRequest, *, on_output: Callable[[bytes, bool], None]) -> int:
-    """The command's exit code; `on_output` is given what it writes, with True for stderr.
+    """Run the command, and return its exit code.
+
+    Args:
+        request: the service and the command.
+        on_output: is called with each piece of output, and True if it comes from stderr.
 
     Raises:
-        RefusedError: the service does not run in a container, or does not run.
+        RefusedError: the stack has no such service, or it does not run, or not in a container.
         UnreachableError: the engine does not answer.
     """
     profile = stack.choose_profile(request.settings, request.paths)[0]

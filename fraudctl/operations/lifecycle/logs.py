@@ -1,4 +1,4 @@
-"""Read the logs of a stack's services, and follow them."""
+"""`fraudctl logs`: read the logs of a stack's services, and follow them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class LogsRequest:
-    """`service` None means all of them; `lines` is how many of each to begin with."""
+    """A request for logs: of all services if `service` is None, beginning with the last `lines` of each."""
 
     settings: Settings
     paths: StackPaths
@@ -28,15 +28,17 @@ class LogsRequest:
 
 @dataclass(frozen=True)
 class LogLine:
+    """One line of a service's log, without its line end."""
+
     service: Service
     text: str
 
 
 def logs(request: LogsRequest, *, stop: StopFlag, on_line: Callable[[LogLine], None]) -> None:
-    """Hand out the last lines, then (with `follow`) every new one until `stop` is set.
+    """Pass on the last lines, and then with `follow` every new one until `stop` is set.
 
     Raises:
-        RefusedError: there is no log yet, and nothing to wait for was asked for.
+        RefusedError: there is no log yet and `follow` is not set, or the stack has no such service.
         UnreachableError: the services are containers, and their engine does not answer.
     """
     sources = _sources(request)
@@ -57,7 +59,7 @@ def logs(request: LogsRequest, *, stop: StopFlag, on_line: Callable[[LogLine], N
 
 
 def _sources(request: LogsRequest) -> dict[Service, LogSource]:
-    """Where each service's log is; the detector is a process of this machine under every profile."""
+    """Return the log of each service; the detector's is a file on this machine under every profile."""
     detector = {Service.DETECTOR: LogFile(request.paths.logs / "detector.log")}
     if request.service is Service.DETECTOR:
         return dict(detector)

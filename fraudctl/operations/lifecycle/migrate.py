@@ -1,4 +1,4 @@
-"""Bring the database's schema up to date, or say how far it is."""
+"""`fraudctl migrate`: bring the database's schema up to date, or report its version."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,16 +17,21 @@ Mode = Literal["apply", "status", "check", "dry-run"]
 
 @dataclass(frozen=True)
 class MigrateRequest:
+    """A request to migrate a database, or with another mode than `apply` to report its migrations."""
+
     endpoint: PostgresEndpoint
     mode: Mode
     connect_seconds: float
     lock_wait_seconds: float
-    # The file with the password that fraud_writer is to have; None leaves all passwords as they are.
+    # The file with the new password of fraud_writer; None leaves all passwords as they are.
     writer_password_file: Path | None = None
 
 
 def ensure_topic(settings: Settings, endpoints: Endpoints) -> Literal["created", "unchanged"] | None:
-    """Create the topic of transactions where nobody runs `fraudctl up`; None if no broker is named.
+    """Create the topic of transactions for an external stack, which has no `fraudctl up`.
+
+    Returns:
+        Whether the topic was created; None if the stack is not external or no broker is configured.
 
     Raises:
         RefusedError: the cluster does not let this client create it.
@@ -42,13 +47,14 @@ def ensure_topic(settings: Settings, endpoints: Endpoints) -> Literal["created",
 def migrate(
     request: MigrateRequest, observe: Callable[[Migration], None] = lambda _migration: None
 ) -> MigrationReport:
-    """Apply what is pending (mode `apply`) and set the writer's password, or only look.
+    """Apply pending migrations (mode `apply`) and set the writer's password, or only report what is pending.
 
     Raises:
         DataError: the migrations and the database's record of them disagree, or one fails, or the user may
             not set passwords.
         NotReadyError: a needed lock was held for too long.
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError: the database does not answer.
+        ConfigError: the database refuses the connection.
     """
     if request.mode != "apply":
         return migrations.status(request.endpoint, connect_seconds=request.connect_seconds)

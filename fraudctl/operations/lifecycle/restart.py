@@ -1,4 +1,4 @@
-"""Stop one service, or all, and bring the stack up again. Nothing but the services is touched."""
+"""`fraudctl restart`: stop one service or all, and bring the stack up again."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,20 @@ from fraudctl.runtime.driver import ServiceName
 
 @dataclass(frozen=True)
 class RestartRequest:
-    """`service` None means all of them."""
+    """A request to restart a service, or all of them if `service` is None."""
 
     up: UpRequest
     service: ServiceName | None
 
 
 def restart(request: RestartRequest, *, stop: StopFlag, observe: Observe) -> UpReport:
-    """Each is asked to end cleanly, so that it loses nothing; a detector at work waits for them.
+    """Stop the service or all services cleanly, and bring the stack up again.
+
+    Nothing is lost, and nothing but the services is changed. A running detector waits for them.
 
     Raises:
         RefusedError: this stack has no such service, or was never up.
-        FraudctlError: as `up` raises them.
+        FraudctlError: for the same reasons as in `up`.
     """
     settings, paths = request.up.settings, request.up.paths
     profile = stack.choose_profile(settings, paths)[0]

@@ -1,4 +1,4 @@
-"""List the settings in force."""
+"""`fraudctl config show`: list the active settings."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,8 @@ from fraudctl.config.load import Loaded
 
 @dataclass(frozen=True)
 class Setting:
+    """One setting: its dotted key, its value and the layer that set it."""
+
     key: str
     value: object
     origin: str
@@ -14,10 +16,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class ConfigShown:
+    """All active settings."""
+
     settings: tuple[Setting, ...]
 
     def tree(self, *, with_origin: bool) -> dict[str, object]:
-        """Nested by section; with origins each leaf is {value, origin}."""
+        """Return the settings nested by section; with origins each leaf is {value, origin}."""
         result: dict[str, object] = {}
         for setting in self.settings:
             section, _, name = setting.key.rpartition(".")
@@ -30,7 +34,7 @@ class ConfigShown:
 
 
 def show_config(loaded: Loaded) -> ConfigShown:
-    """Flatten the settings to dotted keys, in the order of default.yaml."""
+    """Return the settings by dotted key, in the order of default.yaml."""
     values = loaded.settings.model_dump(mode="json")
     rows = []
     for key, origin in loaded.origins.items():

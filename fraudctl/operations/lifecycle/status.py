@@ -1,4 +1,4 @@
-"""Ask every part of a stack how it is: by whatever runs it, and by a client's own question."""
+"""`fraudctl status`: the state of every part of a stack, from its runtime and from a client's request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ State = Literal["running", "starting", "unhealthy", "stopped"]
 
 @dataclass(frozen=True)
 class StatusRequest:
-    """`environ` tells where an engine is, for a stack that `docker compose` has started."""
+    """A request for a status; `environ` locates the engine of a stack that `docker compose` has started."""
 
     settings: Settings
     paths: StackPaths
@@ -33,6 +33,8 @@ class StatusRequest:
 
 @dataclass(frozen=True)
 class KafkaStatus:
+    """The state of the broker; `problem` says why it is not running."""
+
     state: State
     bootstrap_servers: str
     pid: int | None
@@ -43,7 +45,7 @@ class KafkaStatus:
 
 @dataclass(frozen=True)
 class PostgresStatus:
-    """`dsn` never holds the password; it lies in `password_file`."""
+    """The state of the database; `dsn` never contains the password, which is in `password_file`."""
 
     state: State
     dsn: str
@@ -60,6 +62,8 @@ class PostgresStatus:
 
 @dataclass(frozen=True)
 class GrafanaStatus:
+    """The state of Grafana, as reported by its container's health check."""
+
     state: State
     url: str
     container: str | None
@@ -68,7 +72,7 @@ class GrafanaStatus:
 
 @dataclass(frozen=True)
 class SparkStatus:
-    """One member of the standalone cluster."""
+    """The state of one member of the standalone Spark cluster."""
 
     state: State
     container: str | None
@@ -77,6 +81,8 @@ class SparkStatus:
 
 @dataclass(frozen=True)
 class DetectorStatus:
+    """The state of the detector's process; `pid` is None if it is stopped."""
+
     state: State
     pid: int | None
     log: Path
@@ -84,6 +90,8 @@ class DetectorStatus:
 
 @dataclass(frozen=True)
 class Services:
+    """The states of the services that every stack has."""
+
     kafka: KafkaStatus
     postgres: PostgresStatus
     detector: DetectorStatus
@@ -91,6 +99,8 @@ class Services:
 
 @dataclass(frozen=True)
 class TopicStatus:
+    """The state of the topic of transactions; `partitions` is None if it is not known."""
+
     name: str
     exists: bool
     partitions: int | None
@@ -99,6 +109,8 @@ class TopicStatus:
 
 @dataclass(frozen=True)
 class MigrationsStatus:
+    """The number of applied migrations, and the names of the pending ones."""
+
     applied: int
     pending: tuple[str, ...]
     problem: str
@@ -106,10 +118,11 @@ class MigrationsStatus:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """`healthy`: broker and database answer, what else was chosen runs, the topic exists, nothing is pending.
+    """The status of a stack.
 
-    The detector runs only when asked to; it has no part in that verdict. `spark` names the members of the
-    cluster in containers, if there is one.
+    `healthy` says that broker and database answer, that the optional services run, that the topic exists and
+    that no migration is pending. The detector does not count, because it runs on request only. `spark` has
+    the members of the cluster in containers, if there is one.
     """
 
     profile: str
@@ -123,10 +136,12 @@ class StatusReport:
 
 
 def status(request: StatusRequest) -> StatusReport:
-    """Look, and change nothing. A process whose record was lost is found by its command line.
+    """Return the status of a stack, and change nothing.
+
+    A process whose record was lost is found by its command line.
 
     Raises:
-        ConfigError: the profile is external, and the settings do not say where its services are.
+        ConfigError: the profile is external, and the settings lack the addresses of its services.
         RefusedError: the stack's own files cannot be read.
     """
     settings, paths = request.settings, request.paths
@@ -155,7 +170,7 @@ def status(request: StatusRequest) -> StatusReport:
 
 
 def _state(look: Look | None, probe: Probe, settings: Settings) -> tuple[State, str]:
-    """What is not ours to start has no look, and is judged by its answer alone."""
+    """Return state and problem of a service; without a `look` (an external one), its answer alone decides."""
     if look is not None and not look.running:
         return "stopped", look.problem
     ready, problem = is_ready(probe, settings.timeouts.connect_seconds)
@@ -211,7 +226,7 @@ def _spark(look: Look) -> SparkStatus:
 
 
 def _believed(look: Look) -> State:
-    """What its runtime's own healthcheck says: there is no client of it here."""
+    """Return the state by the runtime's own health check, for a service that fraudctl is no client of."""
     if not look.running:
         return "stopped"
     return "unhealthy" if look.problem else "running"
@@ -246,7 +261,7 @@ def _migrations(endpoints: Endpoints, seconds: float, database: State) -> Migrat
 
 
 def _answer(question: Callable[[], T]) -> tuple[T | None, str]:
-    """The answer, or the words of the failure: `status` reports what is wrong, it does not end with it."""
+    """Return the answer, or None and the error's message: `status` reports errors and does not fail."""
     try:
         return question(), ""
     except FraudctlError as error:

@@ -1,4 +1,4 @@
-"""Bring the stack up: broker, database, schema and topic, or a named reason why not."""
+"""`fraudctl up`: bring the stack up, with broker, database, schema and topic."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,10 @@ from fraudctl.runtime.stack import StackState
 
 @dataclass(frozen=True)
 class UpRequest:
-    """`environ` tells where Java and Docker are, and how downloads leave this machine."""
+    """A request to bring a stack up; `environ` locates Java and Docker, and has the proxies for downloads.
+
+    With `any_port`, another port is used where one is taken.
+    """
 
     settings: Settings
     paths: StackPaths
@@ -35,6 +38,8 @@ class UpRequest:
 
 @dataclass(frozen=True)
 class KafkaUp:
+    """A running broker: a process on this machine, or a container."""
+
     bootstrap_servers: str
     pid: int | None
     container: str | None
@@ -43,6 +48,8 @@ class KafkaUp:
 
 @dataclass(frozen=True)
 class PostgresUp:
+    """A running database: a process on this machine, or a container; `dsn` has no password."""
+
     dsn: str
     pid: int | None
     container: str | None
@@ -52,6 +59,8 @@ class PostgresUp:
 
 @dataclass(frozen=True)
 class GrafanaUp:
+    """A running Grafana, and the user and password file for its login."""
+
     url: str
     user: str
     password_file: Path
@@ -60,13 +69,15 @@ class GrafanaUp:
 
 @dataclass(frozen=True)
 class ServicesUp:
+    """The running services that every stack has."""
+
     kafka: KafkaUp
     postgres: PostgresUp
 
 
 @dataclass(frozen=True)
 class UpReport:
-    """Addresses, and what this run changed (nothing, the second time)."""
+    """The result of `up`: the addresses, and the changes of this run (none if all was up already)."""
 
     profile: str
     reason: str
@@ -80,7 +91,7 @@ class UpReport:
 
 @dataclass(frozen=True)
 class UpPlan:
-    """What `up` would do to the services; database, schema and topic come after them."""
+    """The steps by which `up` would start the services; database, schema and topic are not among them."""
 
     profile: str
     reason: str
@@ -89,7 +100,7 @@ class UpPlan:
 
 @dataclass
 class _Run:
-    """What the steps of one `up` share."""
+    """The data that the steps of one `up` share."""
 
     request: UpRequest
     driver: Driver
@@ -105,13 +116,21 @@ class _Run:
 def up(
     request: UpRequest, *, stop: StopFlag, observe: Observe, room: Callable[[Path], int] = free_bytes
 ) -> UpReport:
-    """Start what is not running, and wait until all of it answers its clients.
+    """Start every service that is not running, and wait until all answer their clients.
 
-    On failure (or when `stop` is set) whatever this run started is stopped again; data and logs stay.
+    After an error, or when `stop` is set, the services that this run started are stopped again; data and logs
+    stay.
+
+    Args:
+        request: the stack and its settings.
+        stop: cancels the start.
+        observe: is told of the steps.
+        room: returns the free bytes of a folder's file system.
 
     Raises:
-        RefusedError: nothing to start under this profile, a port or a name is taken, or there is no room.
-        UnreachableError, DataError: no engine answers, or jars or images cannot be had.
+        RefusedError: the profile has nothing to start, a port or a name is taken, or the disk is too full.
+        UnreachableError: no engine answers, or jars or images cannot be downloaded.
+        DataError: a download is damaged, or a migration failed.
         NotReadyError: a service ended or was not ready in time.
     """
     settings, paths = request.settings, request.paths
@@ -119,7 +138,7 @@ def up(
     driver = stack.driver_of(profile, settings, paths, request.environ)
     preflight.run_all(preflight.for_stack(settings, paths, request.environ, profile, room))
     make_folder(paths.root)
-    # Whoever is before us may be downloading.
+    # Another command that holds the lock may be downloading.
     turn = Deadline(settings.timeouts.up_seconds + DOWNLOAD_SECONDS)
     with stack.changing(paths, turn, stop, observe):
         old = stack.read_state(paths)
@@ -138,10 +157,11 @@ def up(
 
 
 def plan(request: UpRequest) -> UpPlan:
-    """What `up` would do, and nothing done.
+    """Return the steps of `up` without carrying them out.
 
     Raises:
-        RefusedError, UnreachableError: as `up` raises them before it begins.
+        RefusedError: `up` would be refused.
+        UnreachableError: no engine answers.
     """
     settings, paths = request.settings, request.paths
     profile, reason = stack.choose_profile(settings, paths, request.environ)
@@ -154,7 +174,11 @@ def plan(request: UpRequest) -> UpPlan:
 
 
 def _refuse_other_profile(old: StackState | None, driver: Driver, request: UpRequest) -> None:
-    """Two brokers of one stack, each with half of the log, would be worse than a refusal."""
+    """Make sure that no services run under another profile: two brokers would each get a part of the log.
+
+    Raises:
+        RefusedError: services of the stack run under another profile.
+    """
     if old is None or old.profile == driver.profile:
         return
     before = stack.driver_of(old.profile, request.settings, request.paths, request.environ)
@@ -168,7 +192,7 @@ def _refuse_other_profile(old: StackState | None, driver: Driver, request: UpReq
 
 
 def _probes(state: StackState) -> Probes:
-    """Whether clients get an answer; each is given the seconds it may take."""
+    """Return the client requests that test the services; each takes its time limit in seconds."""
     endpoints = state.endpoints
     return {
         "kafka": lambda seconds: topics.probe(endpoints.bootstrap_servers, timeout_seconds=seconds),
@@ -177,7 +201,7 @@ def _probes(state: StackState) -> Probes:
 
 
 def _furnish(run: _Run) -> UpReport:
-    """Database, schema, roles and topic."""
+    """Create database, schema, roles and topic where they are missing, and return the report."""
     endpoints = run.state.endpoints
     connect_seconds = run.settings.timeouts.connect_seconds
     if creation.ensure_database(endpoints.postgres, timeout_seconds=connect_seconds):

@@ -1,0 +1,1 @@
+"""Producers of transactions: at a steady rate, from a preset, or from a file."""

@@ -1,10 +1,11 @@
-"""Send the transactions of a CSV or Parquet file as they would come today, and go on where a run broke off.
+"""A producer that sends the transactions of a CSV or Parquet file as if they happened now, with resumption.
 
-Each event is stamped as it leaves, at a rate or with the gaps that the file has. How far a run came is kept
-in a small file, always a little behind the truth; whatever the log holds beyond it is looked up in the log
-before anything more is sent. So no row is sent twice, even after `kill -9`, and none is left out.
+Each event gets the present time when it is sent, at a rate or with the gaps between the file's own times. A
+small file keeps the progress of a run. It may be a little behind, so a resumed run first looks up in the log
+the rows that were sent after the last save. So no row is sent twice, even after `kill -9`, and none is left
+out.
 
-A fraud's label goes with its event: `reported_at` says from when it counts as known.
+The label of a fraud is sent together with its event; `reported_at` says from when it counts as known.
 """
 
 import hashlib
@@ -55,9 +56,9 @@ from fraudctl.simulator.pacing import LONGEST_PAUSE_SECONDS, TICK_SECONDS
 
 HIGHEST_SPEED = 10_000_000.0
 SAVE_SECONDS = 1.0
-# How often the clock is looked at while rows are due one after the other.
+# The number of rows after which delivery reports are read although the next row is due already.
 LOOK_ROWS = 256
-# So many digits name a run, and go before the numbers of rows in their ids.
+# The length in bytes of a run's name (two hexadecimal digits each), with which ids of numbered rows begin.
 _RUN_BYTES = 6
 
 
@@ -65,8 +66,9 @@ _RUN_BYTES = 6
 class FileRequest:
     """A request to send the rows of a file.
 
-    With `speed` the file's own gaps, so many times as fast; without it the rate of `plain`. `resume`: go on
-    where the last run of this file on this topic came to. `allow_rejected` is a percentage of the rows.
+    With `speed` the rows keep the file's own gaps, so many times as fast; without it they have the rate of
+    `plain`. `resume` continues the last run of this file on this topic. `allow_rejected` is a percentage of
+    the rows.
     """
 
     plain: ProduceRequest
@@ -101,11 +103,11 @@ class FileChecked(RowsReport):
 
 
 def validate_request(request: FileRequest) -> None:
-    """Check what needs no broker, before one is looked for.
+    """Check the parts of a request that can be checked without a broker.
 
     Raises:
-        UsageError: the speed or the share of rejected rows has no meaning.
-        ConfigError: the mapping gives events values that none may hold.
+        UsageError: the speed or the share of rejected rows is out of range.
+        ConfigError: the mapping gives events values that are not allowed.
     """
     if request.speed is not None and not 0 < request.speed <= HIGHEST_SPEED:
         raise UsageError(f"the speed must be above 0 and at most {HIGHEST_SPEED:,.0f}, not {request.speed:g}")
@@ -121,7 +123,8 @@ def check_file(request: FileRequest, *, stop: StopFlag) -> FileChecked:
     """Read and map the rows as a run would, and send nothing.
 
     Raises:
-        as `validate_request` does.
+        UsageError: see `validate_request`.
+        ConfigError: see `validate_request`.
     """
     validate_request(request)
     source = _source(request, "dry-run", secrets.token_bytes(32))
@@ -147,12 +150,14 @@ def check_file(request: FileRequest, *, stop: StopFlag) -> FileChecked:
 def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> FileProduced:
     """Send rows until the file, the count or the time is over, or `stop` is set; then report.
 
-    A file that cannot be read on ends the run as well: `error` says why, and progress is saved.
+    The run also ends if the file cannot be read further: then `error` says why, and progress is saved.
 
     Raises:
-        UsageError, ConfigError: see `validate_request`.
-        RefusedError: the topic does not exist, or the run that is to go on cannot be told.
+        UsageError: see `validate_request`.
+        ConfigError: see `validate_request`.
+        RefusedError: the topic does not exist, or the run to resume is not known.
         DataError: the file cannot be read as far as it was read before.
+        NotReadyError: another process is sending this file to this topic.
         UnreachableError: no broker answers.
     """
     validate_request(request)
@@ -177,7 +182,7 @@ def produce_file(request: FileRequest, *, stop: StopFlag, observe: Observe) -> F
             anchor_ms = int(time.time() * 1000)
             ended_by = sending.run(stop)
             seconds = time.monotonic() - began
-            # Whether their labels went as well is not known; a second one of the same id says the same.
+            # It is not known whether their labels were sent, and a second, equal label does no harm.
             for row, event_time in source.already_sent:
                 sending.label(row, event_time)
             deliveries = watch.settled()
@@ -213,7 +218,7 @@ def _source(request: FileRequest, run: str, key: bytes) -> TableSource:
 
 
 class _Journal:
-    """Finds where a run of a file begins, and saves how far it came: rather too little than too much."""
+    """The progress of one run: finds the row to begin with, and saves only rows that were acknowledged."""
 
     def __init__(self, request: FileRequest, topic_id: str, log: TopicLog) -> None:
         self._request = request
@@ -223,11 +228,14 @@ class _Journal:
 
     @contextmanager
     def opened(self) -> Iterator["_Journal"]:
-        """Hold the file's progress alone, and find the row to begin with.
+        """Lock the file's progress, and find the row to begin with.
+
+        Yields:
+            This object, with `source` at the first row to send.
 
         Raises:
             NotReadyError: another process is sending this file to this topic.
-            RefusedError: the run that is to go on is not known, or the file has changed.
+            RefusedError: the run to resume is not known, or the file has changed.
             DataError: the file cannot be read as far as it was read before.
         """
         lock = self._folder.file_for(self._request.file).with_suffix(".lock")
@@ -250,7 +258,7 @@ class _Journal:
             yield self
 
     def _go_on(self, known: FileProgress, key: bytes) -> None:
-        """Go on behind the rows that the log holds; records of a dead run may still arrive meanwhile."""
+        """Resume after the rows that the log holds; records of a dead run may still arrive meanwhile."""
         sent, ends = self._log.sent_rows(known.run, known.offsets)
         while True:
             self.source = _source(self._request, known.run, key)
@@ -261,11 +269,11 @@ class _Journal:
             sent |= late
 
     def save(self) -> None:
-        """Save that all rows before the next one have been acknowledged."""
+        """Save the next row's number; all rows before it must have been acknowledged."""
         try:
             progress = self._progress(self.begin.run, self.begin.first)
         except UnreachableError as error:
-            # The last save still holds: the next run looks up in the log what came after it.
+            # The last save is still valid: the next run looks up the rows after it in the log.
             self.notes.append(f"progress could not be saved after row {self.source.next_row:,}: {error}")
             return
         self._folder.save(self._request.file, progress)
@@ -291,7 +299,7 @@ class _Journal:
             )
 
     def _candidates(self) -> list[FileProgress]:
-        """Return the runs that may be the one to go on with."""
+        """Return the earlier runs that may be the one to resume."""
         source = _source(self._request, "", b"")
         candidates = self._folder.known(self._request.file, source.first_row_digest())
         if not candidates:
@@ -299,7 +307,7 @@ class _Journal:
         return candidates
 
     def _known(self, candidates: list[FileProgress], key: bytes) -> FileProgress:
-        """Return the run to go on with: the one whose rows are those of the file."""
+        """Return the run to resume: the one whose rows are those of the file."""
         source = _source(self._request, "", key)
         check_same_run(candidates[0], self._mapping, self._key_name)
         for progress in candidates:
@@ -327,7 +335,7 @@ class _Journal:
         return read_or_make_digest_key(self._request.paths)
 
     def _mapping_digest(self) -> str:
-        """Return a digest of all that makes events of rows; how the table is written has no part in it."""
+        """Return a digest of everything that turns rows into events, without the layout of the table."""
         events = self._request.plain.settings.events
         document = self._request.source.mapping.model_dump_json(exclude={"table", "description"})
         whole = json.dumps([document, sorted(events.categories), events.currency])
@@ -335,7 +343,7 @@ class _Journal:
 
 
 class _Sending:
-    """Sends row after row, each when it is due."""
+    """A loop that sends row after row, each when it is due."""
 
     def __init__(
         self,
@@ -359,11 +367,11 @@ class _Sending:
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 over the events without their clock."""
+        """Return the SHA-256 over the events without their times, in hexadecimal digits."""
         return self._digest.hexdigest()
 
     def run(self, stop: StopFlag) -> Ending:
-        """Send what is due until something ends the run, and say what did."""
+        """Send rows when they are due, and return what has ended the run."""
         try:
             return self._run(stop)
         except DataError as error:
@@ -388,7 +396,7 @@ class _Sending:
             ending = self._wait(began + due, began + (plain.duration_seconds or math.inf), stop)
             if ending:
                 return ending
-            # Nobody waits for what a halt has made late: the rest is that much later.
+            # Rows that a halt has delayed are not sent in a burst: all later rows are delayed as well.
             self.skipped_seconds += max(0.0, time.monotonic() - began - due - LAG_LIMIT_SECONDS)
             self._send(row.number, mapped)
             self._source.done(row, mapped)
@@ -397,7 +405,7 @@ class _Sending:
         return "end"
 
     def _wait(self, due: float, end: float, stop: StopFlag) -> Ending | None:
-        """Wait until `due`; return what has ended the run before, if something has."""
+        """Wait until `due`; return what has ended the run before that, or None."""
         while True:
             now = time.monotonic()
             if stop.is_set:
@@ -420,7 +428,7 @@ class _Sending:
         self.label(row, event.event_time)
 
     def label(self, row: MappedRow, event_time: str) -> None:
-        """Send the label of a fraud whose event has this time."""
+        """Count a fraud, and send its label; `event_time` is the time that its event was sent with."""
         if not row.fraud:
             return
         self.fraud += 1
@@ -437,7 +445,7 @@ class _Sending:
         self._labels.send(label.card_id.encode(), encode_label(label))
 
     def report(self, ended_by: Ending) -> RowsReport:
-        """Return the report of the rows."""
+        """Return the report of this run's rows."""
         first_row, notes = self._journal.begin.row, tuple(self._journal.notes)
         request = self._request
         return report_rows(

@@ -1,4 +1,4 @@
-"""The mapping for a table: the one that was named, or the shipped one that its header fits."""
+"""The mapping for a table: the one that was named, or the shipped one that fits the table's header."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,12 @@ class MappedTable:
 
 
 def map_table(file: Path, name: str | None, told: Told) -> MappedTable:
-    """Open a table and find its mapping; without a name, the shipped one whose columns it has.
+    """Open a table and find its mapping; without a name, the shipped one that fits the table's columns.
 
     Raises:
         ConfigError: the mapping that was named cannot be read or is not valid.
         UsageError: the table lacks a column, or no shipped mapping fits, or several do.
-        DataError: the file is no table.
+        DataError: the file is not a table.
     """
     if name is None:
         return _recognise(file, open_table(file, told.over(Layout())))
@@ -44,7 +44,7 @@ def map_table(file: Path, name: str | None, told: Told) -> MappedTable:
 
 
 def _other_hint(table: Table, name: str, mapping: Mapping) -> str:
-    """Return what to do about a mapping whose columns a table lacks, where that is known."""
+    """Return the hint for a table that lacks columns of a mapping; empty if there is none."""
     if table.fits(_unlabelled(mapping).needed):
         return "leave `label` out of the mapping if the table has no labels"
     others = [other for other, known in _shipped().items() if other != name and table.fits(known.needed)]
@@ -63,12 +63,12 @@ def _without_labels(table: Table, name: str, mapping: Mapping) -> MappedTable:
 
 
 def _recognise(file: Path, table: Table) -> MappedTable:
-    """Find the shipped mapping whose columns a table has; only its labels may be missing."""
+    """Return the table with the shipped mapping that fits its columns; the label's column may be missing."""
     shipped = _shipped()
     fitting = {name: mapping for name, mapping in shipped.items() if table.fits(mapping.needed)}
     if not fitting:
         fitting = {name: own for name, own in shipped.items() if table.fits(_unlabelled(own).needed)}
-    # A mapping that asks for more columns than another one fits better.
+    # A mapping fits better than another one if it needs the other's columns and more.
     best = [
         name
         for name, mapping in fitting.items()

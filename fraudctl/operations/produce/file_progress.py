@@ -1,7 +1,7 @@
-"""Save how far a file has been sent to a topic: a little behind the truth, never ahead of it.
+"""Saved progress of sending a file to a topic; it may be a little behind, but never ahead.
 
-Every record carries the run and the number of its row in a Kafka header. So what the log holds beyond the
-last save is recognised row by row, also where ids repeat.
+Every record carries the run and the number of its row in a Kafka header. So records after the last save are
+recognised row by row, also where ids repeat.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ _ANEW = "begin anew without --resume (rows that were sent already then count twi
 
 
 class FileProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Every row before `row` is in the log; what is beyond `offsets` may hold some after it.
+    """The progress of one run: every row before `row` is in the log, and later ones may be after `offsets`.
 
-    `digest` covers the rows before `row`, `first` the first row alone, `mapping` what makes events of them.
-    `key` names the key of the digests, if the mapping has any.
+    `digest` covers the rows before `row`, `first` the first row alone, and `mapping` everything that turns
+    rows into events. `key` names the key of the digests, if the mapping has any.
     """
 
     run: str
@@ -37,14 +37,14 @@ class FileProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SentRow(msgspec.Struct, frozen=True):
-    """A row as the log holds it: its event without the time, and that time."""
+    """A row as it is in the log: its event without the time, and that time."""
 
     event: Transaction
     event_time: str
 
 
 def row_header(run: str, row: int) -> dict[str, str | bytes | None]:
-    """Return the header by which a row's record is recognised."""
+    """Return the Kafka header by which a row's record is recognised."""
     return {ROW_HEADER: f"{run}/{row}".encode()}
 
 
@@ -52,6 +52,7 @@ class ProgressFolder:
     """The progress of all files that were sent to one topic."""
 
     def __init__(self, folder: Path, topic_id: str) -> None:
+        """Name the folder, which need not exist, and the topic by Kafka's id of it."""
         self._folder = folder
         self._topic_id = topic_id
 
@@ -61,7 +62,7 @@ class ProgressFolder:
         return self._folder / f"{name}-{self._topic_id}.rows.json"
 
     def own(self, table: Path) -> FileProgress | None:
-        """Return the progress of this table, if it was ever begun.
+        """Return the progress of this table; None if it was never sent.
 
         Raises:
             RefusedError: the file that holds it is damaged.
@@ -70,7 +71,11 @@ class ProgressFolder:
         return self._read(file) if file.is_file() else None
 
     def known(self, table: Path, first: str) -> list[FileProgress]:
-        """Return the progress of this table, then that of others that have the same first row (moved ones).
+        """Return the progress of this table, and then of others with the same first row (moved files).
+
+        Args:
+            table: the file with the rows.
+            first: the digest of its first row; empty if it has none.
 
         Raises:
             RefusedError: the file that holds it is damaged.
@@ -84,7 +89,7 @@ class ProgressFolder:
         return found
 
     def keys(self) -> set[str]:
-        """Return the names of all keys with which digests were made, on whatever topic."""
+        """Return the names of all keys with which digests were made, for any topic."""
         found = {self._read(file).key for file in self._folder.glob("*.rows.json")}
         return found - {""}
 
@@ -109,12 +114,13 @@ class TopicLog:
     """The log of the topic that a file is sent to."""
 
     def __init__(self, servers: str, topic: str, timeout_seconds: float) -> None:
+        """Name the topic on the bootstrap servers, and the timeout for each request."""
         self._servers = servers
         self._topic = topic
         self._timeout_seconds = timeout_seconds
 
     def ends(self) -> dict[int, int]:
-        """Return where each partition ends.
+        """Return the end offset of each partition.
 
         Raises:
             UnreachableError: the broker does not answer.
@@ -123,11 +129,19 @@ class TopicLog:
         return {partition: end for partition, (_, end) in held.items()}
 
     def sent_rows(self, run: str, begin: dict[int, int]) -> tuple[dict[int, SentRow], dict[int, int]]:
-        """Return the rows that a run sent beyond some offsets, by their numbers, and how far was looked.
+        """Return the rows that a run sent from some offsets on.
+
+        Args:
+            run: the name of the run.
+            begin: the offset to begin with, by partition; zero where a partition is missing.
+
+        Returns:
+            The rows by their numbers, and the end offsets of the partitions up to which was read.
 
         Raises:
-            RefusedError: the log no longer holds everything beyond these offsets.
-            DataError: a record that says it is a row is none.
+            RefusedError: the log no longer holds all records from these offsets on.
+            DataError: a record with the header of a row is not a transaction.
+            UnreachableError: the broker does not answer.
         """
         ends = self.ends()
         ranges = {partition: (begin.get(partition, 0), end) for partition, end in ends.items()}
@@ -156,7 +170,7 @@ def _sent_row(value: bytes, where: str) -> SentRow:
 
 
 def changed(detail: str) -> RefusedError:
-    """Return the error for a file whose rows are not those that were sent."""
+    """Return the error for a file whose rows differ from those that were sent."""
     return RefusedError(
         "the file is not the one that was begun: rows that were sent have changed since",
         detail=detail,
@@ -165,7 +179,7 @@ def changed(detail: str) -> RefusedError:
 
 
 def never_begun(file: Path) -> RefusedError:
-    """Return the error for a file of which no earlier run is known."""
+    """Return the error for resuming a file that has no known earlier run."""
     return RefusedError(
         f"no earlier run of {file.name!r} on this topic is known, so there is nothing to go on with",
         detail="the progress of each run is kept per stack (--home, --stack), topic and file",

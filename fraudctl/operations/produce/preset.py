@@ -1,7 +1,8 @@
-"""Send a preset's transactions: live, at a rate, or as a backfill whose time runs many times as fast.
+"""A producer of a preset's transactions: live at a rate, or as a backfill in accelerated time.
 
-Live, each event is stamped as it leaves. In a backfill events keep their simulated times, shifted by whole
-days to end just before now, and each record's timestamp is its simulated arrival.
+In a live run a message arrives when it is sent, and its event time is before or after that by the simulated
+delay. In a backfill events keep their simulated times, shifted by whole days to end just before now, and each
+record's timestamp is its simulated arrival.
 """
 
 import math
@@ -33,16 +34,16 @@ from fraudctl.simulator.pacing import LONGEST_PAUSE_SECONDS, TICK_SECONDS, sched
 from fraudctl.simulator.preset import HabitsPreset, Preset
 
 HIGHEST_SPEED = 10_000_000.0
-# A live run goes on until it is stopped: so many days of a preset are hours enough.
+# A live run lasts until it is stopped, so its preset needs more days than a run can send.
 LIVE_DAYS = 3_650
 ROWS = 1_000
 
 
 @dataclass(frozen=True)
 class PresetRequest:
-    """Live at the rate of `plain`; or, with `speed`, a backfill, and the rate is of no account.
+    """A request to send a preset's transactions: live at the rate of `plain`, or with `speed` as a backfill.
 
-    `whole`: a live run ends with the preset; otherwise its days go on for as long as it does.
+    With `whole` a live run ends with the preset; otherwise the preset gets as many days as the run needs.
     """
 
     plain: ProduceRequest
@@ -56,9 +57,10 @@ class PresetRequest:
 
 @dataclass(frozen=True)
 class PresetProduced(Produced):
-    """As of any run; and what it sent. `labels_early` went at the end, before their time had come.
+    """The report of a run, with the transactions, frauds and labels that it sent.
 
-    `fates` is what must become of the messages, by the lateness settings; without faults all are counted.
+    `fates` counts the messages by the outcome that they must have under the lateness settings; without faults
+    all are counted. `labels_early` labels were sent at the end, before the times at which they are reported.
     """
 
     preset: str
@@ -75,11 +77,11 @@ class PresetProduced(Produced):
 
 
 def refuse_nonsense(request: PresetRequest) -> None:
-    """Needs no broker, so it can be asked before one is looked for.
+    """Check the parts of a request that can be checked without a broker.
 
     Raises:
-        UsageError: rate, speed, count, duration, seed or faults have no meaning.
-        RefusedError: a backfill cannot land on a topic of this kind, or would not be kept by it.
+        UsageError: rate, speed, count, duration, seed or faults are not valid.
+        RefusedError: the topic does not take timestamps from producers, or does not keep records long enough.
     """
     refuse_plain_nonsense(request.plain)
     if request.faults and not request.preset.has_faults:
@@ -108,10 +110,11 @@ def refuse_nonsense(request: PresetRequest) -> None:
 
 
 def produce_preset(request: PresetRequest, *, stop: StopFlag, observe: Observe) -> PresetProduced:
-    """Send until the preset, the count or the time is over, or `stop` is set; then settle the account.
+    """Send until the preset, the count or the time is over, or `stop` is set; then wait for delivery reports.
 
     Raises:
-        UsageError, RefusedError: see `refuse_nonsense`; or the topic does not exist or is of another kind.
+        UsageError: see `refuse_nonsense`.
+        RefusedError: see `refuse_nonsense`; or the topic does not exist or has other settings.
         UnreachableError: no broker answers.
     """
     refuse_nonsense(request)
@@ -163,13 +166,13 @@ def produce_preset(request: PresetRequest, *, stop: StopFlag, observe: Observe) 
 
 
 def _prepared(request: PresetRequest) -> KafkaSettings:
-    """The settings of the labels' topic, once the topics are there and of the right kind."""
+    """Check the topics, create the labels' topic if it is missing, and return its settings."""
     settings, servers = request.plain.settings, request.plain.bootstrap_servers
     connect_seconds = settings.timeouts.connect_seconds
     topics.probe(servers, timeout_seconds=connect_seconds)
     topics.identity(servers, settings.kafka.topic, timeout_seconds=connect_seconds)
     if request.speed is not None:
-        # The settings may say CreateTime while the topic that is there does not.
+        # The settings may say CreateTime while the existing topic does not.
         topics.ensure_topic(servers, settings.kafka, timeout_seconds=connect_seconds)
     labels = labels_settings(settings.kafka)
     if request.labels:
@@ -178,14 +181,15 @@ def _prepared(request: PresetRequest) -> KafkaSettings:
 
 
 def labels_settings(kafka: KafkaSettings) -> KafkaSettings:
-    """Labels are few and need no order, and when they arrived is for the broker to say."""
+    """Return the settings of the labels' topic: one partition, and timestamps from the broker."""
+    # Labels are few, and nothing depends on their order or on the producer's clock.
     return kafka.model_copy(
         update={"topic": kafka.labels_topic, "partitions": 1, "timestamp_type": "LogAppendTime"}
     )
 
 
 class _Live:
-    """Every event is due at its place in the schedule, and stamped with it."""
+    """A sender at a rate: every message is due at a time of the schedule, which is also its arrival."""
 
     def __init__(self, request: PresetRequest, seed: int) -> None:
         plain, preset = request.plain, request.preset
@@ -197,7 +201,7 @@ class _Live:
         self._lag_limit = min(LAG_LIMIT_SECONDS, plain.settings.lateness.late_seconds / 4)
         self._stamps = Stamps()
         self.run = PresetRun(plain.settings, preset, seed, faults=request.faults, live=True, shift_days=0)
-        # The first day is made before the clock starts.
+        # The first day is generated before the clock starts.
         self.run.rows.next_arrival_ms()
         self.skipped_seconds = 0.0
 
@@ -208,7 +212,7 @@ class _Live:
         total, ending = self._limit
         number = 0
         while not stop.is_set and not events.broken:
-            # Looked at before sending: what is due by the end of the time still goes.
+            # Checked before sending, so that events due by the end of the time are still sent.
             time_is_up = pace.elapsed >= self._seconds
             due = min(pace.due(), total - number)
             self.skipped_seconds = pace.skipped_seconds
@@ -232,7 +236,7 @@ class _Live:
 
 
 class _Backfill:
-    """Simulated time runs `speed` times as fast as the clock, from some days ago on."""
+    """A sender of a backfill: simulated time begins some days ago, and runs `speed` times as fast."""
 
     def __init__(self, request: PresetRequest, seed: int) -> None:
         plain, preset = request.plain, request.preset

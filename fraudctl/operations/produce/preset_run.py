@@ -1,4 +1,4 @@
-"""One run of a preset on its way to Kafka: its rows, their bytes, their labels, and the account of them."""
+"""One run of a preset: its rows, their records and labels, and the counts of what was sent."""
 
 import hashlib
 import heapq
@@ -18,14 +18,21 @@ from fraudctl.simulator.wire import Wire
 
 
 class PresetRun:
-    """Gives rows, turns them into records, and counts what they were.
-
-    Live, messages come at the rate asked, so the pauses and bursts of a preset's faults are left out.
-    """
+    """The rows of one run, which are turned into records, sent and counted."""
 
     def __init__(
         self, settings: Settings, preset: Preset, seed: int, *, faults: bool, live: bool, shift_days: int
     ) -> None:
+        """Prepare the simulation.
+
+        Args:
+            settings: the settings for events, producer and lateness.
+            preset: the preset to simulate.
+            seed: the seed of the simulation, its faults and its labels.
+            faults: whether the preset's faults are applied.
+            live: leaves pauses and bursts out of the faults, because messages come at the requested rate.
+            shift_days: by how many days all times are moved forward.
+        """
         self._lateness = settings.lateness
         self._simulation = Simulation(preset, settings.producer, settings.events, seed)
         self._wire = Wire(self._simulation.names)
@@ -43,7 +50,7 @@ class PresetRun:
         self._digest = hashlib.sha256()
 
     def send(self, part: Deliveries, producer: RecordProducer, *, stamped: bool) -> None:
-        """Hand over these rows; `stamped` records carry their arrival, others get the broker's time."""
+        """Pass these rows to the producer; with `stamped`, records get their arrival as timestamp."""
         self._count(part)
         keys = [self._keys[card] for card in part.batch.card.tolist()]
         arrivals = part.arrival_ms.tolist() if stamped else None
@@ -51,21 +58,23 @@ class PresetRun:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the events without their clock, spoiled ones as they were before."""
+        """Return the SHA-256 over the events without their times, malformed ones in their original form."""
         return self._digest.hexdigest()
 
     @property
     def by_scenario(self) -> dict[str, int]:
+        """Return the number of transactions of each fraud scenario, without second copies."""
         counted = zip(self._simulation.names.scenarios, self._scenarios.tolist(), strict=True)
         return dict(list(counted)[1:])
 
     @property
     def faults(self) -> dict[str, int]:
-        """What the network has done so far, also to what has not been sent yet; empty without faults."""
+        """Return the number of each fault so far, also in rows not sent yet; empty without faults."""
         return dict(self._network.faults) if self._network else {}
 
     @property
     def fates(self) -> dict[str, int]:
+        """Return the number of sent messages by the outcome that they must have."""
         return dict(zip(FATES, self._fates.tolist(), strict=True))
 
     def _parts(self) -> Iterator[Deliveries]:
@@ -85,22 +94,23 @@ class PresetRun:
 
 
 class LabelQueue:
-    """Labels wait here until they may be known."""
+    """A queue of labels, ordered by the times at which they may become known."""
 
     def __init__(self, labels: Labels) -> None:
+        """Start with an empty queue; `labels` generates the labels of added rows."""
         self._labels = labels
-        # The number keeps labels of one moment apart, in the order in which they came.
+        # The number keeps labels of the same time in the order in which they were added.
         self._waiting: list[tuple[int, int, Label]] = []
         self._number = 0
 
     def add(self, part: Deliveries) -> None:
-        """The labels of the fraud among these; a second copy has none of its own."""
+        """Add the labels of the fraud among these rows; a second copy has no label of its own."""
         for reported_ms, label in self._labels.of(part.batch.take(~part.again)):
             heapq.heappush(self._waiting, (reported_ms, self._number, label))
             self._number += 1
 
     def send(self, producer: RecordProducer, until_ms: int | None = None) -> int:
-        """Send what is known by then (all of them without a moment); how many that were."""
+        """Send the labels known by `until_ms` (in ms since 1970; None: all), and return their number."""
         sent = 0
         while self._waiting and (until_ms is None or self._waiting[0][0] <= until_ms):
             label = heapq.heappop(self._waiting)[2]

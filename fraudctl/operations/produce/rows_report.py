@@ -1,4 +1,4 @@
-"""The report of a file's rows, and the error of a run that lost some."""
+"""The report of a file's rows, and the error of a run that lost too many."""
 
 import os
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from fraudctl.tables.row_counts import LeftOut
 
 @dataclass(frozen=True)
 class FileError:
-    """The reason why a run's input is not complete: damage, or more rows left out than allowed."""
+    """The error of a run with bad input: damage, no rows, too many rows left out, or no readable label."""
 
     message: str
     detail: str
@@ -24,9 +24,9 @@ class FileError:
 class RowsReport:
     """The rows of one run: rows_read = rows_taken + already_in_log + rows_left_out.
 
-    `first_row` rows lay before this run, `next_row` lie before the next one. `rows_rejected` are those of
-    `rows_left_out` that the mapping does not choose to leave out. `labels_unclear` rows were sent, and have a
-    label that says neither fraud nor genuine.
+    `first_row` and `next_row` are the indexes of the first row of this run and of the next run.
+    `rows_rejected` counts those of `rows_left_out` that the mapping does not exclude on purpose.
+    `labels_unclear` counts rows that were sent although their label says neither fraud nor genuine.
     """
 
     file: Path
@@ -57,7 +57,7 @@ def report_rows(
     allow_rejected: float,
     ended_by: Ending,
 ) -> RowsReport:
-    """Return the report of the rows that a source has gone through; `error` is what ended its reading."""
+    """Return the report of the rows that were read from a source; `error` is the one that ended reading."""
     counts, unclear = source.counts, source.unclear_labels
     report = RowsReport(
         file=printable(mapped.table.file),
@@ -82,12 +82,12 @@ def report_rows(
 
 
 def printable(file: Path) -> Path:
-    """Return a file's name without bytes that are no text, which no JSON can hold."""
+    """Return a file's name with bytes that are not UTF-8 replaced, because JSON cannot hold them."""
     return Path(os.fsencode(file).decode("utf-8", "replace"))
 
 
 def rows_error(rows: RowsReport) -> DataError | None:
-    """Return the error of a run that lost input; None if it lost none, or no more than was allowed."""
+    """Return the error of a run that lost input; None if it lost no more rows than allowed."""
     if rows.error is None:
         return None
     return DataError(rows.error.message, detail=rows.error.detail, hint=rows.error.hint)

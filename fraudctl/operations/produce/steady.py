@@ -1,4 +1,4 @@
-"""Send simulated transactions at a steady rate, and account for every one of them."""
+"""A producer of simulated transactions at a steady rate, with a delivery report for every one."""
 
 import math
 import secrets
@@ -23,7 +23,7 @@ from fraudctl.simulator.traffic_columns import TrafficLines
 HIGHEST_RATE = 1_000_000.0
 HIGHEST_SEED = 2**63 - 1
 OBSERVE_SECONDS = 0.25
-# How many ready-made messages are handed over between two looks at a stop.
+# How many ready-made messages are sent between two checks for a stop.
 AT_ONCE = 1_000
 # Events that would be further behind than this are skipped, so that none arrives too late to be counted.
 LAG_LIMIT_SECONDS = 60.0
@@ -31,9 +31,9 @@ LAG_LIMIT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class ProduceRequest:
-    """Without `count` and `duration_seconds` it goes on until a stop; without `seed` one is drawn.
+    """A request to send transactions, at `rate` per second or without it as fast as the broker takes them.
 
-    Without `rate` events go as fast as the broker takes them.
+    Without `count` and `duration_seconds` the run lasts until it is stopped; without `seed` one is drawn.
     """
 
     settings: Settings
@@ -46,7 +46,11 @@ class ProduceRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """How it stands; `rate` is the average since the last report. `trouble` is the latest client error."""
+    """The progress of a run.
+
+    `rate` is the average since the last report, in events per second. `trouble` is the latest client error,
+    as long as no record is acknowledged.
+    """
 
     seed: int
     seconds: float
@@ -55,15 +59,15 @@ class Progress:
     trouble: str
 
 
-# What ended a run: its count or its time was reached, there was nothing more to send, a stop was asked for,
-# or the client broke down.
+# The reason why a run ended: its count or its time was reached, there was nothing more to send, a stop was
+# requested, or the client failed.
 Ending = Literal["count", "duration", "end", "stop", "failure"]
 Observe = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
 class Produced:
-    """The account of one run. `digest` covers the events without their clock; `anchor` is the first time."""
+    """The report of one run; `digest` covers the events without their times, `anchor` is the first time."""
 
     topic: str
     seed: int
@@ -81,10 +85,10 @@ class Produced:
 
 
 def produce(request: ProduceRequest, *, stop: StopFlag, observe: Observe) -> Produced:
-    """Generate and send until the count or the time is reached, or `stop` is set; then settle the account.
+    """Send until the count or the time is reached, or `stop` is set; then wait for the delivery reports.
 
     Raises:
-        UsageError: the request has no meaning.
+        UsageError: the request is not valid, see `refuse_nonsense`.
         UnreachableError: no broker answers.
         RefusedError: the topic does not exist.
     """
@@ -106,7 +110,7 @@ def produce(request: ProduceRequest, *, stop: StopFlag, observe: Observe) -> Pro
         seconds = pace.elapsed
         deliveries = watch.settled()
         if request.rate is None:
-            # Without a rate it is the broker's pace that was measured, to the last report.
+            # Without a rate the run measures the broker's speed, so it ends with the last report.
             seconds = pace.elapsed
     return Produced(
         topic=settings.kafka.topic,
@@ -117,7 +121,7 @@ def produce(request: ProduceRequest, *, stop: StopFlag, observe: Observe) -> Pro
         errors=deliveries.errors,
         seconds=round(seconds, 3),
         rate_asked=request.rate,
-        # The first event goes at once: n events are n - 1 intervals apart.
+        # The first event is sent at once, so n events have n - 1 intervals.
         rate_achieved=round((deliveries.sent - 1) / seconds, 2) if deliveries.sent > 1 else 0.0,
         anchor=rfc3339(pace.anchor_ms),
         skipped_seconds=round(pace.skipped_seconds, 3),
@@ -135,9 +139,9 @@ def produce_messages(
     observe: Observe,
     seed: int = 0,
 ) -> Deliveries:
-    """Send ready-made messages as fast as they are taken, each with its arrival as the record's timestamp.
+    """Send ready-made messages as fast as the broker takes them, each with its arrival as the timestamp.
 
-    The topic must be one whose timestamps are the producer's (CreateTime).
+    The topic must take timestamps from the producer (CreateTime).
     """
     with RecordProducer(bootstrap_servers, settings.kafka, settings.producer) as producer:
         watch = Watch(producer, seed, observe)
@@ -154,10 +158,10 @@ def produce_messages(
 
 
 def refuse_nonsense(request: ProduceRequest) -> None:
-    """Needs no broker, so it can be asked before one is looked for.
+    """Check the parts of a request that can be checked without a broker.
 
     Raises:
-        UsageError: rate, count, duration or seed has no meaning.
+        UsageError: rate, count, duration or seed is out of range.
     """
     if request.rate is not None and not 0 < request.rate <= HIGHEST_RATE:
         raise UsageError(
@@ -174,11 +178,11 @@ def refuse_nonsense(request: ProduceRequest) -> None:
 
 
 def limit(rate: float | None, count: int | None, duration_seconds: float | None) -> tuple[int, Ending]:
-    """After how many events a request is fulfilled, and whether its count or its time says so."""
+    """Return how many events complete a run, and whether that is by its count or by its duration."""
     by_count = sys.maxsize if count is None else count
     if duration_seconds is None or rate is None:
         return by_count, "count"
-    # Event i is due at i/rate: as many as are due before the time is over, but for a rounding error.
+    # Event i is due at i/rate; the small term keeps a rounding error from adding an event.
     by_time = max(1, math.ceil(duration_seconds * rate - 1e-6))
     return min(by_count, by_time), "count" if by_count <= by_time else "duration"
 
@@ -195,7 +199,7 @@ def _send_on_time(
     total, ending = limit(request.rate, request.count, request.duration_seconds)
     number = 0
     while not stop.is_set and not producer.broken:
-        # Looked at before sending: what is due by the end of the time still goes.
+        # Checked before sending, so that events due by the end of the time are still sent.
         time_is_up = pace.elapsed >= (request.duration_seconds or math.inf)
         due = min(pace.due(), total - number)
         while due:
@@ -215,9 +219,10 @@ def _send_on_time(
 
 
 class Watch:
-    """Reports progress at even intervals, also while the last records are waited for."""
+    """A reporter of progress at even intervals, also during the wait for the last records."""
 
     def __init__(self, producer: RecordProducer, seed: int, observe: Observe) -> None:
+        """Start the clock; `observe` is called with the progress of `producer`, and with `seed`."""
         self._producer = producer
         self._seed = seed
         self._observe = observe
@@ -225,12 +230,13 @@ class Watch:
         self._before = producer.deliveries
 
     def look(self) -> None:
+        """Report the progress if `OBSERVE_SECONDS` have passed since the last report."""
         now = time.monotonic()
         if now - self._last >= OBSERVE_SECONDS:
             self._report(now)
 
     def settled(self) -> Deliveries:
-        """Wait for the last delivery reports; the account is then complete."""
+        """Wait for the last delivery reports, and return the complete counts."""
         deliveries = self._producer.settle(meanwhile=self.look)
         self._report(time.monotonic())
         return deliveries

@@ -1,6 +1,6 @@
-"""The rows of a table that are still to be sent, mapped, with the report of those that are not.
+"""The rows of a table that must still be sent, mapped to events, and the counts of the other rows.
 
-Nothing here knows of a broker: what the log holds already is given as data.
+This module uses no broker: the rows that the log holds already are passed in.
 """
 
 import hashlib
@@ -18,21 +18,26 @@ from fraudctl.tables.table import Table
 
 
 class AlreadySent(NamedTuple):
-    """A row that was in the log already, and the time that its event has there."""
+    """A row that the log held already, and the time of its event there."""
 
     row: MappedRow
     event_time: str
 
 
 class TableSource:
-    """Goes through a table once; whoever has sent a row says so with `done` before asking for the next one.
-
-    `digest` covers every row before `next_row`.
-    """
+    """One pass through a table; the caller must call `done` for each row it sent before taking the next."""
 
     def __init__(
         self, table: Table, needed: set[str], mapper: Mapper, *, label_column: str | None = None
     ) -> None:
+        """Start before the first row.
+
+        Args:
+            table: the table to read.
+            needed: the names of the columns to read.
+            mapper: turns the cells of a row into an event.
+            label_column: the column with the fraud label; None if the table has none.
+        """
         self._table = table
         self._needed = needed
         self._mapper = mapper
@@ -50,19 +55,19 @@ class TableSource:
         return self._hash.hexdigest()
 
     def first_row_digest(self) -> str:
-        """Return a digest of the first row; nothing if the table has none.
+        """Return a digest of the first row; an empty string if the table has no rows.
 
         Raises:
-            DataError: the file cannot be read so far.
+            DataError: the file cannot be read up to there.
         """
         first = next(self._table.rows(self._needed), None)
         return hashlib.sha256(first.content).hexdigest() if first else ""
 
     def matches(self, progress: FileProgress) -> bool:
-        """Tell whether the rows before `progress.row` are those that were read then.
+        """Return whether the rows before `progress.row` are the rows that were sent before.
 
         Raises:
-            DataError: the file cannot be read so far.
+            DataError: the file cannot be read up to there.
         """
         digest = self._hash.copy()
         row = -1
@@ -73,11 +78,15 @@ class TableSource:
         return row + 1 == progress.row and digest.hexdigest() == progress.digest
 
     def resume(self, progress: FileProgress, known: Mapped[int, SentRow]) -> None:
-        """Go on at `progress.row`, past the rows beyond it that the log holds already.
+        """Continue at `progress.row`, and skip later rows that the log holds already.
+
+        Args:
+            progress: the saved progress of the earlier run.
+            known: the rows in the log, by their numbers.
 
         Raises:
-            RefusedError: a row that the log holds is not in the file any more, or is another one now.
-            DataError: the file cannot be read so far.
+            RefusedError: a row that the log holds is no longer in the file, or has changed.
+            DataError: the file cannot be read up to there.
         """
         beyond = {number: sent for number, sent in known.items() if number >= progress.row}
         left = set(beyond)
@@ -96,10 +105,10 @@ class TableSource:
         self._known = beyond
 
     def __iter__(self) -> Iterator[tuple[TableRow, MappedRow]]:
-        """Yield the rows that are to be sent.
+        """Yield the rows to send, each with its mapped event.
 
         Raises:
-            DataError: the file cannot be read on.
+            DataError: the file cannot be read further.
         """
         for row in self._table.rows(self._needed):
             if row.number < self.next_row:
@@ -159,10 +168,15 @@ class TableSource:
 
 
 def check_same_run(progress: FileProgress, mapping: str, key: str) -> None:
-    """Check that a run goes on with the mapping and the key with which it was begun.
+    """Check that a run is resumed with the mapping and the key that it was started with.
+
+    Args:
+        progress: the saved progress of the run.
+        mapping: the digest of the present mapping.
+        key: the name of the present key; empty if the mapping has no digests.
 
     Raises:
-        RefusedError: it has another one, so its rows would not be recognised.
+        RefusedError: mapping or key differ, so the run's rows would not be recognised.
     """
     if progress.mapping != mapping:
         raise RefusedError(

@@ -1,11 +1,11 @@
-"""Which part of the log a range of time needs, and whether the log and the ledger still have it.
+"""Offsets that a replay of a time range must read, and checks that log and ledger still have them.
 
 A record counts in a window only if its event time lies in it, and it is admitted only if it arrives no
-earlier than `future` before and no later than `late` after its event time. So the windows of a range are
-decided by the arrivals from `future` before it to `late` after it, and by no others; copies of an event have
-the same event time, so deduplication needs no more. Rules on what a card did before look back from the first
-transactions of the range, so reading begins as much earlier. What is read before that only lets the watermark
-stand where it stood.
+earlier than `future` before and no later than `late` after its event time. So only the arrivals from `future`
+before a range to `late` after it decide the windows of the range. Copies of an event have its event time, so
+deduplication needs no further records. Rules on a card's past look back from the first transactions of the
+range, so reading begins earlier by that look-back. The records read before that are a warm-up: they only
+bring the watermark to the value that it had.
 """
 
 from collections.abc import Mapping
@@ -22,18 +22,23 @@ Ranges = Mapping[int, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Range:
-    """A range of event time, microseconds since 1970, that begins and ends with a slide."""
+    """A range of event time in microseconds since 1970, whose begin and end are multiples of the slide."""
 
     begin_us: int
     finish_us: int
 
     def holds(self, start_us: int, end_us: int) -> bool:
+        """Return whether a window lies wholly inside the range."""
         return self.begin_us <= start_us and end_us <= self.finish_us
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """In milliseconds since 1970: where reading begins, the first and the last arrival that decide."""
+    """The arrival times that a range needs, in milliseconds since 1970.
+
+    `warm_up_ms`: where reading begins; `first_ms` and `last_ms`: the first and the last arrival that can
+    change the range.
+    """
 
     warm_up_ms: int
     first_ms: int
@@ -42,7 +47,10 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class LogSpan:
-    """`closed`: no record that is still to come can change a window of the range."""
+    """The offsets to read per partition.
+
+    `closed`: no record that is still to come can change a window of the range.
+    """
 
     starts: Offsets
     ends: Offsets
@@ -50,11 +58,12 @@ class LogSpan:
 
     @property
     def records(self) -> int:
+        """Return the number of offsets to read, over all partitions."""
         return sum(self.ends[partition] - start for partition, start in self.starts.items())
 
 
 def widened(begin: datetime, finish: datetime, windows: WindowsSettings) -> Range:
-    """The range from slide to slide that holds what was asked for.
+    """Return the smallest range of whole slides that contains the requested time span.
 
     Raises:
         UsageError: not one whole window fits in it.
@@ -71,7 +80,7 @@ def widened(begin: datetime, finish: datetime, windows: WindowsSettings) -> Rang
 
 
 def arrivals(span: Range, lateness: LatenessSettings, card_horizon_seconds: int = 0) -> Arrivals:
-    """Which arrivals a range needs, if rules look back so far at what a card did before."""
+    """Return the arrival times that a range needs, with rules that look back that many seconds at a card."""
     first_ms = span.begin_us // 1000 - (card_horizon_seconds + lateness.future_seconds) * 1000
     return Arrivals(
         warm_up_ms=max(0, first_ms - lateness.watermark_delay_seconds * 1000),
@@ -82,10 +91,11 @@ def arrivals(span: Range, lateness: LatenessSettings, card_horizon_seconds: int 
 
 @dataclass(frozen=True)
 class Held:
-    """What the log says: per partition (first offset, end), and offsets by arrival; None = no such record.
+    """The offsets that the log holds per partition, as (first offset, end), and offsets by arrival time.
 
-    `after_last` is None where arrival is what producers say (CreateTime): then order proves nothing, and
-    everything that was read is read again.
+    An offset by arrival is None where no record arrived at that time or later. `after_last` itself is None
+    where producers set the timestamp (CreateTime): then the order of arrivals proves nothing, and everything
+    that the detector has read is read again.
     """
 
     log: Ranges
@@ -96,11 +106,11 @@ class Held:
 
 
 def log_span(needed: Arrivals, held: Held, ledger: Ranges) -> LogSpan:
-    """Offsets to read: only what the detector has read, so that like is compared with like.
+    """Return the offsets to read, limited to what the detector has read, so that both sides are comparable.
 
     Raises:
-        RefusedError: retention has removed records that the range needs, or the detector has not read all
-            of them yet.
+        RefusedError: retention has removed records that the range needs, or the detector has not read all of
+            them yet.
     """
     starts: Offsets = {}
     ends: Offsets = {}
@@ -108,7 +118,7 @@ def log_span(needed: Arrivals, held: Held, ledger: Ranges) -> LogSpan:
     for partition, (low, high) in sorted(held.log.items()):
         first_read, read = ledger.get(partition, (low, low))
         first, warm_up = held.at_first[partition], held.at_warm_up[partition]
-        # Every record that is gone arrived before those held, unless arrival is what producers say.
+        # Every removed record arrived before those held, unless producers set the timestamp.
         earlier = held.after_last is not None and low < high and (first is None or first > low)
         if low > first_read and not earlier:
             raise _gone(partition, low)
@@ -128,7 +138,7 @@ def log_span(needed: Arrivals, held: Held, ledger: Ranges) -> LogSpan:
 
 
 def from_the_beginning(log: Ranges, ledger: Ranges) -> Offsets:
-    """Where the ledger begins; where it names nothing, the first record held.
+    """Return per partition the first offset of the ledger, or the first one held where the ledger has none.
 
     Raises:
         RefusedError: retention has removed records that were counted.

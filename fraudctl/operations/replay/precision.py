@@ -1,4 +1,4 @@
-"""How good the alerts of a range are and would be, as far as its frauds are known by now."""
+"""Precision and recall of the live and the replayed alerts of a range, from the frauds known so far."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from fraudctl.operations.inputs.labels import Label, Labels
 
 @dataclass(frozen=True)
 class Found:
-    """How the alerts of one side meet the known frauds.
+    """A comparison of one side's alerts with the known frauds.
 
-    `alerts`: how many there are; `frauds`: known frauds that alerted; `precision`: the share of the alerts
-    that is known fraud; `recall`: the share of the known frauds that alerted.
+    `alerts`: their number; `frauds`: known frauds that alerted; `precision`: the share of the alerts that is
+    known fraud; `recall`: the share of the known frauds that alerted.
     """
 
     alerts: int
@@ -23,9 +23,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Detection:
-    """`frauds`: transactions of the range whose label had been reported by now.
+    """Precision and recall of both sides; `frauds`: transactions of the range already reported as fraud.
 
-    Of a young range more will become known: until then what is fraud without a label counts as a false alarm.
+    Frauds of a recent range may still be unreported; an alert on one of them counts as a false alarm until
+    then.
     """
 
     frauds: int
@@ -42,7 +43,7 @@ def detection(
     finish_us: int,
     now_us: int,
 ) -> Detection | None:
-    """Compare alerts with labels by id, card and time; None where no fraud of the range is known."""
+    """Compare alerts with labels by id, card and time; return None where no fraud of the range is known."""
     frauds = [
         label
         for label in labels.values()

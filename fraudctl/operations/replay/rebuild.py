@@ -1,7 +1,7 @@
-"""Recompute everything from the log, into the shadow, and compare; `apply` replaces the live state with it.
+"""Recompute everything from the log into the shadow and compare; `apply` replaces the live state with it.
 
-This is the way on when the checkpoint is gone, damaged or foreign, when rows were changed by somebody else,
-or when a setting that decides the numbers is to be changed: nothing of the live checkpoint is used.
+Use it when the checkpoint is lost, damaged or foreign, when somebody else changed rows, or to change a
+setting that decides the numbers. It uses nothing of the live checkpoint.
 """
 
 import os
@@ -32,25 +32,27 @@ from fraudctl.recount.ledger import Ledger
 from fraudctl.rules.model import parse_rules
 from fraudctl.runtime.process import identity
 
-# Other batches read the records, and of copies another one may come first: the alert is the same.
+# The rebuild cuts the log into other batches, so another copy may come first: the alert is the same.
 _OF_THE_ALERT = OF_THE_BATCH | {"arrival_us"}
-# What a card did comes to light bit by bit, and an alert names the rules that had matched when it was raised.
+# A card's past becomes known batch by batch, and an alert names the rules that matched at that time.
 _OF_THE_MOMENT = _OF_THE_ALERT | {"rules", "score"}
 
 
 @dataclass(frozen=True)
 class RebuildRequest:
+    """A request for a rebuild; `apply` replaces the live state with its result."""
+
     replay: ReplayRequest
     apply: bool = False
 
 
 @dataclass(frozen=True)
 class Rebuild:
-    """In each difference `expected` is the rebuild's value, and `stored` the one that had landed.
+    """The result of a rebuild; in each difference `expected` is the rebuild's value, `stored` the live one.
 
     `unread` counts the offsets that the rebuild has read and the detector had not: only with `apply` does it
-    go beyond the ledger. `resumed`: an earlier rebuild had been killed before its checkpoint was in place;
-    that was finished, and nothing was computed anew.
+    go beyond the ledger. `resumed`: an earlier rebuild was killed before its checkpoint was promoted; this
+    run promoted it and computed nothing.
     """
 
     records: int
@@ -69,16 +71,17 @@ class Rebuild:
 
     @property
     def differences(self) -> int:
+        """Return the number of rows that differ."""
         rows = (self.window_differences, self.dead_letter_differences)
         return sum(map(len, (*rows, self.alert_differences, self.flag_differences)))
 
 
 def rebuild(request: RebuildRequest, *, stop: StopFlag, views: Views) -> Rebuild:
-    """Recompute everything; with `apply` windows, dead letters, ledger and checkpoint are replaced.
+    """Recompute everything; with `apply`, replace windows, dead letters, ledger and checkpoint.
 
     Raises:
-        RefusedError: the log no longer holds what was counted, or a detector is at work (`apply`).
-        FraudctlError: as `detect` does.
+        RefusedError: the log no longer holds what was counted, or a detector is running (`apply`).
+        FraudctlError: for the same reasons as `detect`.
     """
     began = time.monotonic()
     replay = request.replay
@@ -117,7 +120,7 @@ def _claim(replay: ReplayRequest, views: Views) -> None:
 
 
 def _lane(request: RebuildRequest, landed: Snapshot) -> Lane:
-    """From where the ledger begins; up to where it ends, or with `apply` up to where the log ends."""
+    """Return the run target: from the ledger's first offset to its last, or with `apply` to the log's end."""
     replay = request.replay
     log = topics.end_offsets(
         replay.endpoints.bootstrap_servers,

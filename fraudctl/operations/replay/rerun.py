@@ -1,7 +1,7 @@
 """Make Spark run finished batches again, and show that nothing changes.
 
-It works on a copy of the checkpoint, taken back by the batches asked for, but against the live tables: the
-batches come with the same query and batch ids, are found in the ledger, and must bring the very same rows.
+It works on a copy of the checkpoint, rewound by the requested batches, but against the live tables: the
+batches come with the same query and batch ids, are found in the ledger, and must produce identical rows.
 """
 
 import shutil
@@ -21,7 +21,7 @@ from fraudctl.progress import Progress
 
 @dataclass(frozen=True)
 class ReplayedBatch:
-    """One batch that was run again; `replays` is the ledger's count of that, before and after."""
+    """A batch that was run again, with the ledger's count of its replays before and after."""
 
     batch_id: int
     replays_before: int
@@ -32,7 +32,10 @@ class ReplayedBatch:
 
 @dataclass(frozen=True)
 class LastBatches:
-    """`others` names batches whose count of replays moved although they were not asked for."""
+    """The result of running the last batches again.
+
+    `others` names batches whose count of replays changed although they were not requested.
+    """
 
     batches: tuple[ReplayedBatch, ...]
     others: tuple[str, ...]
@@ -42,7 +45,7 @@ class LastBatches:
 
     @property
     def unchanged(self) -> bool:
-        """No row differs, and exactly the batches asked for have been run once more."""
+        """Return whether no row differs and exactly the requested batches were run once more."""
         counted = all(batch.replays_after == batch.replays_before + 1 for batch in self.batches)
         return self.hash_before == self.hash_after and counted and not self.others
 
@@ -53,7 +56,7 @@ def replay_last(request: ReplayRequest, batches: int, *, stop: StopFlag, views: 
     Raises:
         RefusedError: a detector runs, or the checkpoint does not hold so many finished batches.
         DataError: a batch brought other rows than the ledger has for it; nothing was written.
-        FraudctlError: as `detect` does.
+        FraudctlError: for the same reasons as `detect`.
     """
     began = time.monotonic()
     paths, postgres = request.paths, request.endpoints.postgres

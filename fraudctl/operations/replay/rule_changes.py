@@ -1,4 +1,4 @@
-"""What other rules would change: alerts or flags that a replay has and the detector had not, and so on."""
+"""Alerts or flags that a replay gains or loses against the live run, for instance under other rules."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,10 @@ Key = TypeVar("Key", str, FlagKey)
 
 @dataclass(frozen=True)
 class Change:
-    """Alerts, or flags, of the transactions in a range: how many the replay finds and the detector found.
+    """The alerts, or the flags, of a range: how many the replay finds and how many the detector found.
 
-    Counted for all, by category, and by each rule that matched; `won` and `lost` name the transactions.
+    Gains and losses are counted by category and by each rule that matched; `won` and `lost` hold transaction
+    ids.
     """
 
     live: int
@@ -30,7 +31,7 @@ class Change:
 
 
 def change(live: Mapping[Key, Alert | Flag], replayed: Mapping[Key, Alert | Flag]) -> Change:
-    """What a replay would change, from the rows of both by what names them."""
+    """Return the rows that a replay gains and loses; both mappings have the same keys."""
     won = [row for key, row in replayed.items() if key not in live]
     lost = [row for key, row in live.items() if key not in replayed]
     return Change(

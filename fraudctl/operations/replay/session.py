@@ -1,4 +1,4 @@
-"""What every kind of replay shares: its request, its own lane, and keeping out of each other's way."""
+"""Parts that every kind of replay shares: its request, its run target and its lock."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ from fraudctl.runtime.process import detector, supervise
 
 @dataclass(frozen=True)
 class ReplayRequest:
-    """`settings` and `rules_document` are those of the replay."""
+    """A request for a replay, with the settings and the rules document that it uses."""
 
     settings: Settings
     paths: StackPaths
@@ -31,12 +31,13 @@ class ReplayRequest:
 
     @property
     def connect_seconds(self) -> float:
+        """Return the timeout for connecting to a service, in seconds."""
         return self.settings.timeouts.connect_seconds
 
 
 @dataclass
 class Views:
-    """Where a replay reports to while it works."""
+    """Callbacks that a replay reports its progress to."""
 
     step: Observe
     batch: Callable[[Batch], None] = lambda _batch: None
@@ -44,13 +45,17 @@ class Views:
 
 @contextmanager
 def alone(request: ReplayRequest, views: Views) -> Iterator[bool]:
-    """Keep every other replay of the stack out, and mend what a killed one may have left.
+    """Keep every other replay of the stack out, and clean up after one that was killed.
 
-    Its process is ended; a rebuild whose rows are in place gets its checkpoint in place, too: then True.
+    The process of a killed replay is ended. If a rebuild has replaced the live rows but not the checkpoint,
+    its checkpoint is promoted.
+
+    Yields:
+        Whether a checkpoint was promoted.
 
     Raises:
-        NotReadyError: another replay is at work.
-        UnreachableError, ConfigError: there is no connection to be had.
+        NotReadyError: another replay is running.
+        UnreachableError, ConfigError: the database cannot be connected to.
     """
     paths = request.paths
     with locked(paths.run / "replaying.lock", Deadline(0), purpose="replaying"):
@@ -61,7 +66,8 @@ def alone(request: ReplayRequest, views: Views) -> Iterator[bool]:
 
 
 def refuse_running(paths: StackPaths, why: str) -> None:
-    """
+    """Raise an error if the stack's own detector runs.
+
     Raises:
         RefusedError: the stack's own detector runs.
     """
@@ -74,16 +80,16 @@ def refuse_running(paths: StackPaths, why: str) -> None:
 
 
 def clear(paths: StackPaths) -> None:
-    """Remove the checkpoints of replays; a rebuild that was put in place has moved its own away."""
+    """Remove the checkpoints of replays; a promoted rebuild has moved its own away already."""
     for lane in (REPLAY, REDO):
         shutil.rmtree(lane.checkpoint(paths), ignore_errors=True)
 
 
 def settle(request: ReplayRequest, views: Views) -> bool:
-    """Put a rebuild's checkpoint in place if its rows are; True if there was something to do.
+    """Promote a rebuild's checkpoint if its rows are live already; return whether there was anything to do.
 
     Raises:
-        UnreachableError, ConfigError: there is no connection to be had.
+        UnreachableError, ConfigError: the database cannot be connected to.
     """
     return settle_checkpoint(
         request.paths,
@@ -94,11 +100,11 @@ def settle(request: ReplayRequest, views: Views) -> bool:
 
 
 def run(request: ReplayRequest, lane: Lane, *, stop: StopFlag, views: Views) -> Detected:
-    """Run the detector in `lane`, back to back, until it has reached the end of what it is to read.
+    """Run the detector for the run target `lane`, without pauses between batches, to the end of its offsets.
 
     Raises:
-        FraudctlError: as `detect` does.
-        KeyboardInterrupt: a stop was asked for, so the end was not reached.
+        FraudctlError: for the same reasons as `detect`.
+        KeyboardInterrupt: a stop was requested, so the end was not reached.
     """
     spark = request.settings.spark.model_copy(update={"trigger_seconds": 0.0})
     detected = detect(

@@ -1,8 +1,8 @@
-"""Run the detector over a range of time once more, into the shadow, and compare it with what has landed.
+"""Run the detector over a time range again, into the shadow, and compare the result with the live windows.
 
-The live detector may go on meanwhile: the replay has a schema, a checkpoint and a lease of its own, and stops
-where the ledger ended when it began. `apply` then puts the windows that lie wholly inside the range in the
-place of the live ones, in one transaction.
+The live detector may continue meanwhile: the replay has a schema, a checkpoint and a lease of its own, and
+stops at the offsets where the ledger ended when it began. `apply` then replaces the live windows that lie
+wholly inside the range, in one transaction.
 """
 
 import time
@@ -50,7 +50,11 @@ Row = TypeVar("Row", bound=Timed)
 
 @dataclass(frozen=True)
 class RangeRequest:
-    """`span`: begin and end; None: all that has landed. `rules`: the file, if not that of the settings."""
+    """A request to replay a time range.
+
+    `span`: begin and end; None: all that has been processed. `rules`: the rules file, if not that of the
+    settings.
+    """
 
     replay: ReplayRequest
     span: tuple[datetime, datetime] | None
@@ -60,11 +64,11 @@ class RangeRequest:
 
 @dataclass(frozen=True)
 class RangeReplay:
-    """In each difference `expected` is the replay's value, and `stored` the one that had landed.
+    """The result of replaying a range.
 
-    `range_from` and `range_to` are what was asked for, widened to whole slides, or where the landed windows
-    begin and end. `detection`: precision and
-    recall of the alerts on both sides; None where no fraud in the range is known.
+    In each difference `expected` is the replay's value, `stored` the live one. `range_from` and `range_to`
+    are the requested times widened to whole slides, or the begin and end of the live windows. `detection` has
+    precision and recall of both sides' alerts; it is None where no fraud of the range is known.
     """
 
     range_from: str
@@ -86,17 +90,17 @@ class RangeReplay:
 
     @property
     def different(self) -> bool:
-        """A window, or which transactions are flagged by what the card did, is not what has landed."""
+        """Return whether a window differs, or which transactions rules on a card's past flag."""
         return bool(self.differences or self.flags.won or self.flags.lost)
 
 
 def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> RangeReplay:
-    """Recompute the windows of a range and compare; with `apply`, put them in place.
+    """Recompute the windows of a range and compare; with `apply`, replace the live ones.
 
     Raises:
         RefusedError: log or ledger do not cover the range, or the replay may not be applied.
         UsageError: no window fits into the range.
-        FraudctlError: as `detect` does.
+        FraudctlError: for the same reasons as `detect`.
     """
     began = time.monotonic()
     replay = request.replay
@@ -154,9 +158,10 @@ def replay_range(request: RangeRequest, *, stop: StopFlag, views: Views) -> Rang
 
 
 def refuse_foreign(replay: ReplayRequest, landed: Snapshot) -> None:
-    """
+    """Raise an error if the live rows were computed from another log than the present one.
+
     Raises:
-        RefusedError: what has landed came from another log than the present one.
+        RefusedError: the live rows came from another log than the present one.
     """
     topic = replay.settings.kafka.topic
     present = topics.identity(
@@ -203,7 +208,10 @@ def _refuse_other_settings(request: RangeRequest, landed: Snapshot) -> None:
 
 
 def _refuse_other_flags(live: Flags, replayed: Flags) -> None:
-    """Flags are not swapped by range, for each names the batch that judged it; where they agree they stay."""
+    """Raise an error if the flags of the range differ: a range cannot replace flags.
+
+    Each flag names the batch that evaluated it, so flags are not swapped by range; equal ones stay.
+    """
     other = list(compare_flags(replayed, live, ignoring=OF_THE_BATCH))
     if other:
         raise RefusedError(
@@ -222,7 +230,7 @@ def _landed(before: Snapshot) -> Range:
 
 
 def _part(replay: ReplayRequest, asked: Range | None, rules: RuleSet, ledger: Ranges) -> LogSpan:
-    """The part of the log that a range needs; all that the detector has read, if none was asked for."""
+    """Return the part of the log that a range needs, or without a range all that the detector has read."""
     if asked is None:
         servers, topic = replay.endpoints.bootstrap_servers, replay.settings.kafka.topic
         log = topics.end_offsets(servers, topic, timeout_seconds=replay.connect_seconds)
@@ -266,7 +274,7 @@ def _subjects(alerts: Iterable[Alert]) -> list[Subject]:
 
 
 def _rows_inside(rows: Mapping[Key, Row], span: Range) -> dict[Key, Row]:
-    """Alerts or flags of transactions in the range."""
+    """Return the alerts or flags of transactions in the range."""
     return {key: row for key, row in rows.items() if span.begin_us <= row.event_time_us < span.finish_us}
 
 

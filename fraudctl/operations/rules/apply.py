@@ -1,4 +1,4 @@
-"""Put rules in force, and say which are."""
+"""Activate rules, and show which ones are active."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from fraudctl.runtime.stack import endpoints
 
 @dataclass(frozen=True)
 class InForce:
-    """`since` is None where no detector has begun with these rules yet: they come from the file."""
+    """The active rules; `since` is None while they come from the file, before a detector has started."""
 
     rules: RuleSet
     source: str
@@ -30,7 +30,7 @@ class InForce:
 
 @dataclass(frozen=True)
 class Applied:
-    """`changed` is False where the very same rules were in force already."""
+    """The result of activating rules; `changed` is False where identical rules were active already."""
 
     digest: str
     before: str | None
@@ -41,12 +41,12 @@ class Applied:
 
 
 def apply_rules(settings: Settings, postgres: PostgresEndpoint, document: Mapping[str, Any]) -> Applied:
-    """Have the detector take these rules up before its next batch; a running one does so by itself.
+    """Activate rules for the detector's next batch; a running detector picks them up by itself.
 
     Raises:
-        ConfigError: the rules are not valid; those in force stay.
+        ConfigError: the rules are not valid; the active ones stay.
         RefusedError: the database was not migrated, the user may not do this, or the rules look back further
-            at what a card did than the detector's state reaches.
+            at a card's past than the detector's state reaches.
         UnreachableError: the database does not answer.
     """
     checked = checked_rules(settings, document)
@@ -72,7 +72,7 @@ def apply_rules(settings: Settings, postgres: PostgresEndpoint, document: Mappin
 
 
 def rules_in_force(settings: Settings, postgres: PostgresEndpoint) -> InForce:
-    """The rules that the next batch is judged by: the database's, or before the first detector the file's.
+    """Return the rules for the next batch: the database's, or before the first detector start the file's.
 
     Raises:
         ConfigError: the file's rules are not valid.
@@ -86,7 +86,7 @@ def rules_in_force(settings: Settings, postgres: PostgresEndpoint) -> InForce:
 
 
 def rules_to_list(settings: Settings, paths: StackPaths) -> InForce:
-    """As `rules_in_force`; the file's rules also where no database runs that could be asked.
+    """Return the active rules, or the file's where no database answers.
 
     Raises:
         ConfigError: the file's rules are not valid.
@@ -99,7 +99,7 @@ def rules_to_list(settings: Settings, paths: StackPaths) -> InForce:
 
 
 def rules_to_try(settings: Settings, paths: StackPaths, file: Path | None) -> CheckedRules:
-    """Return the rules of the file, checked, or else those that `rules_to_list` gives.
+    """Return the checked rules of the file, or without a file those of `rules_to_list`.
 
     Raises:
         ConfigError: they are not valid.

@@ -1,4 +1,4 @@
-"""How far back rules may look at what a card did: settled by what has landed, else by the rules in force."""
+"""The look-back at a card's past: fixed by the committed batches, or before those by the active rules."""
 
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.job import horizon_of
@@ -10,13 +10,15 @@ from fraudctl.runtime.process import identity
 
 
 def horizon_to_begin_with(postgres: PostgresEndpoint, given: RuleSet, *, connect_seconds: float) -> int:
-    """In seconds, for a detector that is about to start.
+    """Return the look-back in seconds for a detector that is about to start.
 
     Args:
-        given: the rules that a pipeline begins with in which none are in force.
+        postgres: the database with the committed batches and the active rules.
+        given: the rules that a pipeline without active rules begins with.
+        connect_seconds: the timeout for connecting to the database.
 
     Raises:
-        ConfigError: the rules in force are not valid for this version.
+        ConfigError: the active rules are not valid for this version.
         UnreachableError: the database does not answer.
     """
     landed = continuation.last_landed(postgres, connect_seconds=connect_seconds)
@@ -28,10 +30,12 @@ def horizon_to_begin_with(postgres: PostgresEndpoint, given: RuleSet, *, connect
 def refuse_rules_in_force(
     postgres: PostgresEndpoint, given: RuleSet, horizon_seconds: int, *, connect_seconds: float
 ) -> None:
-    """
+    """Raise an error if the active rules, or else the given ones, look back further than the detector can.
+
     Raises:
-        RefusedError: the rules in force look back further than that.
-        ConfigError, UnreachableError: as above.
+        RefusedError: the rules look back further than `horizon_seconds`.
+        ConfigError: the active rules are not valid for this version.
+        UnreachableError: the database does not answer.
     """
     refuse_beyond(_in_force(postgres, given, connect_seconds), horizon_seconds)
 
@@ -39,12 +43,17 @@ def refuse_rules_in_force(
 def refuse_to_apply(
     postgres: PostgresEndpoint, rules: RuleSet, before: RuleSet | None, *, file: str, connect_seconds: float
 ) -> None:
-    """
+    """Raise an error if the detector could not continue with these rules.
+
     Args:
-        before: the rules in force.
+        postgres: the database with the committed batches and the lease.
+        rules: the rules to activate.
+        before: the active rules.
+        file: the name of the rules file, for the hint.
+        connect_seconds: the timeout for connecting to the database.
 
     Raises:
-        RefusedError: with these rules the detector could not go on from what has landed.
+        RefusedError: with these rules the detector could not continue after the last committed batch.
         UnreachableError: the database does not answer.
     """
     if rules.card_horizon_seconds == 0:
@@ -53,7 +62,7 @@ def refuse_to_apply(
     if landed is not None:
         refuse_beyond(rules, horizon_of(landed.fingerprint), file=file)
     elif before is not None and rules.card_horizon_seconds > before.card_horizon_seconds:
-        # Nothing has landed, so nothing has to be counted anew; but a query that runs has its state settled.
+        # Without a committed batch nothing must be recounted, but a running query has a fixed look-back.
         held = lease.look(postgres, connect_seconds=connect_seconds)
         if not held.free and not identity.is_surely_dead(held.process):
             raise RefusedError(

@@ -1,4 +1,4 @@
-"""Check a rules document: is it valid, and can an event meet what it asks?"""
+"""Check whether a rules document is valid and whether an event can match each of its rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fraudctl.rules.possible import Finding, findings
 
 @dataclass(frozen=True)
 class CheckedRules:
-    """Rules that an event can match; `warnings` name conditions that every event meets or that are idle."""
+    """Rules that events can match; `warnings` name conditions that every event meets or that do nothing."""
 
     rules: RuleSet
     warnings: tuple[str, ...]
@@ -23,7 +23,7 @@ def checked_rules(settings: Settings, document: Mapping[str, Any]) -> CheckedRul
     """Return the rules if they are valid and each of them can match.
 
     Raises:
-        ConfigError: they are not, or one cannot; the detail names each place.
+        ConfigError: they are not, or one cannot; the detail names the location of each.
     """
     rules = parse_rules(document)
     found = findings(rules, settings.events)
@@ -38,7 +38,7 @@ def checked_rules(settings: Settings, document: Mapping[str, Any]) -> CheckedRul
 
 
 def rules_warnings(settings: Settings, rules: RuleSet, document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what can never match in valid rules and what changes nothing, one line each."""
+    """Return one line for each part of valid rules that can never match or has no effect."""
     return tuple(_line(document, finding) for finding in findings(rules, settings.events))
 
 

@@ -1,4 +1,4 @@
-"""Try rules on recorded events: how many each would flag, and some of these, without changing anything."""
+"""Try rules on recorded events: count what each would flag, with examples, without changing anything."""
 
 import time
 from collections import Counter
@@ -27,7 +27,10 @@ _SILENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class TryRequest:
-    """`events`: a file of one event a line, as `fraudctl simulate` writes; None reads the topic's log."""
+    """A request to try rules on recorded events.
+
+    `events`: a file with one event per line, as `fraudctl simulate` writes; None reads the topic.
+    """
 
     settings: Settings
     rules_document: dict[str, Any]
@@ -38,7 +41,7 @@ class TryRequest:
 
 @dataclass(frozen=True)
 class Example:
-    """One transaction that a rule matches."""
+    """A transaction that a rule matches."""
 
     transaction_id: str
     event_time: str
@@ -52,7 +55,7 @@ class Example:
 
 @dataclass
 class RuleTally:
-    """`alone`: of the transactions that match, those that no other rule does."""
+    """The matches of one rule; `alone` counts transactions that no other rule matches."""
 
     id: str
     version: int
@@ -68,7 +71,7 @@ class RuleTally:
 class Trial:
     """The result of trying rules on events; `refused` and `duplicates` are not evaluated.
 
-    `file`: how the file was read that the events come from.
+    `file` is the report on reading the file that the events come from.
     """
 
     digest: str
@@ -86,9 +89,9 @@ class Trial:
 
 
 def try_rules(request: TryRequest) -> Trial:
-    """Judge recorded events by rules that need not be in force.
+    """Evaluate recorded events with rules that need not be active.
 
-    What a card did before is all that the events tell of it, in the order of their own times.
+    A card's past is everything that the events tell of it, in the order of event time.
 
     Raises:
         ConfigError: the rules are not valid.
@@ -156,9 +159,10 @@ def _record(tallies: dict[str, RuleTally], transaction: Transaction, verdict: Ve
 def _transactions(
     request: TryRequest, counts: Counter[str], builder: ReportBuilder | None
 ) -> Iterator[tuple[int, Transaction]]:
-    """The events that the detector would judge, by partition.
+    """Yield the events that the detector would evaluate, with their partition.
 
-    A file says nothing of arrival, so nothing in it is late, and it is one partition: producers key by card.
+    A file has no arrival times, so none of its events is late. It counts as one partition, for producers key
+    by card.
     """
     if request.events is not None and builder is not None:
         yield from ((0, one) for one in read_events(request.events, request.settings.events, builder))

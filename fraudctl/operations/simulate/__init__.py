@@ -1,0 +1,1 @@
+"""Simulations that are written to files or measured, without any service."""

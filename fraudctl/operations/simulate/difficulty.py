@@ -1,4 +1,4 @@
-"""How much of the fraud the rule "amount > x" finds, at every place of the difficulty dial."""
+"""The difficulty curve: the share of fraud that the rule "amount > x" finds at each difficulty."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class DifficultyRequest:
-    """As for `simulate`; the difficulty that the preset or `changes` say is of no account."""
+    """A request for a curve, with the fields of a `SimulateRequest`.
+
+    The difficulty in the preset or in `changes` is not used. The curve goes from 0 to 1 in `steps` steps.
+    """
 
     settings: Settings
     preset: str
@@ -29,7 +32,7 @@ class DifficultyRequest:
 
 @dataclass(frozen=True)
 class Point:
-    """One place of the dial; `recall_by_scenario` is by the same rule with the same threshold."""
+    """The baseline rule's result at one difficulty; `recall_by_scenario` uses the rule's one threshold."""
 
     difficulty: float
     transactions: int
@@ -40,6 +43,8 @@ class Point:
 
 @dataclass(frozen=True)
 class DifficultyCurve:
+    """The baseline rule's results, by increasing difficulty."""
+
     preset: str
     seed: int
     points: tuple[Point, ...]
@@ -49,10 +54,10 @@ Observe = Callable[[Point], None]
 
 
 def difficulty_curve(request: DifficultyRequest, *, observe: Observe) -> DifficultyCurve:
-    """Run the preset once for every place of the dial, with one seed.
+    """Run the preset once for each difficulty, always with the same seed.
 
     Raises:
-        UsageError: the preset has no dial.
+        UsageError: the preset has no difficulty.
         ConfigError: the preset is not valid.
     """
     points = []

@@ -1,4 +1,7 @@
-"""Write a simulation's events and labels to files, or only count and digest them. No service is needed."""
+"""`fraudctl simulate`: write a simulation's events and labels to files, or only count and digest them.
+
+It needs no service.
+"""
 
 import hashlib
 import time
@@ -29,8 +32,9 @@ HIGHEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class SimulateRequest:
-    """`preset` is the name, `document` what it says, `changes` what the command line says instead.
+    """A request for a simulation.
 
+    `preset` is the preset's name, `document` its content, and `changes` the values that replace parts of it.
     Without `out` and `labels` nothing is written; the digests are the same.
     """
 
@@ -47,7 +51,7 @@ class SimulateRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """Which day of how many has just been made, and how many messages there are by now."""
+    """The progress of a simulation: the last finished day of `days`, and the number of messages so far."""
 
     day: int
     days: int
@@ -59,9 +63,10 @@ Observe = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Simulated:
-    """One run. `digest` is the SHA-256 of the event lines, `labels_digest` of the label lines.
+    """The result of a simulation.
 
-    `messages` counts lines, also second copies and spoiled ones; `faults` and `fates` come with faults only.
+    `digest` is the SHA-256 of the event lines, `labels_digest` that of the label lines. `messages` counts
+    lines, also second copies and malformed ones. `faults` and `fates` are empty without faults.
     """
 
     preset: str
@@ -88,10 +93,10 @@ class Simulated:
 
 
 def read_request(request: SimulateRequest) -> Preset:
-    """The preset that the request asks for.
+    """Check the request, and return its preset with the changes.
 
     Raises:
-        UsageError: seed, count or faults have no meaning.
+        UsageError: seed, count or faults are not valid, or events and labels go to the same file.
         ConfigError: the preset is not valid.
     """
     if not 0 <= request.seed <= HIGHEST_SEED:
@@ -110,9 +115,9 @@ def simulate(request: SimulateRequest, *, observe: Observe) -> Simulated:
     """Run the preset to its end, or to `count` messages.
 
     Raises:
-        UsageError: seed or count has no meaning.
+        UsageError: the request is not valid, see `read_request`.
         ConfigError: the preset is not valid.
-        OSError: a file cannot be written; an older file of that name is then still whole.
+        OSError: a file cannot be written; an older file of that name is then unchanged.
     """
     preset = read_request(request)
     began = time.monotonic()
@@ -165,7 +170,7 @@ def simulate(request: SimulateRequest, *, observe: Observe) -> Simulated:
 def _parts(
     request: SimulateRequest, simulation: Simulation, network: Network | None, wire: Wire, account: "_Account"
 ) -> Iterator[tuple[Batch, Iterator[bytes]]]:
-    """Day by day the transactions (each once) and their lines (all of them), up to the count."""
+    """Yield for each day its transactions (each once) and the lines of all its messages, up to the count."""
     left = request.count
     if network is None:
         for batch in simulation.days():
@@ -188,7 +193,7 @@ def _parts(
 
 
 class _Account:
-    """What the result says, added up part by part."""
+    """The figures of the result, added up part by part."""
 
     def __init__(self) -> None:
         self.messages = 0
@@ -224,9 +229,9 @@ class _Account:
 
 
 class _Output:
-    """Bytes on their way into a file, or nowhere; the file appears when it is complete.
+    """A file that appears only when it is complete; without a file, bytes are only counted and digested.
 
-    What is there and no file (a device, a pipe) is written to as it is, and a link stays one.
+    A device or a pipe is written to directly. A symbolic link stays one: its target is replaced.
     """
 
     def __init__(self, file: Path | None) -> None:

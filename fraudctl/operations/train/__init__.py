@@ -1,0 +1,1 @@
+"""Training of models, and of forests for rules, on simulated or recorded transactions."""

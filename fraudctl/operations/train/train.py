@@ -33,15 +33,16 @@ from fraudctl.simulator.labels import Labels
 from fraudctl.simulator.preset import HandbookPreset, parse_preset
 from fraudctl.simulator.simulation import Simulation
 
-# The handbook learns from 2018-07-25 on, and its data begins on 2018-04-01.
+# The handbook's training begins on 2018-07-25, and its data on 2018-04-01.
 _HANDBOOK_DAY = 115
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """`files`: events and labels; None: the preset, simulated with `seed`, which is the model's seed, too.
+    """A request to train models.
 
+    `files`: events and labels; None: the preset, simulated with `seed`, which is also the seed of the model.
     `first_day`: the first day to learn from; None: the handbook's, or else as late as the data allows.
     `allowed_rejected`: the share of the lines of a file that may be left out, 0 to 1.
     """
@@ -62,7 +63,11 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """`published`: AUC-ROC, average precision and card precision@100 of the handbook, where it compares."""
+    """A trained model with its score.
+
+    `published`: AUC-ROC, average precision and card precision@100 of the handbook; None where they are not
+    comparable.
+    """
 
     kind: str
     name: str
@@ -75,7 +80,10 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class Training:
-    """Days count from the first one of the data; `recorded` is None where a preset was simulated."""
+    """The result of training models.
+
+    Days count from the first one of the data; `recorded` is None where a preset was simulated.
+    """
 
     source: str
     seed: int
@@ -85,7 +93,7 @@ class Training:
     features: tuple[str, ...]
     train_rows: int
     train_fraud: int
-    train_fraud_unknown: int  # frauds among them that nobody had reported by then
+    train_fraud_unknown: int  # frauds among them not yet reported at that time
     test_rows: int
     test_fraud: int
     recorded: RecordedReport | None
@@ -97,7 +105,7 @@ Observe = Callable[[str], None]
 
 
 def train(request: TrainRequest, *, observe: Observe) -> Training:
-    """Learn and measure; with `out` each model is written, its description in JSON beside it.
+    """Train and measure models; with `out`, write each model with a description in JSON beside it.
 
     Raises:
         UsageError: the days do not fit into the data, or hold nothing to learn from.
@@ -169,7 +177,7 @@ def _model(
 
 
 def write_model(file: Path, content: bytes) -> None:
-    """Whole or not at all, in a folder that is made if need be."""
+    """Write a file completely or not at all; its folder is created if it does not exist."""
     make_folder(file.parent)
     temporary = file.with_name(f"{file.name}.part")
     temporary.write_bytes(content)
@@ -177,7 +185,7 @@ def write_model(file: Path, content: bytes) -> None:
 
 
 def _history(request: TrainRequest) -> tuple[History, str, bool, RecordedReport | None]:
-    """The transactions, where they come from, and whether the published figures compare with them."""
+    """Return the transactions, their source, whether published figures compare, and the report on files."""
     if request.files is not None:
         history, report = _recorded(request, *request.files)
         return history, str(request.files[0]), False, report
@@ -227,7 +235,8 @@ def _recorded(request: TrainRequest, events: Path, labels: Path) -> tuple[Histor
 
 
 def chosen_sets(history: History, days: Split) -> Sets:
-    """
+    """Return the training and test sets of these days.
+
     Raises:
         UsageError: one of them is empty.
     """
@@ -241,7 +250,8 @@ def chosen_sets(history: History, days: Split) -> Sets:
 
 
 def chosen_days(request: TrainRequest, history: History, handbook: bool) -> Split:
-    """
+    """Return the days to train and to measure on.
+
     Raises:
         UsageError: they do not fit into the data.
     """

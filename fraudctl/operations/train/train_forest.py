@@ -1,4 +1,4 @@
-"""Train a forest that judges in the stream, and measure it on the days that follow.
+"""Train a forest for a rule in the stream, and measure it on the days that follow.
 
 It sees what the detector sees: a transaction's own fields and its card's past over some minutes, computed by
 the recount's code. The figures are those of the forest as it is written, in integers.
@@ -29,15 +29,15 @@ from fraudctl.simulator.preset import parse_preset
 from fraudctl.simulator.simulation import Simulation
 from fraudctl.simulator.wire import Wire
 
-# Limits to choose from, in hundredths.
+# Values of `score_over` to choose from, in hundredths.
 LIMITS = (1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 70, 90)
-# A transaction, its past if that is looked at, and when a fraud was reported, in ms since 1970, else 0.
+# A transaction, its past if features use it, and the time of its fraud report in ms since 1970, else 0.
 _Row = tuple[Transaction, Past | None, int]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a rule with this `score_over` would have raised on the days that were measured on."""
+    """The result that a rule with this `score_over` would have had on the test days."""
 
     score_over: int
     raised: int
@@ -47,9 +47,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class TrainedForest:
-    """Days count from the first one of the data; `file` is None where nothing was to be written.
+    """A trained forest with its score.
 
-    `recorded` is None where a preset was simulated.
+    Days count from the first one of the data; `file` is None where nothing was to be written, `recorded`
+    where a preset was simulated.
     """
 
     source: str
@@ -73,7 +74,7 @@ class TrainedForest:
 
 
 def train_forest(request: TrainRequest, within_minutes: int, *, observe: Observe) -> TrainedForest:
-    """Learn and measure; with `out` the forest is written, for a rule's `model: {file: …}`.
+    """Train and measure a forest; with `out`, write it for a rule's `model: {file: …}`.
 
     `within_minutes`: how far the features look back at a card, 0 for not at all.
 
@@ -150,7 +151,7 @@ def _features(categories: Iterable[str], channels: Iterable[str], within_minutes
 def _known(
     request: TrainRequest,
 ) -> tuple[dict[Transaction, int], list[Transaction], str, RecordedReport | None]:
-    """Return when frauds were reported, in ms, each transaction once, and where they come from."""
+    """Return report times of frauds in ms, each transaction once, their source, and the report on files."""
     if request.files is not None:
         events, labels = request.files
         read = read_recorded(request.settings, events, labels, allowed_rejected=request.allowed_rejected)

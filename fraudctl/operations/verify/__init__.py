@@ -1,0 +1,1 @@
+"""Verification: recount the log independently and compare the result with the database."""

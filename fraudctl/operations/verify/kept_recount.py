@@ -1,10 +1,10 @@
-"""Keep the files of a recount that agreed, so that the next one reads only what the ledger has beyond it.
+"""Keep the files of a recount that agreed, so that the next one reads only the new part of the log.
 
-Kept are the rows of all admitted records, the rejected records and the expected alerts: everything that comes
-from the log. A manifest says which part of the ledger and of the log they cover and names every file with its
-SHA-256. They are used again only if that part of the ledger, the settings, the topic and the recount's own
-code are the same; nothing that the database stores is ever taken from them. All rows are counted and compared
-anew each time: only reading the log, and parsing and evaluating its records, is spared.
+The kept files hold everything that comes from the log: the rows of all admitted records, the rejected records
+and the expected alerts. A manifest says which part of the ledger and of the log they cover and names every
+file with its SHA-256. They are used again only if that part of the ledger, the settings, the topic and the
+recount's own code are unchanged; nothing that the database stores is ever taken from them. All rows are
+counted and compared anew each time: only reading the log, and parsing and evaluating its records, is saved.
 """
 
 import hashlib
@@ -25,13 +25,16 @@ from fraudctl.recount.stream import KINDS_FROM_LOG
 
 _FOLDER = "kept"
 _MANIFEST = "manifest.json"
-# A log that is recounted again and again grows; this many buckets stay small enough for 25 million events.
+# The log grows between recounts; this many buckets stay small enough for 25 million events.
 BUCKETS = 256
 _CODE = ("events", "recount", "rules")
 
 
 class _Manifest(msgspec.Struct):
-    """`intake`: batch, partition, records read, and how many were rejected for each reason."""
+    """A description of the kept files.
+
+    `intake`: batch, partition, records read, and how many were rejected for each reason.
+    """
 
     code: str
     batches: int
@@ -45,9 +48,9 @@ class _Manifest(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Kept:
-    """The files of an earlier recount: `ranges` of the log are in them already.
+    """The files of an earlier recount, which cover these `ranges` of the log.
 
-    `generation` counts how many recounts they were made in; `files` has their SHA-256 by name.
+    `generation` counts the recounts that they come from; `files` has their SHA-256 by name.
     """
 
     folder: Path
@@ -63,7 +66,10 @@ class Kept:
         return self.intake.read.total()
 
     def link_into(self, folder: Path) -> None:
-        """Make the files appear in another folder of the same file system; they are never written again."""
+        """Create hard links to the files in another folder of the same file system.
+
+        No recount appends to files of an earlier one, so both folders can share them.
+        """
         for name in self.files:
             os.link(self.folder / name, folder / name)
 
@@ -76,7 +82,7 @@ def unread(ranges: Ranges, kept: Kept | None) -> dict[int, tuple[int, int]]:
 
 
 def find_kept(parent: Path, ledger: Ledger) -> Kept | str:
-    """Return what can be used again, or the reason why nothing can, in words that go on from "because"."""
+    """Return the files to use again, or the reason why there are none, as a clause that follows "because"."""
     folder = parent / _FOLDER
     try:
         manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=_Manifest)
@@ -104,10 +110,16 @@ def find_kept(parent: Path, ledger: Ledger) -> Kept | str:
 def keep(
     parent: Path, work: Path, ledger: Ledger, ranges: Ranges, intake: LogIntake, before: Kept | None
 ) -> None:
-    """Keep what a recount that agreed has written to its work folder, instead of what was kept before.
+    """Replace the kept files with those that a recount that agreed has written to its work folder.
 
     Args:
-        before: what this recount began with; its files are not written again, so their digests stay.
+        parent: the folder in which the kept files have a folder of their own.
+        work: the recount's work folder, on the same file system.
+        ledger: the ledger that was verified.
+        ranges: the ranges of the log that the files cover.
+        intake: the number of records that were read and rejected, by batch and partition.
+        before: the kept files that this recount began with; they are not written again, so their digests
+            stay.
     """
     known = before.files if before else {}
     new, old, folder = (parent / f"{_FOLDER}{suffix}" for suffix in (".new", ".old", ""))
@@ -131,7 +143,7 @@ def keep(
         files={name: known.get(name) or _file_digest(new / name) for name in names},
     )
     (new / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
-    # Whoever is interrupted between these leaves nothing kept, and the next one reads the whole log.
+    # An interruption between these renames leaves nothing kept, and the next recount reads the whole log.
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
@@ -139,7 +151,7 @@ def keep(
 
 
 def _digest(batches: Sequence[Batch]) -> str:
-    """SHA-256 over everything that a recount takes from the ledger; a replay changes nothing of it."""
+    """Return a SHA-256 over everything that a recount takes from the ledger; a replay does not change it."""
     result = hashlib.sha256()
     for batch in batches:
         plain = (
@@ -164,7 +176,7 @@ def _file_digest(file: Path) -> str:
 
 
 def _code_digest() -> str:
-    """SHA-256 over the recount's own code: another version may make something else of the same record."""
+    """Return a SHA-256 over the recount's own code: another version may evaluate a record differently."""
     result = hashlib.sha256()
     package = Path(fraudctl.__file__).parent
     for name in _CODE:

@@ -1,4 +1,4 @@
-"""The recount of what a ledger says was read: which process reads what, and what all of it comes to."""
+"""Recount the part of the log that a ledger names, in several processes, and merge their results."""
 
 import errno
 import gc
@@ -33,7 +33,7 @@ from fraudctl.rules.model import RuleSet
 
 # (partition, first offset, one past the last)
 Span = tuple[int, int, int]
-# A further process takes about as long to start as another one to recount so many events.
+# Starting one more process takes about as long as recounting this many events.
 _EVENTS_WORTH_A_PROCESS = 200_000
 _FOLDER = "verify-"
 # A broker that is starting, or fetching from a slow disk, may be silent for a while.
@@ -41,14 +41,16 @@ SILENCE_SECONDS = 30.0
 
 
 def processes_for(events: int) -> int:
-    """Return how many processes pay for so many events."""
+    """Return how many processes are worth starting for so many events."""
     return max(1, min(cores(), events // _EVENTS_WORTH_A_PROCESS))
 
 
 def shares(ranges: Ranges, number: int, *, whole: bool) -> list[list[Span]]:
-    """Divide the log into parts of about the same size, none of them empty.
+    """Divide the log into parts of about equal size, none of them empty.
 
     Args:
+        ranges: the offsets to read by partition, as (first, one past the last).
+        number: the number of parts, at most.
         whole: do not divide a partition.
     """
     if whole:
@@ -81,7 +83,7 @@ def _whole_partitions(ranges: Ranges, number: int) -> list[list[Span]]:
 
 @dataclass(frozen=True)
 class ReadOrder:
-    """Read some spans of the log and write what is needed of each record into the plan's folder."""
+    """A task for a worker: read spans of the log and write the result for each record to files."""
 
     plan: Plan
     bootstrap_servers: str
@@ -91,6 +93,7 @@ class ReadOrder:
     timeout_seconds: float
 
     def __call__(self, report: Report) -> LogIntake:
+        """Read the spans, report the number of records after each block, and return their intake."""
         with _no_search_for_cycles(), enough_room(self.plan.folder):
             stream = StreamRecount(self.plan, self.writer)
             for partition, start, end in self.spans:
@@ -108,7 +111,7 @@ class ReadOrder:
 
 @contextmanager
 def _no_search_for_cycles() -> Iterator[None]:
-    """Millions of small objects come and go, none of them in a cycle; to search takes a fifth of the time."""
+    """Disable the garbage collector: millions of small objects without cycles cost it a fifth of the time."""
     searching = gc.isenabled()
     gc.disable()
     try:
@@ -120,7 +123,7 @@ def _no_search_for_cycles() -> Iterator[None]:
 
 @dataclass
 class Counted:
-    """What some buckets come to; as in `BucketCount`, and the rows that they hold."""
+    """The totals of some buckets, as in `BucketCount`, and the comparison of their rows."""
 
     outcomes: dict[int, Counter[str]] = field(default_factory=dict)
     slides: dict[tuple[int, int], Sums] = field(default_factory=dict)
@@ -128,12 +131,13 @@ class Counted:
     rows: RowsCompared = field(default_factory=RowsCompared)
 
     def add_bucket(self, plan: Plan, bucket: int, batches: Sequence[Batch]) -> None:
-        """Add what one bucket comes to."""
+        """Add the totals of one bucket."""
         own = count_bucket(read_rows(plan.folder, bucket))
         self._add(own.outcomes, own.slides, own.conflicts)
         self.rows.add(compare_bucket(plan.folder, bucket, batches))
 
     def add(self, other: "Counted") -> None:
+        """Add the totals of other buckets."""
         self._add(other.outcomes, other.slides, other.conflicts)
         self.rows.add(other.rows)
 
@@ -158,13 +162,14 @@ class Counted:
 
 @dataclass(frozen=True)
 class CountOrder:
-    """Deduplicate, sum and compare the rows of some buckets."""
+    """A task for a worker: deduplicate, sum and compare the rows of some buckets."""
 
     plan: Plan
     buckets: Sequence[int]
     batches: Sequence[Batch]
 
     def __call__(self, _report: Report) -> Counted:
+        """Return the totals of the buckets."""
         counted = Counted()
         for bucket in self.buckets:
             counted.add_bucket(self.plan, bucket, self.batches)
@@ -173,7 +178,7 @@ class CountOrder:
 
 @dataclass(frozen=True)
 class Progress:
-    """So many of the records have been read, of so many offsets."""
+    """The progress of a recount: records read so far, and the number of offsets to read."""
 
     read: int
     offsets: int
@@ -184,7 +189,7 @@ Observer = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Recounted:
-    """What the log gives, and how the stored dead letters, alerts and flags compare with it."""
+    """The result of a recount, and its comparison with the stored dead letters, alerts and flags."""
 
     windows: dict[WindowKey, Totals]
     outcomes: dict[int, Counter[str]]
@@ -197,7 +202,7 @@ class Recounted:
 
 
 class LogRecount:
-    """One recount: `begin`, then `store` while other processes read the log, then `result`."""
+    """A recount of the log: call `begin`, `store` while other processes read the log, and then `result`."""
 
     def __init__(
         self,
@@ -212,13 +217,17 @@ class LogRecount:
         kept: Kept | None = None,
         gone_before: Mapping[int, int] | None = None,
     ) -> None:
-        """
+        """Prepare the recount.
+
         Args:
+            settings: the settings of the detector.
+            bootstrap_servers: the addresses of the brokers.
+            ledger: the ledger that names the batches.
             rules: one set for each batch of the ledger.
-            ranges: what is to be read; the log holds all of it.
-            folder: an empty one.
-            buckets: instead of as many as the ranges need.
-            kept: what an earlier recount has read of the log before these ranges.
+            ranges: the offsets to read by partition; the log holds all of them.
+            folder: an empty folder for the recount's files.
+            buckets: the number of buckets; the default depends on the number of offsets.
+            kept: the files of an earlier recount that has read the log before these ranges.
             gone_before: by partition the first offset that the log still holds.
         """
         self._settings = settings
@@ -241,11 +250,11 @@ class LogRecount:
         self.processes = processes_for(self._offsets + (kept.events if kept else 0))
 
     def begin(self, crew: Crew) -> None:
-        """Let the crew read the log."""
+        """Let the workers read the log."""
         topic = self._settings.kafka.topic
         if self._kept is not None:
             self._kept.link_into(self._plan.folder)
-        # Files are only extended by the recount that made them.
+        # Each recount has file names of its own: it never appends to the files of another one.
         generation = self._kept.generation if self._kept else 0
         parts = shares(self._ranges, self.processes, whole=self._plan.card_horizon_seconds > 0)
         crew.begin(
@@ -256,7 +265,7 @@ class LogRecount:
         )
 
     def store(self, stored: SnapshotReader) -> None:
-        """Write the stored rows into the files of what they are compared with."""
+        """Write the stored rows to files, beside the expected rows that they are compared with."""
         with enough_room(self._plan.folder):
             rows = StoredRows(self._plan.folder, self._plan.buckets)
             rows.write_letters(stored.dead_letters())
@@ -267,7 +276,7 @@ class LogRecount:
             rows.flush()
 
     def result(self, crew: Crew, observe: Observer) -> Recounted:
-        """Wait for the crew, and put together what it has found."""
+        """Wait for the workers, and merge their results."""
         read = 0
 
         def report(more: int) -> None:
@@ -281,7 +290,7 @@ class LogRecount:
             intake.add(self._kept.intake)
         for own in crew.results(report):
             intake.add(own)
-        # Not the last buckets to one of them: a process has every so-manieth.
+        # Buckets are dealt out in turn, so that every process gets about as much work.
         buckets = range(self._plan.buckets)
         crew.begin(
             [
@@ -321,8 +330,8 @@ class LogRecount:
     def _names(self, records: Sequence[tuple[int, int]]) -> tuple[str, ...]:
         """Return the transaction ids that several of these counted records have, in order.
 
-        Only the log has them. Where it no longer holds one of the records, every id of the others is named:
-        each of them shares its hash with another record, and so almost certainly its id.
+        Only the log has the ids. Where it no longer holds one of the records, every id of the others is
+        returned: each shares its hash with another record, and so almost certainly its id.
         """
         offsets: dict[int, list[int]] = {}
         for partition, offset in records:
@@ -342,9 +351,9 @@ class LogRecount:
 
 @contextmanager
 def work_folder(parent: Path | None) -> Iterator[Path]:
-    """Make a folder for the files of one recount, and remove it in the end.
+    """Make a folder for the files of one recount, and remove it at the end.
 
-    Folders in `parent` that a killed process has left are removed before.
+    Folders in `parent` that a killed process has left behind are removed first.
     """
     if parent is not None:
         for left in parent.glob(f"{_FOLDER}*"):
@@ -357,7 +366,11 @@ def work_folder(parent: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def enough_room(folder: Path) -> Iterator[None]:
-    """Say in the user's words that the disk is full."""
+    """Turn the error for a full disk into a message for users.
+
+    Raises:
+        RefusedError: there is no room for the files in `folder`.
+    """
     try:
         yield
     except OSError as error:

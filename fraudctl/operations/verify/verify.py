@@ -1,4 +1,4 @@
-"""Recount the log independently and compare every landed row with what it must be."""
+"""Recount the log independently and compare every row in the database with the expected one."""
 
 import time
 from collections import Counter
@@ -37,11 +37,14 @@ _LOOKS_BACK = "rules may look back at a card, and what they ask cannot be taken 
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """One question to the verifier.
+    """A request to verify the database.
 
-    Args:
-        folder: where files may be kept while it runs; the default is the system's folder for such files.
-        from_ledger: go on from the last recount with this folder that agreed, and keep what this one reads.
+    Attributes:
+        endpoints: the broker and the database.
+        settings: the settings of the detector that wrote the rows.
+        folder: where files may be kept while it runs; the default is the system's temporary folder.
+        from_ledger: continue from the last recount with this folder that agreed, and keep what this one
+            reads.
     """
 
     endpoints: Endpoints
@@ -52,20 +55,20 @@ class VerifyRequest:
 
 @dataclass(frozen=True)
 class Verification:
-    """The verdict, what it rests on, and every difference by name."""
+    """The verdict, the numbers that it rests on, and every difference by name."""
 
     verdict: Literal["ok", "differences"]
     topic: str
     cluster_id: str
     topic_id: str
     batches: int
-    replays: int  # batches that were landed again and changed nothing
+    replays: int  # batches that were committed again and changed nothing
     ranges: dict[int, tuple[int, int]]
     events_read: int
-    # Of these, read by an earlier recount and not again now; `kept_since` is when that one agreed.
+    # The part of `events_read` that only an earlier recount has read; `kept_since` is when that one agreed.
     events_kept: int
     kept_since: str
-    # Why all was read though only the new part was asked for; empty otherwise.
+    # The reason for reading everything although only the new part was requested; empty otherwise.
     whole_because: str
     offsets_without_event: int  # transaction markers of a producer
     fates: dict[str, int]
@@ -77,10 +80,10 @@ class Verification:
     dead_letters_compared: int
     alerts_compared: int
     flags_compared: int
-    rule_sets: int  # versions of the rules that judged the batches
-    # Places of letters not as long as dead_letters.payload_bytes says now; what was kept agrees.
+    rule_sets: int  # versions of the rules that evaluated the batches
+    # Dead letters whose payload is right, but longer or shorter than dead_letters.payload_bytes asks for.
     letters_cut_elsewhere: tuple[Place, ...]
-    # Offsets of the log beyond the ledger when it was looked at; None without a ledger to measure from.
+    # Offsets of the log that were not yet processed; None without a ledger to measure from.
     not_landed: int | None
     window_differences: tuple[WindowDifference, ...]
     dead_letter_differences: tuple[DeadLetterDifference, ...]
@@ -91,22 +94,24 @@ class Verification:
 
     @property
     def differences(self) -> int:
+        """Return the number of rows and ledger findings that differ."""
         rows = (self.window_differences, self.dead_letter_differences, self.ledger_findings)
         return sum(map(len, (*rows, self.alert_differences, self.flag_differences)))
 
     @property
     def dropped_by_engine(self) -> int:
+        """Return the number of records that Spark dropped behind its watermark."""
         return self.fates.get(DROPPED_BY_ENGINE, 0)
 
 
 def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -> Verification:
-    """Compare what was landed with a recount of exactly what the ledger says was read.
+    """Compare the rows in the database with a recount of exactly those offsets that the ledger names.
 
-    Memory does not grow with the log: what must be remembered of each event is written to files, about 64
-    bytes for each, which are removed in the end.
+    Memory does not grow with the log: for each event about 56 bytes are written to files, which are removed
+    at the end (`from_ledger` keeps those of a recount that agreed).
 
     Raises:
-        RefusedError: the question cannot be answered: nothing has landed, the log no longer holds the
+        RefusedError: the question cannot be answered: no batch is committed, the log no longer holds the
             range, topic or settings are not those of the ledger, or there is no room for the files.
         ConfigError: the database refuses the login.
         UnreachableError: broker or database does not answer.
@@ -119,7 +124,7 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
             request.endpoints.postgres, connect_seconds=connect_seconds, tolerant=True
         ) as stored:
             ledger, metrics = Ledger(stored.batches()), dict(stored.metrics())
-            # Batches without a single offset prove nothing either: agreement on nothing is no agreement.
+            # Batches without a single offset have nothing to compare, so they prove nothing either.
             flawed = any(batch.flaws for batch in ledger.batches)
             if not (ledger.ranges or metrics or flawed or stored.any_rows()):
                 raise RefusedError(
@@ -171,7 +176,7 @@ def verify(request: VerifyRequest, observe: Observer = lambda _progress: None) -
 
 
 def _find_kept(request: VerifyRequest, ledger: Ledger, findings: list[LedgerFinding]) -> Kept | str:
-    """Return what an earlier recount has read, or why it cannot be used; "" where nobody asks for it."""
+    """Return the kept files of an earlier recount, or why they cannot be used; "" if `from_ledger` is off."""
     if not request.from_ledger:
         return ""
     if ledger.card_horizon_seconds:
@@ -184,13 +189,13 @@ def _find_kept(request: VerifyRequest, ledger: Ledger, findings: list[LedgerFind
 
 
 def _not_landed(ranges: Ranges, held: Ranges) -> int:
-    """Offsets of the log that the ledger has not come to; what retention took before cannot land any more."""
+    """Return the number of offsets not yet processed; those that retention has removed do not count."""
     reached = {number: max(low, ranges.get(number, (low, low))[1]) for number, (low, _) in held.items()}
     return sum(max(0, high - reached[number]) for number, (_, high) in held.items())
 
 
 def _refuse_other_origin(request: VerifyRequest, ledger: Ledger) -> None:
-    """The ledger must be of one origin, and that must be the present settings and the present topic."""
+    """Raise an error unless the whole ledger comes from the present settings, cluster and topic."""
     settings, batches = request.settings, ledger.batches
     topic = settings.kafka.topic
     _refuse_unless(
@@ -241,7 +246,7 @@ def _refuse_unless(name: str, recorded: set[str], present: str, *, hint: str) ->
 
 
 def _held(request: VerifyRequest, ranges: Ranges, findings: list[LedgerFinding]) -> Ranges:
-    """The ranges to be read; none where the log never had them and the ledger contradicts itself already."""
+    """Return the ranges to read; none if the log never had them and the ledger already contradicts itself."""
     try:
         return held_ranges(
             request.endpoints.bootstrap_servers,
@@ -252,7 +257,7 @@ def _held(request: VerifyRequest, ranges: Ranges, findings: list[LedgerFinding])
     except RefusedError as error:
         if not findings:
             raise
-        # That it names offsets the log never had adds to what is found.
+        # The ledger names offsets that the log never had: that is a further finding.
         findings.append(LedgerFinding("log", "", None, None, "offsets that the log holds", error.detail))
         return {}
 

@@ -1,4 +1,4 @@
-"""Several processes that work on orders of one command; with one of them everything runs in this process."""
+"""A pool of worker processes for the tasks of one command; a pool of one runs them in this process."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from fraudctl.errors import FraudctlError, RefusedError
 
-if TYPE_CHECKING:  # loaded where there are several processes: a short log is to be recounted at once
+if TYPE_CHECKING:  # imported only for several processes, so that a recount of a short log starts at once
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
 Result = TypeVar("Result")
-# Called with how much more has been done.
+# Called with the amount of work done since the last call.
 Report = Callable[[int], None]
-# What one process is to do. It is sent to another process, so it must be picklable.
+# A task for one process. It is sent to another process, so it must be picklable.
 Order = Callable[[Report], Result]
 _Message = tuple[Literal["done", "progress", "error", "bug"], Any]
 _PATIENCE_SECONDS = 5.0
@@ -31,17 +31,19 @@ def cores() -> int:
 
 
 class Crew:
-    """A context manager; leaving it ends all processes, whatever they are doing.
+    """A pool of worker processes; leaving its context ends all of them, whatever they are doing.
 
-    Orders that were begun run while this process does something else; `results` waits for them.
+    Tasks that were begun run while this process does something else; `results` waits for them.
     """
 
     def __init__(self, size: int) -> None:
+        """Set the number of processes; with 1, tasks run in this process."""
         self._size = size
         self._workers: list[tuple[SpawnProcess, Connection]] = []
         self._begun: Sequence[Order[Any]] = ()
 
     def __enter__(self) -> "Crew":
+        """Start the processes."""
         if self._size > 1:
             from multiprocessing import get_context
 
@@ -57,6 +59,7 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End the processes, and kill those that do not end in time."""
         for process, pipe in self._workers:
             pipe.close()
             process.terminate()
@@ -68,19 +71,19 @@ class Crew:
             process.close()
 
     def begin(self, orders: Sequence[Order[Any]]) -> None:
-        """Hand out one order to each process; there are at most as many as processes."""
+        """Hand out one task to each process; there must be at most as many tasks as processes."""
         self._begun = orders
         for (_process, pipe), order in zip(self._workers, orders, strict=False):
-            # Whoever has ended cannot take it; `results` finds out.
+            # A process that has ended cannot receive it; `results` reports that.
             with suppress(BrokenPipeError):
                 pipe.send(order)
 
     def results(self, report: Report) -> list[Any]:
-        """Wait for what was begun, and return its results in the order of the orders.
+        """Wait for the tasks that were begun, and return their results in the order of the tasks.
 
         Raises:
-            FraudctlError: whatever an order raised.
-            RefusedError: a process has ended before its order was done.
+            FraudctlError: a task raised it.
+            RefusedError: a process has ended before its task was done.
         """
         if not self._workers:
             return [order(report) for order in self._begun]
@@ -120,8 +123,8 @@ class Crew:
 
 
 def _serve(pipe: "Connection") -> None:
-    """Work on one order after the other until the pipe is closed."""
-    # Ctrl-C goes to all processes of a terminal; the one that started these ends them.
+    """Run one task after the other until the pipe is closed."""
+    # Ctrl-C goes to all processes of a terminal; the parent process ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:

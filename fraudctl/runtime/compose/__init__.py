@@ -1,0 +1,1 @@
+"""A reader for compose.yaml, which refuses whatever fraudctl does not run."""

@@ -9,11 +9,11 @@ _VARIABLE = re.compile(
 
 
 class InterpolationError(ValueError):
-    """A dollar sign that stands for nothing, or a variable without value and default."""
+    """A dollar sign that begins nothing known, or a variable without value and default."""
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """The text with every variable replaced, as Docker Compose does it.
+    """Return the text with every variable replaced, as Docker Compose does it.
 
     Raises:
         InterpolationError: a variable has neither value nor default, or a dollar sign begins nothing known.

@@ -1,4 +1,4 @@
-"""What compose.yaml says, as plain values: the subset of the Compose specification that fraudctl runs."""
+"""The content of compose.yaml as plain values: the subset of the Compose specification that fraudctl runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ Condition = Literal["service_started", "service_healthy", "service_completed_suc
 
 @dataclass(frozen=True)
 class Port:
-    """One port of a container, published on one address of this machine."""
+    """A port of a container, published on one address of this machine."""
 
     address: str
     published: int
@@ -18,7 +18,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Mount:
-    """A named volume, or a folder of this machine (then `source` is its absolute path)."""
+    """A named volume, or a folder of this machine, inside a container; a folder's `source` is absolute."""
 
     kind: Literal["volume", "bind"]
     source: str
@@ -28,7 +28,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Healthcheck:
-    """A command inside the container; all times in seconds."""
+    """A command inside the container that checks its health; all times are in seconds."""
 
     test: tuple[str, ...]
     interval: float
@@ -39,7 +39,7 @@ class Healthcheck:
 
 @dataclass(frozen=True)
 class Need:
-    """Another service, and the state it must have reached before this one is started."""
+    """A dependency: another service, and the state it must have reached before this one is started."""
 
     service: str
     condition: Condition
@@ -47,13 +47,18 @@ class Need:
 
 @dataclass(frozen=True)
 class Logging:
+    """The engine's log driver for a container, and the driver's options."""
+
     driver: str
     options: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Service:
-    """One container. None leaves it to the image; `profiles` empty: it belongs to every stack."""
+    """A service, which runs as one container.
+
+    None leaves a value to the image. Without `profiles` the service belongs to every stack.
+    """
 
     name: str
     image: str
@@ -81,19 +86,21 @@ class Service:
 
 @dataclass(frozen=True)
 class Secrets:
-    """Files that hold passwords: the service that makes them, and where they lie in its container."""
+    """Files that hold passwords: the service that makes them, and their folder in its container."""
 
     service: str
     folder: str
     files: tuple[str, ...]
 
 
-# Services of these profiles are run by somebody when it is their turn: `up` lets them be.
+# Services of these profiles run on demand: `up` leaves them alone.
 ON_DEMAND = frozenset({"submit", "app"})
 
 
 @dataclass(frozen=True)
 class ComposeFile:
+    """The content of one compose.yaml."""
+
     file: Path
     name: str
     services: tuple[Service, ...]
@@ -103,10 +110,11 @@ class ComposeFile:
     stack_folders: tuple[tuple[str, str], ...] = ()
 
     def service(self, name: str) -> Service:
+        """Return the service of this name."""
         return next(service for service in self.services if service.name == name)
 
     def chosen(self, profiles: frozenset[str]) -> tuple[Service, ...]:
-        """The services without a profile, and those of `profiles`, each after everything it needs."""
+        """Return the services without a profile and those of `profiles`, each after everything it needs."""
         wanted = [each for each in self.services if not each.profiles or profiles & set(each.profiles)]
         ordered: list[Service] = []
         while len(ordered) < len(wanted):

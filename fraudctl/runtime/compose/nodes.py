@@ -1,4 +1,4 @@
-"""YAML nodes with their lines: whatever is wrong with one is said with file and line."""
+"""YAML nodes that are read as values of one type; an error names the file and the line."""
 
 import difflib
 import re
@@ -19,12 +19,16 @@ _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Reading:
-    """One file, and the variables its text may use."""
+    """One file, and the variables that its text may use.
+
+    Each method that reads a node raises ConfigError if the node holds something else.
+    """
 
     file: Path
     variables: Mapping[str, str]
 
     def error(self, node: yaml.Node, message: str, hint: str = "") -> ConfigError:
+        """Return the error for what is wrong with a node, with file and line."""
         line = node.start_mark.line + 1
         return ConfigError(
             f"{self.file}:{line}: {message}",
@@ -33,7 +37,7 @@ class Reading:
         )
 
     def mapping(self, node: yaml.Node, known: Iterable[str] | None = None) -> dict[str, yaml.Node]:
-        """Keys and their nodes. With `known`, any other key is refused, unless it begins with x-."""
+        """Return keys and their nodes. With `known`, any other key is refused, unless it begins with x-."""
         if not isinstance(node, yaml.MappingNode):
             raise self.error(node, "a mapping is expected here")
         found: dict[str, yaml.Node] = {}
@@ -54,7 +58,7 @@ class Reading:
         return found
 
     def text(self, node: yaml.Node) -> str:
-        """A scalar with its variables replaced; null is no text."""
+        """Return a single value with its variables replaced; null is refused."""
         if not isinstance(node, yaml.ScalarNode) or node.tag.endswith(":null"):
             raise self.error(node, "a single value is expected here")
         try:
@@ -63,33 +67,39 @@ class Reading:
             raise self.error(node, str(error)) from error
 
     def texts(self, node: yaml.Node) -> tuple[str, ...]:
+        """Return the values of a list."""
         return tuple(self.text(item) for item in self.items(node))
 
     def items(self, node: yaml.Node) -> list[yaml.Node]:
+        """Return the nodes of a list."""
         if not isinstance(node, yaml.SequenceNode):
             raise self.error(node, "a list is expected here")
         return list(node.value)
 
     def pairs(self, node: yaml.Node) -> tuple[tuple[str, str], ...]:
+        """Return names and values of a mapping, in their order."""
         return tuple((name, self.text(value)) for name, value in self.mapping(node).items())
 
     def one_of(self, node: yaml.Node, allowed: tuple[str, ...]) -> str:
+        """Return a value that must be one of `allowed`."""
         text = self.text(node)
         if text not in allowed:
             raise self.error(node, f"{text!r} is not one of {', '.join(allowed)}")
         return text
 
     def flag(self, node: yaml.Node) -> bool:
+        """Return a value that must be true or false."""
         return self.one_of(node, ("true", "false")) == "true"
 
     def number(self, node: yaml.Node) -> int:
+        """Return a value that must be a whole number, zero or more."""
         text = self.text(node)
         if not text.isdecimal():
             raise self.error(node, f"{text!r} is not a whole number")
         return int(text)
 
     def size(self, node: yaml.Node) -> int:
-        """Bytes of 512m, 1g, …"""
+        """Return the bytes of a size such as 512m or 1g."""
         text = self.text(node)
         found = _SIZE.fullmatch(text)
         if found is None:
@@ -97,7 +107,7 @@ class Reading:
         return int(found[1]) * _SIZE_UNITS[found[2].lower()]
 
     def seconds(self, node: yaml.Node) -> float:
-        """Seconds of 2s, 1m30s, 500ms, …"""
+        """Return the seconds of a duration such as 2s, 1m30s or 500ms."""
         text = self.text(node)
         parts = _DURATION.findall(text)
         if not parts or "".join(number + unit for number, unit in parts) != text:

@@ -1,4 +1,4 @@
-"""Read compose.yaml strictly: what fraudctl would not do is refused with its line, never passed over."""
+"""A strict reader of compose.yaml: what fraudctl would not do is refused with its line, never ignored."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ _HEALTH_KEYS = ("test", "interval", "timeout", "retries", "start_period")
 
 
 def load_compose(file: Path, variables: Mapping[str, str]) -> ComposeFile:
-    """Read and check a file.
+    """Read and check a compose file.
 
     Raises:
         ConfigError: it cannot be read, or holds something that fraudctl does not run.
@@ -43,7 +43,9 @@ def load_compose(file: Path, variables: Mapping[str, str]) -> ComposeFile:
 
 
 def read_compose(text: str, file: Path, variables: Mapping[str, str]) -> ComposeFile:
-    """The same for a text; `file` is for messages, and for paths that begin beside it.
+    """Read and check the text of a compose file.
+
+    `file` is used in messages, and relative paths start in its folder.
 
     Raises:
         ConfigError: the text holds something that fraudctl does not run.
@@ -84,7 +86,7 @@ def _named(reading: Reading, node: yaml.Node) -> str:
 
 
 def _volumes(reading: Reading, node: yaml.Node | None) -> dict[str, str]:
-    """Names, and the folder of the stack that a volume lies in (empty: the engine has it)."""
+    """Return the volumes, each with the folder of the stack that it lies in (empty: the engine keeps it)."""
     if node is None:
         return {}
     found: dict[str, str] = {}
@@ -212,7 +214,7 @@ def _each(parse: Callable[[Reading, yaml.Node], object]) -> Callable[[Reading, y
     return lambda reading, node: tuple(parse(reading, item) for item in reading.items(node))
 
 
-# Key of the specification: the field it fills, and how it is read.
+# Key of the specification to the field it fills and the function that reads it.
 _SERVICE_KEYS: dict[str, tuple[str, Callable[[Reading, yaml.Node], object]]] = {
     "image": ("image", _image),
     "entrypoint": ("entrypoint", Reading.texts),

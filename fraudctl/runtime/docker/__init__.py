@@ -1,0 +1,1 @@
+"""The profile `docker`: the services of compose.yaml as containers of one engine."""

@@ -1,4 +1,7 @@
-"""Where an engine listens: DOCKER_HOST, a Docker context, or the first socket that is there. Asks nobody."""
+"""Search for the engine's address: DOCKER_HOST, a Docker context, or the first socket that exists.
+
+Nothing is connected to.
+"""
 
 import hashlib
 import json
@@ -11,14 +14,17 @@ from urllib.parse import urlsplit
 
 from fraudctl.errors import RefusedError, UnreachableError
 
-# Where an engine of the whole machine listens.
+# Sockets of engines that serve the whole machine.
 SYSTEM_SOCKETS = (("Docker", Path("/var/run/docker.sock")), ("Podman", Path("/run/podman/podman.sock")))
 INSTEAD = "or begin a stack with `--profile local`, which needs no Docker"
 
 
 @dataclass(frozen=True)
 class EngineAddress:
-    """`tls` is the folder with ca.pem, cert.pem and key.pem, if the connection is encrypted."""
+    """The address of an engine, and the setting that it came from.
+
+    `tls` is the folder with ca.pem, cert.pem and key.pem, if the connection is encrypted.
+    """
 
     host: str
     source: str
@@ -26,7 +32,7 @@ class EngineAddress:
 
     @property
     def socket(self) -> Path | None:
-        """The socket's file, if the engine listens on one."""
+        """Return the socket's file, if the engine listens on one."""
         return Path(self.host.removeprefix("unix://")) if self.host.startswith("unix://") else None
 
 
@@ -35,7 +41,7 @@ def find_engine(
     home: Path | None = None,
     system: Sequence[tuple[str, Path]] = SYSTEM_SOCKETS,
 ) -> EngineAddress:
-    """The engine that the `docker` command would use; without any setting, also rootless ones and Podman.
+    """Return the engine that the `docker` command would use; without any setting, also rootless or Podman.
 
     Raises:
         UnreachableError: no socket is there, or the context does not exist.
@@ -58,7 +64,7 @@ def find_engine(
 
 
 def _home_folder() -> Path:
-    """Return the home folder; for a user without one a folder in which there is nothing of Docker's."""
+    """Return the home folder; for a user without one, a folder that does not exist."""
     try:
         return Path.home()
     except RuntimeError:
@@ -108,7 +114,7 @@ def _first_socket(
 
 
 def _json(file: Path) -> dict[str, Any]:
-    """A file of Docker's own settings; whatever cannot be read says nothing."""
+    """Return the content of one of Docker's own settings files; empty if it cannot be read."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -117,7 +123,7 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _refuse_elsewhere(address: EngineAddress) -> None:
-    """Ports are published on the loopback address of the engine's machine: it must be this one."""
+    """Check that the engine runs on this machine: ports are published on the engine's loopback address."""
     try:
         parts = urlsplit(address.host)
         where, port = parts.hostname, parts.port

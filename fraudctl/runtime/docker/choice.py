@@ -1,4 +1,4 @@
-"""Would the profile `docker` work here? Asked once, by the first `up` of a stack whose profile is `auto`."""
+"""Check whether the profile `docker` works here, for the first `up` of a stack with the profile `auto`."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from fraudctl.runtime.docker.engine import Engine
 
 
 def docker_suits(settings: Settings, environ: Mapping[str, str]) -> tuple[bool, str]:
-    """Whether an engine answers that has the images or can fetch them, and the reason in one line."""
+    """Return whether an engine answers that has the images or can fetch them, and the reason in one line."""
     try:
         engine = Engine(find_engine(environ))
     except (UnreachableError, RefusedError) as error:

@@ -1,4 +1,4 @@
-"""A service of compose.yaml as the engine's API wants it, and the facts by which two of them differ."""
+"""A service of compose.yaml in the form of the engine's API, and the facts by which two of them differ."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 def engine_config(service: Service, identity: Identity) -> Config:
-    """The body of `POST /containers/create`, but for the labels."""
+    """Return the body of `POST /containers/create`, without the labels."""
     config: Config = {
         "Image": service.image,
         "Env": [f"{name}={value}" for name, value in service.environment],
@@ -76,12 +76,12 @@ def _host_config(service: Service, identity: Identity) -> Config:
 
 
 def config_hash(config: Config) -> str:
-    """Changes when anything of the container's description does."""
+    """Return a hash that changes when anything of the container's description does."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def facts(config: Config) -> dict[str, str]:
-    """What can be compared with a container that somebody else created: fact to value."""
+    """Return what can be compared with a container that somebody else created: fact to value."""
     host = config["HostConfig"]
     found = {"image": str(config["Image"]), "memory limit": str(host.get("Memory", 0))}
     found |= {f"variable {name}": value for name, _, value in (each.partition("=") for each in config["Env"])}
@@ -95,5 +95,5 @@ def facts(config: Config) -> dict[str, str]:
 
 
 def differences(wanted: dict[str, str], actual: dict[str, str]) -> tuple[str, ...]:
-    """Names of the wanted facts that are not so; what a container has beyond them does not count."""
+    """Return the names of wanted facts that differ; what a container has beyond them does not count."""
     return tuple(name for name, value in wanted.items() if actual.get(name) != value)

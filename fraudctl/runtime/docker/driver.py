@@ -1,4 +1,4 @@
-"""The profile `docker`: the services of compose.yaml as containers."""
+"""The driver of the profile `docker`: the services of compose.yaml as containers."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ from fraudctl.runtime.ports import free_port
 from fraudctl.runtime.role_passwords import password_file
 from fraudctl.runtime.state import Ports, Profile, StackState, asked_ports, planned_state
 
-# What the broker needs beside its heap: threads, buffers, the class library.
+# The memory that the broker needs beside its heap: threads, buffers, the class library.
 _KAFKA_OVERHEAD_MB = 256
 _OF_PROFILES: tuple[tuple[str, tuple[ServiceName, ...]], ...] = (
     ("grafana", ("grafana",)),
@@ -41,12 +41,21 @@ _UNITS_MB = {"m": 1, "g": 1024}
 
 
 class DockerDriver:
-    """A `Driver` over one engine."""
+    """The `Driver` of the profile `docker`, over one engine."""
 
     profile: Profile = "docker"
 
     def __init__(self, settings: Settings, paths: StackPaths, address: EngineAddress) -> None:
-        """Raises UnreachableError if no engine answers there."""
+        """Connect to the engine, and read compose.yaml.
+
+        Args:
+            settings: the settings of this command.
+            paths: the files and folders of the stack.
+            address: the address of the engine.
+
+        Raises:
+            UnreachableError: no engine answers there.
+        """
         self.changed: list[str] = []
         self._settings = settings
         self._paths = paths
@@ -64,10 +73,11 @@ class DockerDriver:
         return frozenset(self._settings.docker.profiles)
 
     def services(self) -> tuple[ServiceName, ...]:
+        """Return the names of the chosen services, and of others that run."""
         return self._services(self._observe())
 
     def _services(self, observed: Observed) -> tuple[ServiceName, ...]:
-        """Those that are chosen, and what else runs: chosen before, or by Compose."""
+        """Return the chosen services, and those that run because they were chosen before, or by Compose."""
         running = self._running(observed)
         more = [
             name
@@ -78,12 +88,19 @@ class DockerDriver:
         return ("kafka", "postgres", *more)
 
     def look(self) -> Mapping[ServiceName, Look]:
+        """Return the state of each service, after copying missing passwords from the stack's volume."""
         self._secrets().gather()
         observed = self._observe()
         containers = {each.service: each for each in observed.containers if self._is_mine(each)}
         return {name: _look(containers.get(name)) for name in self._services(observed)}
 
     def plan(self, old: StackState | None, reason: str, *, any_port: bool) -> StackState:
+        """Plan the steps from what the engine has to what the settings ask for, and choose the ports.
+
+        Raises:
+            ConfigError: the broker's memory is too small for its heap.
+            RefusedError: a port, a volume or a name is taken.
+        """
         self._refuse_too_little_memory()
         asked = asked_ports(self._settings)
         ports = old.ports if old is not None and old.configured == asked else asked
@@ -104,9 +121,15 @@ class DockerDriver:
         )
 
     def steps(self) -> tuple[str, ...]:
+        """Return the planned steps in words."""
         return tuple(step.text for step in self._plan.steps)
 
     def fetch(self, observe: Observe, stop: StopFlag) -> None:
+        """Fetch the images that the plan needs.
+
+        Raises:
+            UnreachableError: an image cannot be fetched.
+        """
         docker = self._settings.docker
         names = {
             docker.kafka_image: "docker.kafka_image",
@@ -118,18 +141,25 @@ class DockerDriver:
         execution.pull(self._plan, names, Deadline(docker.pull_seconds))
 
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
-        make_folder(self._paths.data)  # a volume lies in it
+        """Carry out the plan, and return when every service answers.
+
+        Raises:
+            NotReadyError: one ended, or did not answer in time.
+        """
+        make_folder(self._paths.data)  # one volume lies in it
         make_folder(packages_folder(self._paths))
         self._spark_user.write_users(self._paths)
         self._execution = self._execute(observe, stop, probes)
         self._execution.run(self._plan, deadline)
 
     def undo(self, observe: Observe) -> None:
+        """Take back what `start` did; secrets and logs are kept."""
         if self._execution is not None:
             self._execution.undo()
             observe(Progress("stack", "note", f"secrets and logs are kept in {self._paths.root}"))
 
     def halt(self, service: ServiceName, deadline: Deadline, observe: Observe) -> str:
+        """Stop one service's container, and return how it ended: stopped, or was not running."""
         if not self.look().get(service, Look(False)).running:
             return "was not running"
         observe(Progress(service, "begun", "stopping"))
@@ -139,6 +169,10 @@ class DockerDriver:
         return "stopped"
 
     def stop(self, deadline: Deadline, observe: Observe, *, volumes: bool) -> dict[str, str]:
+        """Remove the containers and the network, and return how each service ended.
+
+        That is "stopped" or "was not running". With `volumes`, the stack's volumes are removed too.
+        """
         observed = self._observe()
         running = self._running(observed)
         plan = plan_down(self._file, self._identity, observed, volumes=volumes)
@@ -149,10 +183,11 @@ class DockerDriver:
 
     @property
     def project(self) -> str:
+        """Return the name of the stack's project, as Compose calls it."""
         return self._identity.project
 
     def leftovers(self) -> Literal["", "ours", "another's"]:
-        """Whose what the project has on the engine is, if it has anything; Compose's is another's."""
+        """Tell who owns what the engine has under the project's name; Compose's counts as another's."""
         observed = self._observe()
         there: Sequence[Container | Volume | Network]
         there = (*observed.containers, *observed.volumes, *observed.networks)
@@ -162,23 +197,29 @@ class DockerDriver:
         return "another's" if folders else ""
 
     def log(self, service: ServiceName) -> LogSource:
+        """Return the log of one service's container."""
         return ContainerLog(self._engine, self._identity.container(service))
 
     def execute(
         self, service: ServiceName, argv: Sequence[str], on_output: Callable[[bytes, bool], None]
     ) -> int:
+        """Run a command in a service's container, and return its exit code.
+
+        Raises:
+            RefusedError: the service does not run.
+        """
         if not self.look().get(service, Look(False)).running:
             raise RefusedError(f"{service} does not run", hint="start it with `fraudctl up`")
         return self._engine.run(self._identity.container(service), argv, on_output)
 
     def detector(self, lane: Lane) -> DetectorContainer:
-        """The container for one run of the detector."""
+        """Return the container for one run of the detector."""
         return DetectorContainer(
             self._engine, self._file, self._identity, self._settings, self._paths, lane, self._spark_user
         )
 
     def _variables(self, ports: Ports) -> dict[str, str]:
-        """Every plain setting under the name that an environment variable would give it."""
+        """Return the variables for compose.yaml: plain settings by their environment variable, and paths."""
         found = {
             f"FRAUDCTL_{section.upper()}__{key.upper()}": str(value)
             for section, values in self._settings.model_dump(mode="json").items()
@@ -224,7 +265,7 @@ class DockerDriver:
         )
 
     def _round(self, ports: Ports, observed: Observed) -> Ports:
-        """Another port for each that is not to be had."""
+        """Return the ports, with another one for each that is taken."""
         wanted = {"kafka": ports.kafka, "postgres": ports.postgres, "grafana": ports.grafana}
         for name, port in wanted.items():
             if port in observed.ports and name in self._services(observed):
@@ -274,22 +315,25 @@ def _look(container: Container | None) -> Look:
 
 @dataclass
 class ContainerLog:
-    """A `LogSource` over what a container writes; new lines are known by the engine's stamps."""
+    """A `LogSource` over the output of a container; the engine's timestamps tell which lines are new."""
 
     engine: Engine
     name: str
     newest: str = ""
 
     def exists(self) -> bool:
+        """Tell whether the container exists."""
         return self.engine.inspect(self.name) is not None
 
     def tail(self, lines: int) -> list[str]:
+        """Return the last `lines` lines of the log."""
         stamped = self.engine.stamped_log(self.name, lines=max(1, lines))
         if stamped:
             self.newest = stamped[-1][0]
         return [text for _, text in stamped][-lines:] if lines else []
 
     def new_lines(self) -> Iterator[str]:
+        """Yield the lines written since the last call, or since `tail`."""
         for stamp, text in self.engine.stamped_log(self.name, after=self.newest):
             self.newest = stamp
             yield text

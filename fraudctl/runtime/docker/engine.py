@@ -1,4 +1,4 @@
-"""The door to Docker: every call of the SDK is made here."""
+"""Client of the Docker engine: every call of the SDK is made here."""
 
 import io
 import tarfile
@@ -25,10 +25,20 @@ _CALL_SECONDS = 30.0
 
 
 class Engine:
-    """One connection to one engine."""
+    """A connection to one engine.
+
+    Errors of the SDK are raised as a `FraudctlError`, which says what was being done.
+    """
 
     def __init__(self, address: EngineAddress) -> None:
-        """Raises UnreachableError if no engine answers there."""
+        """Connect to an engine, and ask for its version.
+
+        Args:
+            address: the address of the engine.
+
+        Raises:
+            UnreachableError: no engine answers there.
+        """
         self.address = address
         try:
             self._api = docker.APIClient(
@@ -39,12 +49,13 @@ class Engine:
             )
             self._api.timeout = _CALL_SECONDS
             self.version = str(self._api.version().get("Version", "?"))
-            # Of an engine without root everybody inside is somebody else outside, and root is its owner.
+            # In a rootless engine, users inside are others outside, and root inside is the engine's owner.
             self.rootless = "name=rootless" in (self._api.info().get("SecurityOptions") or ())
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             raise failures.unreachable(address, error) from error
 
     def close(self) -> None:
+        """Close the connection."""
         self._api.close()
 
     def _doing(self, doing: str) -> Any:
@@ -53,6 +64,7 @@ class Engine:
     # Images
 
     def image_id(self, image: str) -> str | None:
+        """Return the id of an image; None if the engine has none."""
         with self._doing(f"looking for {image}"):
             try:
                 return str(self._api.inspect_image(image)["Id"])
@@ -60,7 +72,7 @@ class Engine:
                 return None
 
     def can_fetch(self, image: str) -> str:
-        """Empty if the registry knows the image, else why it cannot be had."""
+        """Return why an image cannot be fetched; empty if the registry knows it."""
         self._api.timeout = _CONNECT_SECONDS
         try:
             self._api.inspect_distribution(image)
@@ -80,10 +92,12 @@ class Engine:
         deadline: Deadline,
         stop: StopFlag,
     ) -> None:
-        """Fetch an image; `on_bytes` is told how many bytes there are, and of how many.
+        """Fetch an image; `on_bytes` is told how many bytes have come, and of how many.
+
+        `setting` is the name of the setting that chooses the image, for hints.
 
         Raises:
-            UnreachableError: it cannot be had.
+            UnreachableError: it cannot be fetched.
             NotReadyError: it took too long.
         """
         name, tag = docker.utils.parse_repository_tag(image)
@@ -113,10 +127,12 @@ class Engine:
     # Containers
 
     def containers(self, filters: dict[str, Any] | None = None, *, stopped: bool = True) -> list[Any]:
+        """Return the containers that match `filters`, as `GET /containers/json` describes them."""
         with self._doing("listing containers"):
             return list(self._api.containers(all=stopped, filters=filters))
 
     def inspect(self, container: str) -> dict[str, Any] | None:
+        """Return the engine's description of a container; None if there is no such container."""
         with self._doing(f"looking at {container}"):
             try:
                 return dict(self._api.inspect_container(container))
@@ -124,17 +140,20 @@ class Engine:
                 return None
 
     def create(self, config: Config, labels: dict[str, str], name: str) -> str:
+        """Create a container, and return its id."""
         with self._doing(f"creating {name}"):
             return str(self._api.create_container_from_config({**config, "Labels": labels}, name)["Id"])
 
     def start(self, name: str) -> None:
+        """Start a container."""
         with self._doing(f"starting {name}"):
             self._api.start(name)
 
     def attach(self, name: str) -> Iterator[bytes]:
-        """What it writes, from its start to its end. Its standard input ends with this process.
+        """Return what a container writes, from its start to its end.
 
-        The connection is made by this call, the reading by the iteration.
+        Its standard input ends with this process. The connection is made by this call, the reading by the
+        iteration.
         """
         wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         with self._doing(f"attaching to {name}"):
@@ -148,7 +167,7 @@ class Engine:
         return pieces()
 
     def wait(self, name: str, seconds: float = _CALL_SECONDS) -> None:
-        """Until it has ended; one that is gone has."""
+        """Wait until a container has ended; return at once if it is gone."""
         with self._doing(f"waiting for the end of {name}"):
             try:
                 self._api.wait(name, timeout=seconds)
@@ -156,7 +175,7 @@ class Engine:
                 return
 
     def signal(self, name: str, number: int) -> None:
-        """Hand a signal to its first process; one that is gone already needs none."""
+        """Send a signal to a container's first process; do nothing if it has ended or is gone."""
         with self._doing(f"sending a signal to {name}"):
             try:
                 self._api.kill(name, number)
@@ -165,11 +184,12 @@ class Engine:
                     raise
 
     def unpause(self, name: str) -> None:
+        """Resume a paused container."""
         with self._doing(f"unpausing {name}"):
             self._api.unpause(name)
 
     def stop(self, name: str, seconds: float) -> None:
-        """Ask it to end, for so long; what is gone already needs no stopping."""
+        """Stop a container, which gets `seconds` to end by itself; do nothing if it is gone."""
         with self._doing(f"stopping {name}"):
             try:
                 self._api.stop(name, timeout=max(1, round(seconds)))
@@ -177,7 +197,7 @@ class Engine:
                 return
 
     def remove(self, name: str) -> None:
-        """With the volumes that its image declares and nobody named; those of the stack stay."""
+        """Remove a container with its anonymous volumes; named volumes, such as the stack's, stay."""
         with self._doing(f"removing {name}"):
             try:
                 self._api.remove_container(name, v=True, force=True)
@@ -185,6 +205,7 @@ class Engine:
                 return
 
     def log(self, name: str, lines: int) -> list[str]:
+        """Return the last `lines` lines of a container's log; none if the container is gone."""
         with self._doing(f"reading the log of {name}"):
             try:
                 text = self._api.logs(name, tail=lines)
@@ -193,10 +214,13 @@ class Engine:
         return list(bytes(text).decode("utf-8", errors="replace").splitlines())
 
     def stamped_log(self, name: str, *, lines: int | None = None, after: str = "") -> list[tuple[str, str]]:
-        """Lines with the engine's stamps, which sort as text: the last ones, or those after a stamp."""
+        """Return log lines with the engine's timestamps: the last `lines`, or those after a timestamp.
+
+        The timestamps sort as text.
+        """
         since = None
         if after:
-            # The engine takes whole seconds; what is too old is left out below.
+            # The engine takes whole seconds; lines that are too old are left out below.
             since = int(datetime.fromisoformat(after[:19] + "+00:00").timestamp())
         with self._doing(f"reading the log of {name}"):
             try:
@@ -212,7 +236,7 @@ class Engine:
     # Files
 
     def put_file(self, container: str, folder: str, name: str, content: bytes) -> None:
-        """A file that only root may read, into a folder of a container that need not run."""
+        """Write a file that only root may read into a folder of a container, which need not run."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             entry = tarfile.TarInfo(name)
@@ -222,6 +246,7 @@ class Engine:
             self._api.put_archive(container, folder, buffer.getvalue())
 
     def get_file(self, container: str, path: str) -> bytes | None:
+        """Return the content of a file in a container; None if there is none."""
         with self._doing(f"reading {path} of {container}"):
             try:
                 pieces, _ = self._api.get_archive(container, path)
@@ -235,14 +260,17 @@ class Engine:
     # Networks and volumes
 
     def networks(self, name: str) -> list[Any]:
+        """Return the networks of exactly this name."""
         with self._doing("listing networks"):
             return [each for each in self._api.networks(names=[name]) if each["Name"] == name]
 
     def create_network(self, name: str, labels: dict[str, str]) -> None:
+        """Create a bridge network."""
         with self._doing(f"creating the network {name}"):
             self._api.create_network(name, driver="bridge", labels=labels, check_duplicate=True)
 
     def remove_network(self, name: str) -> None:
+        """Remove a network; do nothing if it is gone."""
         with self._doing(f"removing the network {name}"):
             try:
                 self._api.remove_network(name)
@@ -250,26 +278,34 @@ class Engine:
                 return
 
     def volumes(self, filters: dict[str, Any]) -> list[Any]:
+        """Return the volumes that match `filters`."""
         with self._doing("listing volumes"):
             return list(self._api.volumes(filters=filters)["Volumes"] or [])
 
     def create_volume(self, name: str, labels: dict[str, str], place: Path | None = None) -> None:
-        """`place`: a folder of this machine that it lies in; it must be there before a container starts."""
+        """Create a volume.
+
+        `place` is a folder of this machine that holds its data; it must exist before a container starts.
+        """
         options = {"type": "none", "o": "bind", "device": str(place)} if place else None
         with self._doing(f"creating the volume {name}"):
             self._api.create_volume(name, driver="local", driver_opts=options, labels=labels)
 
     def remove_volume(self, name: str) -> None:
+        """Remove a volume; do nothing if it is gone."""
         with self._doing(f"removing the volume {name}"):
             try:
                 self._api.remove_volume(name)
             except docker.errors.NotFound:
                 return
 
-    # Commands inside a container
+    # Commands in a container
 
     def run(self, container: str, argv: Iterable[str], on_output: Callable[[bytes, bool], None]) -> int:
-        """Run a command in a running container. Its exit code; `on_output` gets True for stderr."""
+        """Run a command in a running container, and return its exit code.
+
+        `on_output` is given pieces of the output, with True for stderr.
+        """
         with self._doing(f"running a command in {container}"):
             identity = self._api.exec_create(container, list(argv))["Id"]
             for out, err in self._api.exec_start(identity, stream=True, demux=True):

@@ -1,4 +1,4 @@
-"""Carry out a plan, step by step, under one deadline; and take back what was done if it fails."""
+"""Execution of a plan, step by step, under one deadline; what was done is taken back if it fails."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _PROBE_SECONDS = 1.0
 _SHOWN_LINES = 8
 _KEPT_LINES = 2000
 _UNDO_STOP_SECONDS = 10.0
-# What a service's own log says when its disk is full, whoever wrote it.
+# The text in a service's own log when its disk is full, whichever service it is.
 _NO_SPACE = "no space left on device"
 _DONE = {
     "create network": "network created",
@@ -41,7 +41,7 @@ _DONE = {
 
 @dataclass
 class Execution:
-    """One run over one plan. `changed` tells what was done; `logs` is where logs are kept when it fails."""
+    """One run of a plan; `changed` lists what was done, `logs` is the folder for logs of a failed run."""
 
     engine: Engine
     file: ComposeFile
@@ -68,7 +68,7 @@ class Execution:
             self._do(step, plan, deadline)
 
     def pull(self, plan: Plan, settings: Mapping[str, str], deadline: Deadline) -> None:
-        """Fetch the missing images. `settings` names for each image the setting that chooses it."""
+        """Fetch the missing images; `settings` names for each image the setting that chooses it."""
         for step in plan.steps:
             if step.action == "pull":
                 self.observe(Progress("image", "begun", f"fetching {step.name}"))
@@ -134,12 +134,12 @@ class Execution:
         self.created.append(step)
 
     def _stop_seconds(self, service: str, deadline: Deadline) -> float:
-        """Its own grace, within the command's deadline; something is always left for a clean end."""
+        """Return the service's own grace period, cut to the deadline; up to 5 s are left for a clean end."""
         graces = [each.stop_seconds for each in self.file.services if each.name == service]
         return min(graces[0] if graces else 10.0, max(5.0, deadline.remaining()))
 
     def _wait(self, service: Service, name: str, deadline: Deadline) -> None:
-        """Until a task has ended well, or a service is healthy and has answered its client."""
+        """Wait until a task has ended well, or a service is healthy and has answered its client."""
         probe = self.probes.get(service.name)
         last = ""
         while True:
@@ -162,7 +162,7 @@ class Execution:
                 raise KeyboardInterrupt
 
     def _inspect(self, service: Service, name: str) -> Container:
-        """The container as it is.
+        """Return the present state of a container.
 
         Raises:
             NotReadyError: there is nothing to wait for any more.
@@ -203,7 +203,7 @@ class Execution:
         return NotReadyError(message, detail="\n".join(detail), hint=hint)
 
     def undo(self) -> None:
-        """Remove what this run created and stop what it started. What was there before keeps its data."""
+        """Remove what this run created and stop what it started; what was there before keeps its data."""
         fresh = {step.name for step in self.created}
         actions: list[tuple[str, Callable[[], None]]] = []
         for step in reversed([each for each in self.created if each.action == "create"]):
@@ -220,7 +220,7 @@ class Execution:
             try:
                 action()
             except FraudctlError as error:
-                # The first failure is the one to be told; what could not be taken back is only noted.
+                # The user is told the first failure; what could not be taken back is only noted.
                 self.observe(Progress("stack", "note", f"{name} could not be removed again: {error.message}"))
 
     def _removal(self, step: Step) -> Callable[[], None]:
@@ -231,7 +231,7 @@ class Execution:
         def remove() -> None:
             self._keep_log(step)
             self.observe(Progress(step.subject, "begun", "removing again"))
-            if not volumes <= fresh:  # else there is nothing that it could lose
+            if not volumes <= fresh:  # a container with new volumes only has nothing to lose
                 self.engine.stop(step.name, _UNDO_STOP_SECONDS)
             self.engine.remove(step.name)
             self.observe(Progress(step.subject, "done", "removed again"))
@@ -260,6 +260,6 @@ def _change(step: Step) -> str:
 
 
 def _last_check(found: dict[str, Any]) -> str:
-    """What the healthcheck said last."""
+    """Return the last output of the healthcheck."""
     checks = (found["State"].get("Health") or {}).get("Log") or []
     return str(checks[-1].get("Output", "")).strip() if checks else ""

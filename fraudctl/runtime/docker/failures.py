@@ -1,4 +1,4 @@
-"""What the engine and the SDK raise, as errors that a user can act on."""
+"""Translation of what the engine and the SDK raise into errors that a user can act on."""
 
 import errno
 import re
@@ -11,7 +11,7 @@ import requests.exceptions
 from fraudctl.errors import FraudctlError, NotReadyError, RefusedError, UnreachableError
 from fraudctl.runtime.docker.address import INSTEAD, EngineAddress
 
-# The engine names these by text only: all of them arrive as a plain "500".
+# The engine tells these apart by text only: all of them arrive as a plain "500".
 _PORT = re.compile(r"(?:127\.0\.0\.1|0\.0\.0\.0|\[::\]):(\d+)")
 _PORT_TAKEN = ("address already in use", "port is already allocated", "ports are not available")
 _NO_SPACE = ("no space left on device", "disk quota exceeded")
@@ -20,10 +20,10 @@ _UNAUTHORISED = ("unauthorized", "denied", "authentication required")
 
 @contextmanager
 def translated(address: EngineAddress, doing: str) -> Iterator[None]:
-    """Run calls of the SDK; whatever it raises comes out as a named error. `doing` completes "while …".
+    """Run calls of the SDK, and translate whatever they raise; `doing` completes "while …".
 
     Raises:
-        FraudctlError: of the class that fits.
+        FraudctlError: an error of the class that fits.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def translated(address: EngineAddress, doing: str) -> Iterator[None]:
 
 
 def of_engine(text: str, status: int | None, doing: str) -> FraudctlError:
-    """The engine answered, and the answer is no."""
+    """Return the error for an engine that answered, and refused."""
     lowered = text.lower()
     if any(words in lowered for words in _NO_SPACE):
         return RefusedError(
@@ -69,7 +69,7 @@ def of_engine(text: str, status: int | None, doing: str) -> FraudctlError:
 
 
 def of_pull(image: str, text: str, setting: str) -> FraudctlError:
-    """An image is not here and cannot be had."""
+    """Return the error for an image that is not here and cannot be fetched."""
     lowered = text.lower()
     if any(words in lowered for words in _NO_SPACE):
         return of_engine(text, None, f"fetching {image}")
@@ -88,7 +88,7 @@ def of_pull(image: str, text: str, setting: str) -> FraudctlError:
 
 
 def unreachable(address: EngineAddress, error: Exception) -> UnreachableError:
-    """The first word to the engine was not answered: why, and what to do."""
+    """Return the error for an engine that did not answer the first call: why, and what to do."""
     cause = _system_error(error)
     where = f"{address.host} (from {address.source})"
     if isinstance(cause, FileNotFoundError):
@@ -118,7 +118,7 @@ def unreachable(address: EngineAddress, error: Exception) -> UnreachableError:
 
 
 def gone(address: EngineAddress, error: Exception, doing: str) -> FraudctlError:
-    """It had answered before, and does not any more."""
+    """Return the error for an engine that had answered before, and does not any more."""
     if isinstance(error, requests.exceptions.Timeout):
         return NotReadyError(
             f"the Docker engine did not answer in time (while {doing})",
@@ -133,7 +133,7 @@ def gone(address: EngineAddress, error: Exception, doing: str) -> FraudctlError:
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
-    """The operating system's own error, somewhere inside what the SDK and requests wrapped around it."""
+    """Return the operating system's own error inside what the SDK and requests wrapped around it."""
     seen: set[int] = set()
     queue: list[object] = [error]
     while queue:

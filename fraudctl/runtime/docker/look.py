@@ -1,4 +1,4 @@
-"""One look at the engine: everything that the planner needs to know, as plain values."""
+"""Inspection of the engine: everything that the planner needs to know, as plain values."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from fraudctl.runtime.docker.engine import Engine
 from fraudctl.runtime.docker.identity import Identity
 from fraudctl.runtime.docker.observed import Container, Health, Holder, Network, Observed, Volume
 
-# Addresses whose ports are not free on 127.0.0.1 either.
+# A port that is taken on one of these addresses is not free on 127.0.0.1 either.
 _COVER_LOOPBACK = (local_ports.LOOPBACK, "0.0.0.0", "::", "")
 
 
@@ -23,7 +23,7 @@ def look(
     images: Iterable[str],
     ports: Iterable[int],
 ) -> Observed:
-    """What belongs to the stack, and what stands in its way."""
+    """Return what belongs to the stack on the engine, and what stands in its way."""
     ours = {"label": f"{labels.PROJECT}={identity.project}"}
     ids = {each["Id"] for each in engine.containers(ours)}
     for service in services:
@@ -35,7 +35,7 @@ def look(
         of_inspection(found) for found in map(engine.inspect, sorted(ids)) if found is not None
     )
     volumes = {each["Name"]: each for each in engine.volumes(ours)}
-    # A volume of the right name with the wrong label would be found by its name only.
+    # A volume with the right name and the wrong label can be found by its name only.
     volumes |= {
         each["Name"]: each
         for each in engine.volumes({"name": f"{identity.project}_"})
@@ -51,7 +51,7 @@ def look(
 
 
 def taken_ports(engine: Engine, identity: Identity, ports: Iterable[int]) -> dict[int, Holder]:
-    """Ports that the stack's own containers do not have, and cannot get."""
+    """Return those of the ports that others have, and who; the stack's own containers do not count."""
     ours: set[int] = set()
     others: dict[int, Holder] = {}
     for each in engine.containers(stopped=False):
@@ -74,7 +74,7 @@ def taken_ports(engine: Engine, identity: Identity, ports: Iterable[int]) -> dic
 
 
 def of_inspection(found: dict[str, Any]) -> Container:
-    """`GET /containers/NAME/json` as a plain value."""
+    """Return `GET /containers/NAME/json` as a plain value."""
     config, state = found["Config"], found["State"]
     tags = config.get("Labels") or {}
     health: Health = (state.get("Health") or {}).get("Status") or "none"
@@ -99,7 +99,7 @@ def of_inspection(found: dict[str, Any]) -> Container:
 
 
 def _facts(found: dict[str, Any]) -> dict[str, str]:
-    """The same facts as `container.facts` tells of a description."""
+    """Return for a container the facts that `container.facts` returns for a description."""
     config, host = found["Config"], found["HostConfig"]
     facts = {"image": str(config["Image"]), "memory limit": str(host.get("Memory") or 0)}
     for each in config.get("Env") or ():
@@ -127,7 +127,7 @@ def _network(found: dict[str, Any]) -> Network:
 
 
 def _seconds(text: str) -> float | None:
-    """RFC 3339 with nanoseconds, which Python does not read."""
+    """Return the seconds since 1970 of an RFC 3339 time with nanoseconds, which Python does not read."""
     whole, _, fraction = text.rstrip("Z").partition(".")
     if not whole or whole.startswith("0001"):
         return None

@@ -1,4 +1,4 @@
-"""What one look at the engine found. Plain values: the planner needs no engine."""
+"""Plain values found by one inspection of the engine; the planner needs no engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +30,8 @@ class Container:
 
 @dataclass(frozen=True)
 class Volume:
+    """A volume on the engine; `folder` is that of the stack, None if fraudctl did not create it."""
+
     name: str
     project: str = ""
     folder: str | None = None
@@ -37,6 +39,8 @@ class Volume:
 
 @dataclass(frozen=True)
 class Network:
+    """A network on the engine; `folder` is that of the stack, None if fraudctl did not create it."""
+
     id: str
     name: str
     project: str = ""
@@ -45,7 +49,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a port that the stack wants."""
+    """The process or container that has a port which the stack wants."""
 
     kind: Literal["process", "container"]
     described: str
@@ -54,7 +58,10 @@ class Holder:
 
 @dataclass(frozen=True)
 class Observed:
-    """`images`: reference to id, None where the engine has none. `ports`: those that are not to be had."""
+    """Everything that one inspection of the engine found.
+
+    `images` maps a reference to its id, None where the engine has none. `ports` holds those that are taken.
+    """
 
     images: Mapping[str, str | None]
     containers: tuple[Container, ...] = ()

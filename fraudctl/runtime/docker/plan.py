@@ -1,4 +1,4 @@
-"""From what is wanted and what was found to the steps between them. Pure: no engine, no clock, no file."""
+"""Plan of the steps from what was found to what is wanted; no engine, no clock, no file is used."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ Action = Literal[
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do. `subject` is what the file calls it, `name` what the engine does."""
+    """One step of a plan; `subject` is the name in the file, `name` the one on the engine."""
 
     action: Action
     subject: str
@@ -36,27 +36,31 @@ class Step:
 
     @property
     def text(self) -> str:
+        """Return the step in words."""
         return f"{self.action} {self.name}" + (f"  ({self.cause})" if self.cause else "")
 
 
 @dataclass(frozen=True)
 class Plan:
+    """The steps in their order, and the engine's configuration of each service."""
+
     steps: tuple[Step, ...]
     configs: Mapping[str, Config] = field(default_factory=dict)
 
     @property
     def changes(self) -> tuple[Step, ...]:
-        """The steps that leave the engine other than it was; waiting and looking do not."""
+        """Return the steps that change the engine; waiting does not."""
         return tuple(step for step in self.steps if step.action != "wait for")
 
     @property
     def text(self) -> str:
+        """Return all steps in words, one per line."""
         return "\n".join(step.text for step in self.steps)
 
 
 @dataclass(frozen=True)
 class _Verdict:
-    """What is to be done about one service."""
+    """The steps for one service."""
 
     remove: tuple[Step, ...] = ()
     create: Step | None = None
@@ -65,9 +69,9 @@ class _Verdict:
 
 
 def plan_up(file: ComposeFile, profiles: frozenset[str], identity: Identity, observed: Observed) -> Plan:
-    """The steps after which every chosen service runs as the file says.
+    """Return the steps after which every chosen service runs as the file says.
 
-    Images come first, so that nothing is taken away before its successor can be made; services that are not
+    Images come first, so that nothing is removed before its successor can be made. Services that are not
     chosen any more are removed, data never.
 
     Raises:
@@ -91,7 +95,7 @@ def plan_up(file: ComposeFile, profiles: frozenset[str], identity: Identity, obs
 
 
 def plan_down(file: ComposeFile, identity: Identity, observed: Observed, *, volumes: bool) -> Plan:
-    """The steps after which nothing of the stack is left but its data, or nothing at all.
+    """Return the steps that remove everything of the stack but its data, with `volumes` also that.
 
     Raises:
         RefusedError: the project of that name is another stack's.
@@ -144,21 +148,21 @@ def _verdict(service: Service, config: Config, identity: Identity, observed: Obs
 
 
 def _is_done(service: Service, container: Container) -> bool:
-    """Neither to be started nor to be waited for."""
+    """Tell whether a service needs neither to be started nor to be waited for."""
     if _runs_once(service):
         return container.state == "exited" and container.exit_code == 0
     return container.state == "running" and container.health in ("healthy", "none")
 
 
 def _runs_once(service: Service) -> bool:
-    """A container without ports and health has a task, and ends when it is done."""
+    """Tell whether a service is a task that ends when it is done: it has neither ports nor a healthcheck."""
     return service.healthcheck is None and not service.ports
 
 
 def _why_anew(
     service: Service, config: Config, old: Container, identity: Identity, observed: Observed
 ) -> str:
-    """Why the container cannot stay; empty if it can."""
+    """Return why the container must be replaced; empty if it can stay."""
     if old.state in ("dead", "removing"):
         return f"it is {old.state}"
     image_id = observed.images.get(service.image)
@@ -171,7 +175,7 @@ def _why_anew(
         return ""
     changed = differences(facts(config), dict(old.facts))
     if old.config_hash is None and not changed:
-        return ""  # docker compose made it, of the same file and the same variables
+        return ""  # docker compose made it, from the same file and the same variables
     return f"changed: {', '.join(changed)}" if changed else "its description has changed"
 
 
@@ -185,7 +189,7 @@ def _why_start(service: Service, old: Container, name: str) -> Step | None:
     if old.state in ("created", "exited"):
         code = f" (exit code {old.exit_code})" if old.exit_code else ""
         return Step("start", service.name, name, f"it is {old.state}{code}")
-    return None  # it is on its way
+    return None  # it is still starting, or just restarting
 
 
 def _pulls(services: Iterable[Service], verdicts: Mapping[str, _Verdict], observed: Observed) -> list[Step]:
@@ -198,7 +202,7 @@ def _pulls(services: Iterable[Service], verdicts: Mapping[str, _Verdict], observ
 
 
 def _dismissed(file: ComposeFile, services: Iterable[Service], observed: Observed) -> list[Step]:
-    """Containers of services that the file knows and nobody wants any more; unknown ones are left alone."""
+    """Return steps that remove services which are not chosen any more; unknown containers are left alone."""
     unwanted = {each.name for each in file.services if not ON_DEMAND & set(each.profiles)}
     unwanted -= {each.name for each in services}
     return [
@@ -223,7 +227,7 @@ def _new_volumes(services: Iterable[Service], identity: Identity, observed: Obse
 def _starts(
     services: tuple[Service, ...], verdicts: Mapping[str, _Verdict], identity: Identity
 ) -> list[Step]:
-    """Start everything as early as its needs allow, and wait for nothing earlier than somebody needs it."""
+    """Return steps that start each service as early as its needs allow, and wait only when one is needed."""
     steps: list[Step] = []
     begun: set[str] = set()
     awaited = {name for name, verdict in verdicts.items() if not verdict.wait}
@@ -290,7 +294,10 @@ def _refuse_strangers(
 
 
 def _refuse_other_folder(identity: Identity, observed: Observed) -> None:
-    """Two homes may both have a stack `default`; on one engine only one of them can have the names."""
+    """Check that no resource of the project belongs to another folder.
+
+    Two homes may both have a stack `default`; on one engine only one of them can have the names.
+    """
     for kind, found in (
         ("container", observed.containers),
         ("volume", observed.volumes),

@@ -1,4 +1,4 @@
-"""Passwords: made once inside a volume, and copied (mode 0600) to where clients on this machine look."""
+"""Passwords that are made once inside a volume, and copied (mode 0600) to clients on this machine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,10 @@ from fraudctl.runtime.files import make_folder, write_whole
 
 @dataclass(frozen=True)
 class SecretFiles:
-    """The files of one stack. `places`: where each lies on this machine; those in `own` are our copies."""
+    """The password files of one stack.
+
+    `places` maps each file to its path on this machine; those in the folder `own` are fraudctl's copies.
+    """
 
     engine: Engine
     secrets: Secrets | None
@@ -20,12 +23,13 @@ class SecretFiles:
 
     @property
     def service(self) -> str | None:
+        """Return the name of the service that makes the passwords, if there is one."""
         return self.secrets.service if self.secrets else None
 
     def hand_over(self) -> None:
-        """Give a container that has not been started yet what this machine has and the volume has not.
+        """Copy passwords that the volume lacks from this machine to a container that is not started yet.
 
-        So a password that the user has chosen is taken, and one that the volume knows is never replaced.
+        So a password that the user has chosen is used, and one that the volume has is never replaced.
         """
         if self.secrets is None:
             return
@@ -36,9 +40,9 @@ class SecretFiles:
                 self.engine.put_file(self.container, self.secrets.folder, name, content.encode())
 
     def gather(self, *, anew: bool = False) -> None:
-        """Copy what this machine lacks out of the volume, if the container that made it is still there.
+        """Copy passwords that this machine lacks from the volume, if the container that made it still exists.
 
-        `anew`: also a copy of ours that is another one by now; the volume was made anew without us.
+        With `anew`, a copy of ours that differs is replaced too: somebody else made the volume again.
         """
         if self.secrets is None:
             return

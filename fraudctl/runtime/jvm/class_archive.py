@@ -1,8 +1,8 @@
-"""Archives of the classes that a JVM loads (AppCDS): made once for a class path, used from then on.
+"""Archives of the classes that a JVM loads (AppCDS), made once for a class path and used from then on.
 
 Java maps an archive instead of reading and verifying some 15,000 classes. The first run writes down which
 classes it loads (-XX:DumpLoadedClassList); a short JVM of its own loads them again and archives them at its
-end (-XX:ArchiveClassesAtExit, JEP 350). A JVM for which an archive does not fit loads its classes as ever.
+end (-XX:ArchiveClassesAtExit, JEP 350). A JVM for which an archive does not fit loads its classes as usual.
 """
 
 import hashlib
@@ -24,18 +24,18 @@ from fraudctl.runtime.jvm.java import Java
 from fraudctl.runtime.process.run import run_to_end
 
 _FILE = "classes.jsa"
-# Of 170 MB each: what earlier versions of Java, Spark or fraudctl have left goes.
+# Archives to keep, of 170 MB each; those left by earlier versions of Java, Spark or fraudctl are removed.
 _KEPT = 4
 _RETRY_SECONDS = 86_400.0
 _LOAD = "fraudctl.LoadClasses"
 _FLAGS = ("-XX:-UsePerfData", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xlog:disable")
-# Options of a user's own that would contradict ours.
+# Options of the user's own that would contradict ours.
 _OWN = ("SharedArchiveFile", "ArchiveClassesAtExit", "SharedClassListFile", "DumpLoadedClassList", "-Xshare")
 
 
 @dataclass(frozen=True)
 class ClassArchive:
-    """The archive for one Java and one set of jars, there or not; the first run writes `class_list`."""
+    """The archive for one Java and one set of jars, existing or not; the first run writes `class_list`."""
 
     java: Java
     folder: Path
@@ -43,11 +43,15 @@ class ClassArchive:
 
     @property
     def exists(self) -> bool:
+        """Tell whether the archive exists and has its checksum."""
         return has_own_sum(self.folder / _FILE)
 
     @property
     def wanted(self) -> bool:
-        """Tell whether to make it now: it is not there, nobody is at it, and no try of today has failed."""
+        """Tell whether to make the archive now.
+
+        That is so if it does not exist, nobody is making it, and no try of the last 24 hours has failed.
+        """
         try:
             tried_seconds_ago = time.time() - self._tried.stat().st_mtime
         except OSError:
@@ -60,11 +64,11 @@ class ClassArchive:
 
     @property
     def _tried(self) -> Path:
-        """A mark that is there from the begin of a try until it has succeeded or was given up on request."""
+        """Return a file that exists from the start of a try until it succeeds or is stopped on request."""
         return self.folder.parent / f".tried-{self.folder.name}"
 
     def flags(self, given: Sequence[str]) -> tuple[str, ...]:
-        """Return the options for a JVM's start; none if the user's own options settle the matter."""
+        """Return the options for a JVM's start; none if the user's own options already choose an archive."""
         if any(own in option for option in given for own in _OWN):
             return ()
         if self.exists:
@@ -72,14 +76,15 @@ class ClassArchive:
         return (f"-XX:DumpLoadedClassList={self.class_list}",)
 
     def create(self, class_path: str, log: Path, deadline: Deadline, stop: StopFlag, nice: int) -> bool:
-        """Make the archive from the class list; return whether it is there now.
+        """Make the archive from the class list, and return whether it exists now.
 
         Takes 25 seconds of a processor, half of them to verify the classes; `nice` as nice(1) counts.
         `class_path` is that of the run which wrote the list: Java maps an archive for no other.
 
         Raises:
             NotReadyError: the deadline passed first.
-            RefusedError, OSError: it cannot be written.
+            RefusedError: it cannot be written.
+            OSError: it cannot be written.
         """
         make_folder(self.folder.parent)
         with locked(self._lock, deadline, purpose="archiving classes", stop=stop):
@@ -93,8 +98,8 @@ class ClassArchive:
         return self.exists
 
     def _fill(self, class_path: str, log: Path, deadline: Deadline, stop: StopFlag, nice: int) -> None:
-        """Write beside the place, then rename: nobody ever meets half an archive. The lock is held."""
-        for left in self.folder.parent.glob(".unfinished-*"):  # by somebody who was killed
+        """Write into another folder, then rename it: nobody ever sees half an archive. The lock is held."""
+        for left in self.folder.parent.glob(".unfinished-*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         unfinished = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=".unfinished-"))
         try:
@@ -135,7 +140,10 @@ class ClassArchive:
 
 
 def class_archive(java: Java, jars: Iterable[Path], paths: StackPaths, class_list: Path) -> ClassArchive:
-    """Name the archive by what Java compares when it maps one: itself, each jar's name, size and time."""
+    """Return the archive, named by what Java compares when it maps one.
+
+    That is Java itself, and the name, size and time of each jar.
+    """
     text = [java.version, str(java.home)]
     for jar in jars:
         found = jar.stat()

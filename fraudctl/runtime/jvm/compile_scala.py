@@ -1,4 +1,4 @@
-"""The detector's JVM code: compiled once from the Scala in the package, kept, checked before every use."""
+"""The detector's JVM code: compiled once from the package's Scala, kept, and checked before every use."""
 
 import hashlib
 import os
@@ -19,9 +19,9 @@ from fraudctl.runtime.process.run import run_to_end
 
 JAR = "fraudctl-detector.jar"
 COMPILE_SECONDS = 300.0
-# Class files that the oldest supported Java loads, whichever Java compiles.
+# The class file version that the oldest supported Java loads, whichever Java compiles.
 _CLASS_FILES = "17"
-# The compiler lives for seconds: nothing is gained by compiling its own code well.
+# The compiler runs for seconds: optimizing its own code does not pay.
 _JVM_FLAGS = ("-XX:-UsePerfData", "-Xmx512m", "-Xss4m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _SHOWN_LINES = 12
 
@@ -45,7 +45,7 @@ def ensure_jvm_code(
     observe: Observe = silent,
     stop: StopFlag | None = None,
 ) -> Path:
-    """Return the compiled jar; compile it if it is not in the cache, or if it is not what was compiled.
+    """Return the compiled jar; compile it if the cache holds none, or one that fails its checksum.
 
     Raises:
         RefusedError: the cache cannot be written to.
@@ -74,7 +74,7 @@ def ensure_jvm_code(
 
 
 def _digest(files: tuple[Path, ...], java: Java) -> str:
-    """Identify sources, Spark and Java's feature release: what a jar has been compiled from and against."""
+    """Return a digest of the sources, Spark's version and Java's feature release, which identifies a jar."""
     release = re.match(r"\d+", java.version)
     text = hashlib.sha256(f"{spark_version()} {release and release[0]} {_CLASS_FILES}".encode())
     for file in files:
@@ -90,7 +90,7 @@ def _fill(
     deadline: Deadline,
     stop: StopFlag | None,
 ) -> None:
-    """Compile beside the place, then rename: nobody ever meets half a jar."""
+    """Compile into another folder, then rename it: nobody ever sees half a jar."""
     make_folder(folder.parent)
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".jvm-"))
     try:

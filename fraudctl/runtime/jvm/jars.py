@@ -1,4 +1,4 @@
-"""Jars that Python cannot bring: resolved once through Ivy, checked against configs/jars.lock, kept."""
+"""Jars that no Python package brings: resolved once through Ivy, checked against configs/jars.lock, kept."""
 
 import hashlib
 import os
@@ -23,20 +23,20 @@ SetName = Literal["broker", "connector", "local-fs"]
 SET_NAMES: tuple[SetName, ...] = ("broker", "connector", "local-fs")
 
 FILE_PATTERN = "[organisation]_[artifact]-[revision](-[classifier]).[ext]"
-# One line of Ivy's output that tells more than its last ones.
+# Signs of a line in Ivy's output that says more than its last ones.
 _TELLING = ("PKIX path", "UnknownHost", "Connection refused", "timed out", "not found", "No space")
 
 
 @dataclass(frozen=True)
 class JarSet:
-    """What is asked of Ivy for one set."""
+    """The modules that Ivy is asked for to get one set."""
 
     coordinates: tuple[str, ...]
     transitive: bool = True
 
 
 def jar_set(name: SetName) -> JarSet:
-    """The modules that a set is made of; the connector follows the installed pyspark."""
+    """Return the modules that a set is made of; the connector follows the installed pyspark."""
     sets: dict[SetName, JarSet] = {
         # No Kafka module depends on a logging backend: without one the broker logs nothing.
         "broker": JarSet(
@@ -50,22 +50,25 @@ def jar_set(name: SetName) -> JarSet:
 
 @dataclass(frozen=True)
 class LockedJar:
-    """One line of the lock."""
+    """One line of the lock file: a jar and its SHA-256."""
 
     coordinates: str
     sha256: str
 
     @property
     def file_name(self) -> str:
+        """Return the name of the jar's file."""
         organisation, module, version = self.coordinates.split(":")
         return f"{organisation}_{module}-{version}.jar"
 
 
 def default_lock() -> Path:
+    """Return the lock file of this version, configs/jars.lock."""
     return assets.configs() / "jars.lock"
 
 
 def default_ivy_settings() -> Path:
+    """Return Ivy's settings of this version, configs/ivysettings.xml."""
     return assets.configs() / "ivysettings.xml"
 
 
@@ -75,7 +78,7 @@ def ivy_home(paths: StackPaths) -> Path:
 
 
 def read_lock(lock: Path, name: SetName) -> tuple[LockedJar, ...]:
-    """The lines of one set.
+    """Return the locked jars of one set.
 
     Raises:
         DataError: the lock cannot be read, or does not hold the set.
@@ -102,7 +105,7 @@ def ensure_jars(
     ivy_settings: Path | None = None,
     stop: StopFlag | None = None,
 ) -> tuple[Path, ...]:
-    """The jars of a set, verified; downloaded at most once, and never again while the lock stays as it is.
+    """Return the verified jars of a set; they are downloaded once, as long as the lock stays as it is.
 
     Raises:
         DataError: a jar is not the one that the lock names.
@@ -124,7 +127,7 @@ def ensure_jars(
 
 
 def verify(folder: Path, expected: tuple[LockedJar, ...]) -> None:
-    """Exactly the locked jars, byte for byte.
+    """Check that a folder holds exactly the locked jars, byte for byte.
 
     Raises:
         DataError: one is missing, one too many, or one differs.
@@ -151,7 +154,7 @@ def _verify_file(file: Path, jar: LockedJar, remedy: str) -> None:
 
 
 def beyond_spark(jars: Iterable[Path]) -> tuple[Path, ...]:
-    """Return those of some resolved jars that pyspark does not bring itself, in the same version."""
+    """Return those of some resolved jars that pyspark does not bring itself in the same version."""
     brought = {file.name for file in (spark_home() / "jars").glob("*.jar")}
     return tuple(jar for jar in jars if jar.name.partition("_")[2] not in brought)
 
@@ -167,7 +170,7 @@ def resolve(
     stop: StopFlag | None = None,
     file_pattern: str = FILE_PATTERN,
 ) -> None:
-    """Have the Ivy inside pyspark put the jars of a set into a folder, unverified.
+    """Let the Ivy inside pyspark put the jars of a set into a folder, unverified.
 
     Raises:
         UnreachableError: something cannot be found or downloaded.
@@ -188,7 +191,7 @@ def resolve(
             *([] if wanted.transitive else ["-notransitive"]),
             # The configuration `runtime` would leave out the module's own jar.
             *("-confs", "default"),
-            # Relative to the working folder: a bracket in a user's path would be part of the pattern.
+            # Relative to the working folder: a bracket in a user's path would become part of the pattern.
             *("-retrieve", file_pattern),
         ]
         _run_ivy(argv, coordinates, into, paths, deadline, observe, stop)
@@ -218,7 +221,7 @@ def _fill(
         try:
             verify(unfinished, expected)
         except DataError as error:
-            # The folder is gone in a moment; what is wrong lies in Ivy's cache or in the repository.
+            # This folder is removed at once; what is wrong lies in Ivy's cache or in the repository.
             hint = f"remove {ivy_home(paths)} and try again; if it stays, the repository delivers other jars"
             raise DataError(error.message, detail=error.detail, hint=hint) from error
         if folder.is_dir():

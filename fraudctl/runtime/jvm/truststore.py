@@ -1,4 +1,4 @@
-"""A company's certificate authorities, handed to a Java that knows only its own."""
+"""A trust store with a company's certificate authorities, for a Java that knows only its own."""
 
 import hashlib
 import re
@@ -14,14 +14,14 @@ from cryptography.utils import CryptographyDeprecationWarning
 from fraudctl.errors import ConfigError
 from fraudctl.runtime.files import make_folder
 
-# It protects nothing (the certificates are public); Java insists on one.
+# It protects nothing (the certificates are public); Java requires one.
 PASSWORD = "changeit"
 _VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def ca_bundle(environ: Mapping[str, str]) -> Path | None:
-    """The bundle of certificates that this user's other programs trust, if one is named."""
+    """Return the bundle of certificates that this user's other programs trust, if one is named."""
     named = (environ.get(name, "") for name in _VARIABLES)
     return next((Path(name) for name in named if name), None)
 
@@ -57,7 +57,7 @@ def java_truststore(bundle: Path, folder: Path) -> Path:
 
 
 def _parsed(block: bytes) -> Iterator[x509.Certificate]:
-    """The certificate; nothing for one that breaks the standard.
+    """Yield the certificate, or nothing if it breaks the standard.
 
     System bundles hold a few such old ones: they must not make all others unusable, and a server that needs
     one of them is refused by Java with a clear message.
@@ -71,6 +71,7 @@ def _parsed(block: bytes) -> Iterator[x509.Certificate]:
 
 
 def jvm_flags(store: Path) -> tuple[str, ...]:
+    """Return the JVM flags that make Java use a trust store."""
     return (
         f"-Djavax.net.ssl.trustStore={store}",
         "-Djavax.net.ssl.trustStoreType=PKCS12",

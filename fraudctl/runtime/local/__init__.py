@@ -1,0 +1,1 @@
+"""The profile `local`: Kafka and PostgreSQL as child processes of this machine."""

@@ -1,4 +1,4 @@
-"""The profile `local`: broker and database as child processes of this machine."""
+"""The driver of the profile `local`: broker and database as child processes of this machine."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,18 +22,25 @@ from fraudctl.runtime.process.supervise import stop as stop_process
 from fraudctl.runtime.readiness import wait_ready
 from fraudctl.runtime.state import Ports, Profile, StackState, asked_ports, planned_state
 
-# A first download of about 110 MB has its own time, whatever timeouts.up_seconds says.
+# The first download of about 110 MB has its own time limit, whatever timeouts.up_seconds says.
 DOWNLOAD_SECONDS = 900.0
 _UNDO_GRACE_SECONDS = 10.0
 _MODULES = {"kafka": kafka, "postgres": postgres}
 
 
 class LocalDriver:
-    """A `Driver`. `environ` tells where Java is, and how downloads leave this machine."""
+    """The `Driver` of the profile `local`."""
 
     profile: Profile = "local"
 
     def __init__(self, settings: Settings, paths: StackPaths, environ: Mapping[str, str]) -> None:
+        """Prepare the driver; nothing is started yet.
+
+        Args:
+            settings: the settings of this command.
+            paths: the files and folders of the stack.
+            environ: variables that tell where Java is, and how downloads leave this machine.
+        """
         self.changed: list[str] = []
         self._settings = settings
         self._paths = paths
@@ -41,13 +48,15 @@ class LocalDriver:
         self._state: StackState | None = None
         self._java: Java | None = None
         self._jars: tuple[Path, ...] = ()
-        # Appending to a list is atomic: both services are started at the same time.
+        # Both services are started at the same time; appending to a list is atomic.
         self._started: list[ProcessRecord] = []
 
     def services(self) -> tuple[ServiceName, ...]:
+        """Return the names of broker and database."""
         return ("kafka", "postgres")
 
     def look(self) -> Mapping[ServiceName, Look]:
+        """Return the state of each service's process."""
         found: dict[ServiceName, Look] = {}
         for name in self.services():
             record, log = self._record(name), _log_file(name, self._paths)
@@ -58,13 +67,18 @@ class LocalDriver:
         return found
 
     def plan(self, old: StackState | None, reason: str, *, any_port: bool) -> StackState:
-        # Before any download: who has to change a port should not have to wait for it.
+        """Choose the ports of the services that do not run.
+
+        Raises:
+            RefusedError: a port is taken, or services run whose ports nobody knows.
+        """
+        # Before any download: a user who has to change a port should not have to wait for it.
         ports = self._ports(old, any_port)
         self._state = planned_state(self._settings, self._paths, "local", reason, ports)
         return self._state
 
     def steps(self) -> tuple[str, ...]:
-        """First making a service's data, where there is none."""
+        """Return the planned steps in words; a service without data first gets it prepared."""
         found = []
         for name in self.services():
             if name not in self._running():
@@ -74,6 +88,11 @@ class LocalDriver:
         return tuple(found)
 
     def fetch(self, observe: Observe, stop: StopFlag) -> None:
+        """Find Java and download the jars, unless the broker runs.
+
+        Raises:
+            UnreachableError: a jar cannot be downloaded.
+        """
         if "kafka" in self._running():
             return
         java = find_java(self._paths, self._environ, observe)
@@ -86,9 +105,12 @@ class LocalDriver:
         self._java, self._jars = java, jars["broker"]
 
     def start(self, probes: Probes, deadline: Deadline, observe: Observe, stop: StopFlag) -> None:
-        """Both at the same time; as soon as one fails or the user has had enough, neither is waited for.
+        """Start both services at the same time; stop waiting as soon as one fails or the user interrupts.
 
         The detector's JVM code is compiled meanwhile, so that the first `detect` does not wait for it.
+
+        Raises:
+            NotReadyError: one ended, or did not answer in time.
         """
         running = self._running()
         for name, record in running.items():
@@ -113,6 +135,7 @@ class LocalDriver:
                 end.set()
 
     def undo(self, observe: Observe) -> None:
+        """Stop what `start` started; data and logs are kept."""
         for record in self._started:
             first = postgres.STOP_SIGNAL if record.name == postgres.NAME else kafka.STOP_SIGNAL
             stop_process(record, _UNDO_GRACE_SECONDS, first)
@@ -121,6 +144,11 @@ class LocalDriver:
             observe(Progress("stack", "note", f"data and logs are kept in {self._paths.root}"))
 
     def halt(self, service: ServiceName, deadline: Deadline, observe: Observe) -> str:
+        """Stop one service, and return how it ended: stopped, killed, or was not running.
+
+        Raises:
+            RefusedError: the profile has no such service.
+        """
         if service not in self.services():
             raise RefusedError(f"there is no {service} under the profile local")
         module = _MODULES[service]
@@ -128,15 +156,24 @@ class LocalDriver:
         return stop_recorded(record, file, deadline, module.STOP_SIGNAL, service, observe)
 
     def stop(self, deadline: Deadline, observe: Observe, *, volumes: bool) -> dict[str, str]:
-        """All data lies in the stack's folder, so `volumes` means nothing here."""
+        """Stop both services, and return how each ended.
+
+        All data lies in the stack's folder, so `volumes` changes nothing here.
+        """
         return {name: self.halt(name, deadline, observe) for name in self.services()}
 
     def log(self, service: ServiceName) -> LogSource:
+        """Return the log file of one service."""
         return LogFile(_log_file(service, self._paths))
 
     def execute(
         self, service: ServiceName, argv: Sequence[str], on_output: Callable[[bytes, bool], None]
     ) -> int:
+        """Refuse to run a command: there is no container to run it in.
+
+        Raises:
+            RefusedError: always.
+        """
         raise RefusedError(
             f"{service} does not run in a container: there is nothing to go into",
             hint='run the command here; `eval "$(fraudctl env)"` lets it find the services',
@@ -151,9 +188,10 @@ class LocalDriver:
         return {name: record for name, record in records.items() if record is not None and is_alive(record)}
 
     def _ports(self, old: StackState | None, any_port: bool) -> Ports:
-        """A stack keeps its ports, so that clients find it again; new ones come from the settings.
+        """Return the ports of the stack: the ones it had, or those of the settings if they changed.
 
-        With `any_port`, one that is in use is gone round.
+        A stack keeps its ports, so that clients find it again. With `any_port`, another port is taken instead
+        of one that is in use.
         """
         asked, running = asked_ports(self._settings), self._running()
         if running and old is None:
@@ -248,12 +286,12 @@ def stop_recorded(
     name: str,
     observe: Observe,
 ) -> str:
-    """End the process that a record names, and forget it: `file` is where the record lies."""
+    """Stop the process that a record names, remove the record's `file`, and return how the process ended."""
     if record is None:
         return "was not running"
     if is_alive(record):
         observe(Progress(name, "begun", "stopping"))
-    # Something is always left for the process to end by itself, whatever the others have used up.
+    # The process always gets some time to end by itself, whatever the others have used up.
     how = stop_process(record, max(5.0, deadline.remaining()), first or SIGTERM)
     file.unlink(missing_ok=True)
     if how != "was not running":

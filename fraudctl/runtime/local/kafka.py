@@ -26,11 +26,12 @@ STOP_SIGNAL = signal.SIGTERM
 
 
 def record_file(paths: StackPaths) -> Path:
+    """Return the file of the broker's process record."""
     return paths.run / "kafka.process.json"
 
 
 def record(paths: StackPaths) -> ProcessRecord | None:
-    """Of the broker that runs, or ran last; also when its file is gone."""
+    """Return the record of the running or last broker; a running one is found without its file."""
     marks = (_PROGRAM, str(_properties_file(paths)))
     return known(record_file(paths), NAME, marks, log_file(paths))
 
@@ -40,17 +41,21 @@ def _properties_file(paths: StackPaths) -> Path:
 
 
 def log_file(paths: StackPaths) -> Path:
+    """Return the broker's log."""
     return paths.logs / "kafka.log"
 
 
 def data_folder(paths: StackPaths) -> Path:
+    """Return the folder of the broker's data."""
     return paths.data / "kafka"
 
 
 def prepare(
     paths: StackPaths, java: Java, jars: Sequence[Path], deadline: Deadline, stop: StopFlag | None = None
 ) -> bool:
-    """Format the broker's folder, once; its cluster id stays for the life of the data. True if it was new.
+    """Format the broker's folder, once, and return True if it was new.
+
+    Its cluster id stays for the life of the data.
 
     Raises:
         NotReadyError: Kafka's format failed or took too long.
@@ -64,7 +69,7 @@ def prepare(
             f"Kafka cannot keep its data in {data}: it takes the comma for the end of a folder's name",
             hint="choose another place with --home",
         )
-    # Formatted beside its place and then renamed: a format that was cut short is never taken for a whole one.
+    # Formatted in another folder and then renamed: an interrupted format is never taken for a whole one.
     unfinished = make_folder(paths.data) / "kafka.new"
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -138,12 +143,18 @@ def _java(paths: StackPaths, java: Java, jars: Sequence[Path], flags: Sequence[s
 
 
 def _environment() -> dict[str, str]:
-    """Return nothing of the user's: JAVA_TOOL_OPTIONS or KAFKA_OPTS are meant for other programs."""
+    """Return an environment without the user's own variables.
+
+    JAVA_TOOL_OPTIONS or KAFKA_OPTS are meant for other programs.
+    """
     return environment.for_service(os.environ, LANG="C.UTF-8")
 
 
 def _new_cluster_id() -> str:
-    """A random UUID in Kafka's spelling; never with a leading hyphen, which its tools take for an option."""
+    """Return a random UUID in Kafka's spelling.
+
+    It never has a leading hyphen, which Kafka's tools take for an option.
+    """
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not text.startswith("-"):
@@ -161,7 +172,7 @@ def _properties(data: Path, port: int, controller_port: int) -> str:
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
-        # One broker: its own topics cannot have copies, and need few partitions.
+        # One broker: its own topics cannot have replicas, and need few partitions.
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "4",
         "transaction.state.log.replication.factor": "1",
@@ -178,7 +189,7 @@ def _properties(data: Path, port: int, controller_port: int) -> str:
 
 
 def _escaped(value: str) -> str:
-    """As Java reads property files: Latin-1, with backslash escapes for everything else."""
+    """Escape a value for Java's property files: printable ASCII stays, all else becomes a Unicode escape."""
     units = value.replace("\\", "\\\\").encode("utf-16-be")
     numbers = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
     return "".join(chr(number) if 32 <= number < 127 else f"\\u{number:04x}" for number in numbers)

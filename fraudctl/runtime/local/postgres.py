@@ -27,28 +27,31 @@ _POLL_SECONDS = 0.1
 
 
 def record_file(paths: StackPaths) -> Path:
+    """Return the file of the server's process record."""
     return paths.run / "postgres.process.json"
 
 
 def record(paths: StackPaths) -> ProcessRecord | None:
-    """Of the server that runs, or ran last; also when its file is gone."""
+    """Return the record of the running or last server; a running one is found without its file."""
     data = data_folder(paths)
     owner = data.stat().st_uid if data.is_dir() else None
     return known(record_file(paths), NAME, ("-D", str(data)), log_file(paths), owner)
 
 
 def log_file(paths: StackPaths) -> Path:
+    """Return the server's log."""
     return paths.logs / "postgres.log"
 
 
 def data_folder(paths: StackPaths) -> Path:
+    """Return the folder of the database cluster."""
     return paths.data / "postgres"
 
 
 def prepare(
     paths: StackPaths, settings: PostgresSettings, deadline: Deadline, stop: StopFlag | None = None
 ) -> bool:
-    """Make the database cluster and its password, once. True if it was new.
+    """Make the database cluster and its password, once, and return True if it was new.
 
     Raises:
         RefusedError: its folder cannot be entered by the user it must run as, or its password is lost.
@@ -64,7 +67,7 @@ def prepare(
             )
         return False
     password = password_in(secret)
-    # Made beside its place and then renamed: an initdb that was cut short is never taken for a whole one.
+    # Made in another folder and then renamed: an interrupted initdb is never taken for a whole one.
     unfinished = make_folder(paths.data) / "postgres.new"
     handed_over = paths.data / "postgres.password.new"
     try:
@@ -90,7 +93,7 @@ def start(paths: StackPaths, deadline: Deadline, *, port: int) -> ProcessRecord:
     options = {
         "listen_addresses": LOOPBACK,
         "port": str(port),
-        # A socket's path may have 107 characters at most; a stack's folder may be deeper than that.
+        # A socket's path may have 107 characters at most; a stack's folder may have more.
         "unix_socket_directories": "",
         "timezone": "UTC",
         "log_timezone": "UTC",
@@ -130,7 +133,7 @@ def _initdb(
         str(server.program("initdb")),
         *("--pgdata", str(data)),
         *("--username", settings.user, f"--pwfile={password}", "--auth=scram-sha-256"),
-        # The same order of text on every machine, whatever locales it has.
+        # Text is sorted the same on every machine, whatever locales it has.
         *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
     ]
     code = run_to_end(
@@ -154,9 +157,9 @@ def _initdb(
 def _forget_dead_postmaster(data: Path, deadline: Deadline) -> None:
     """Remove the lock file of a server that was killed, once nothing of it is left.
 
-    PostgreSQL itself only asks whether the pid exists. In a container, where pids are low and soon given out
-    again, and where dead processes may stay zombies, it would wait for ever. What must never happen is a new
-    server beside workers of the old one: all of them work in the data folder, so that is what is looked at.
+    PostgreSQL itself only asks whether the pid exists. In a container, where pids are low and soon reused,
+    and where dead processes may stay zombies, it might never start again. A new server must never run beside
+    workers of the old one. All of them work in the data folder, so that is what is checked.
     """
     lock = data / "postmaster.pid"
     if not lock.is_file():
@@ -165,13 +168,13 @@ def _forget_dead_postmaster(data: Path, deadline: Deadline) -> None:
     leader = int(first) if first.isdigit() else 0  # empty after a full disk
     while servers := _servers_in(data):
         if leader in servers or deadline.expired:
-            return  # PostgreSQL will refuse, and name the one that runs
+            return  # PostgreSQL will refuse to start, and name the one that runs
         time.sleep(_POLL_SECONDS)
     lock.unlink()
 
 
 def _servers_in(data: Path) -> set[int]:
-    """Living processes of PostgreSQL whose working folder is `data`."""
+    """Return the living processes of PostgreSQL whose working folder is `data`."""
     found = set()
     for process in psutil.process_iter(["name", "status"]):
         if process.info["name"] == "postgres" and process.info["status"] != psutil.STATUS_ZOMBIE:
@@ -184,5 +187,5 @@ def _servers_in(data: Path) -> set[int]:
 
 
 def _environment() -> dict[str, str]:
-    """Return nothing of the user's: PGPORT, PGDATA and the like are meant for clients."""
+    """Return an environment without the user's own variables: PGPORT, PGDATA and the like are for clients."""
     return environment.for_service(os.environ, LC_ALL="C")

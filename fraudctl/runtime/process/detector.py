@@ -1,4 +1,4 @@
-"""The detector as a process: spark-submit and all that it starts, in the lane of the live run or a replay."""
+"""The process record of the detector: spark-submit and all that it starts."""
 
 from fraudctl import assets
 from fraudctl.config.lane import Lane
@@ -7,6 +7,6 @@ from fraudctl.runtime.process.supervise import ProcessRecord, known
 
 
 def record(paths: StackPaths, lane: Lane) -> ProcessRecord | None:
-    """Of the run that is at work in the lane, or was last; also when its file is gone."""
+    """Return the record of the lane's running or last process; a running one is found without its file."""
     marks = (str(assets.detector_script()), str(lane.file(paths, "job.json")))
     return known(lane.record(paths), lane.name, marks, lane.log(paths))

@@ -1,4 +1,4 @@
-"""Which process of which machine: written down by one process, judged by another one, perhaps elsewhere."""
+"""Process identity: one process writes it down, another one checks it, perhaps on another machine."""
 
 import os
 import socket
@@ -7,31 +7,36 @@ from pathlib import Path
 
 from fraudctl.runtime.process.supervise import start_of
 
-# Set in the detector's container: the process of its machine that lives exactly as long as it does.
+# Set in the detector's container: the identity of its shim, a process that lives exactly as long as the
+# container.
 ATTENDED_BY = "FRAUDCTL_ATTENDED_BY"
 _PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 def of_process(pid: int) -> str:
-    """Machine, process namespace, pid and start; the start names the boot that it is counted from."""
+    """Return machine, process namespace, pid and start; the start names the boot that it is counted from."""
     return f"{_here()} {pid} {start_of(pid) or 'gone'}"
 
 
 def of_detector(environ: Mapping[str, str]) -> str:
-    """Of the calling detector, or of whoever attends its container: nobody outside could judge the inside."""
+    """Return the identity of the calling detector, or of the shim of its container.
+
+    Nobody outside could check a process inside the container.
+    """
     return environ.get(ATTENDED_BY) or of_process(os.getpid())
 
 
 def supervised_pid(environ: Mapping[str, str]) -> int:
-    """Under which number the calling detector stands in its process record."""
+    """Return the pid of the calling detector in its process record."""
     outside = environ.get(ATTENDED_BY)
     return int(outside.split()[1]) if outside else os.getpgrp()
 
 
 def is_surely_dead(written: str) -> bool:
-    """True only if the process was one of this very machine, in this very namespace, and runs no more.
+    """Tell whether a process of this very machine, namespace and boot certainly runs no more.
 
-    A process elsewhere, or from before the machine was started anew, is not ours to judge.
+    For a process elsewhere, or from before the machine was rebooted, the answer is False: it cannot be
+    checked.
     """
     place, _, process = written.partition(" ")
     pid, _, start = process.partition(" ")

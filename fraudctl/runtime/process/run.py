@@ -29,14 +29,21 @@ def run_to_end(
     on_wait: Callable[[], None] = lambda: None,
     nice: int = 0,
 ) -> int:
-    """Run `argv`, its output appended to `log`, and return its exit code; its whole group ends with it.
+    """Run `argv`, its output appended to `log`, and return its exit code.
+
+    If waiting ends before the program does, its whole process group is killed.
 
     Args:
+        argv: the program and its arguments.
         what: said when it takes too long: "initdb", "resolving x".
+        log: the file that its output is appended to.
+        deadline: the time it may take.
+        cwd: its working folder.
         env: the whole environment of the child.
         user: uid to run as (needs root), with that user's own group and no others.
-        nice: how much less of the processor it is to get than others, as nice(1) counts.
+        stop: ends the program when it is set.
         on_wait: called several times a second meanwhile.
+        nice: how much less of the processor it is to get than others, as nice(1) counts.
 
     Raises:
         NotReadyError: the deadline passed first.

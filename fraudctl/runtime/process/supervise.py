@@ -1,4 +1,4 @@
-"""Child processes that outlive the command: started in their own session, recorded, found again, stopped.
+"""Child processes that go on after the command: started in their own session, recorded, found, stopped.
 
 A process is known by its pid *and* its start: a pid alone may have been given to another process. The start
 is counted from boot (Linux), so setting the clock changes nothing.
@@ -30,15 +30,15 @@ _POLL_SECONDS = 0.1
 _KILL_SECONDS = 10.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-# Children of this very process: nobody else can collect their exit status.
+# Children of this process: nobody else can collect their exit status.
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
-# How each of them ended, as subprocess counts: a signal is negative.
+# Their exit codes, as subprocess counts: a signal is negative.
 _exit_codes: dict[int, int] = {}
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """What is written down about a started process; its pid is also its session and process group."""
+    """The record of a started process; its pid is also its session and process group."""
 
     name: str
     pid: int
@@ -49,6 +49,7 @@ class ProcessRecord:
 
     @property
     def log_file(self) -> Path:
+        """Return the path of the log."""
         return Path(self.log)
 
 
@@ -65,7 +66,12 @@ def spawn(
     """Start `argv` detached from this process, its output appended to `log`, and write its record.
 
     Args:
+        name: the name of the process in records and messages.
+        argv: the program and its arguments.
         env: the whole environment of the child.
+        log: the file that its output is appended to.
+        record: the file that its record is written to.
+        cwd: its working folder.
         user: uid to run as (needs root), with that user's own group and no others.
 
     Raises:
@@ -98,7 +104,7 @@ def spawn(
 
 
 def remember(record: ProcessRecord, path: Path) -> None:
-    """Write the record down."""
+    """Write the record to the file `path`."""
     write_whole(path, json.dumps(asdict(record), indent=2) + "\n", mode=0o644)
 
 
@@ -107,7 +113,7 @@ def _digest(argv: Sequence[str]) -> str:
 
 
 def read_record(path: Path) -> ProcessRecord | None:
-    """The record of a process, or None if there is none.
+    """Return the record of a process, or None if there is none.
 
     Raises:
         RefusedError: the file holds something else.
@@ -127,13 +133,16 @@ def read_record(path: Path) -> ProcessRecord | None:
 def known(
     path: Path, name: str, marks: Sequence[str], log: Path, user: int | None = None
 ) -> ProcessRecord | None:
-    """The record of a process; if it names none that lives, then the living process it should name.
+    """Return the record of a process; if it names none that lives, search for the right process.
 
     Records get lost when somebody tidies up.
 
     Args:
+        path: the record's file.
+        name: the name of the process in a new record.
         marks: whole arguments that, all together, only this process of this stack has.
-        user: uid that it runs as, our own if not given. What others run is never taken for ours.
+        log: the log that a new record names.
+        user: uid that it runs as, our own if not given. Processes of others are never taken for ours.
 
     Raises:
         RefusedError: the file holds something else.
@@ -145,7 +154,10 @@ def known(
 
 
 def _lost(name: str, marks: Sequence[str], log: Path, user: int) -> ProcessRecord | None:
-    """A living leader of its own session, as `spawn` starts them."""
+    """Return a record of the living process with these arguments.
+
+    It must lead its own session, as `spawn` starts them.
+    """
     for process in psutil.process_iter(["cmdline"]):
         argv = process.info["cmdline"] or []
         if not all(mark in argv for mark in marks):
@@ -161,12 +173,12 @@ def _lost(name: str, marks: Sequence[str], log: Path, user: int) -> ProcessRecor
 
 
 def is_alive(record: ProcessRecord | None) -> bool:
-    """True while the recorded process itself runs: same pid, same start, not a zombie."""
+    """Tell whether the recorded process itself runs: same pid, same start, not a zombie."""
     return record is not None and start_of(record.pid) == record.started
 
 
 def is_halted(record: ProcessRecord) -> bool:
-    """True while the recorded process is stopped by a signal (SIGSTOP, Ctrl-Z)."""
+    """Tell whether the recorded process is stopped by a signal (SIGSTOP, Ctrl-Z)."""
     try:
         return is_alive(record) and psutil.Process(record.pid).status() == psutil.STATUS_STOPPED
     except psutil.NoSuchProcess:
@@ -174,12 +186,12 @@ def is_halted(record: ProcessRecord) -> bool:
 
 
 def wake(record: ProcessRecord) -> None:
-    """Let a halted process group go on."""
+    """Let a halted process group continue."""
     _signal_group(record, signal.SIGCONT)
 
 
 def age_seconds(record: ProcessRecord) -> float:
-    """How long ago the recorded process started; 0 when it is gone."""
+    """Return the seconds since the recorded process started; 0 when it is gone."""
     try:
         return max(0.0, time.time() - psutil.Process(record.pid).create_time())
     except psutil.Error:
@@ -192,13 +204,14 @@ def stop(
     """Signal the process group, wait, then KILL whatever is left of it, its session and its descendants.
 
     Raises:
-        NotReadyError: something outlived even KILL.
+        NotReadyError: something survived even KILL.
+        RefusedError: the process belongs to another user.
     """
     victims = _family(record)
     if not victims:
         return "was not running"
     _signal_group(record, first_signal)
-    # Who was halted (Ctrl-Z, SIGSTOP) would not see the signal before the grace is over.
+    # A halted process (Ctrl-Z, SIGSTOP) would not see the signal before the grace period is over.
     _signal_group(record, signal.SIGCONT)
     if not _wait_gone(record, victims, Deadline(grace_seconds)):
         return "stopped"
@@ -215,11 +228,11 @@ def stop(
 
 
 def ending(record: ProcessRecord) -> str:
-    """Say how a child of this very process ended: "was killed by SIGKILL", "ended with exit code 1"."""
+    """Say in words in which way a child of this process ended: "was killed by SIGKILL", for instance."""
     child = _children.get(record.pid)
     if child is not None:
-        # The kernel calls a leader dead while its other threads, hundreds in a JVM, are still taken down.
-        # There is no exit code before that.
+        # The kernel calls a leader dead while its other threads, hundreds in a JVM, are still ending. There
+        # is no exit code before that.
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_KILL_SECONDS)
         start_of(record.pid)
@@ -232,7 +245,7 @@ def ending(record: ProcessRecord) -> str:
 
 
 def start_of(pid: int) -> str | None:
-    """When the process of this pid started, in a form that never changes; None if it is gone or a zombie."""
+    """Return the start of a pid's process in a form that never changes; None if it is gone or a zombie."""
     child = _children.get(pid)
     if child is not None and child.poll() is not None:
         _exit_codes[pid] = child.returncode
@@ -252,11 +265,11 @@ def start_of(pid: int) -> str | None:
 
 
 def _family(record: ProcessRecord) -> list[psutil.Process]:
-    """Living members: the process, its group and session, and all their descendants."""
+    """Return the living members: the process, its group and session, and all their descendants."""
     now = start_of(record.pid)
     if now is None:
-        # The kernel gives a pid out again only when no group or session has that number any more: members
-        # that are left are ours, as long as the machine has not been started anew in between.
+        # The kernel reuses a pid only when no group or session has that number any more: members that are
+        # left are ours, as long as the machine has not been rebooted in between.
         if not _same_boot(record):
             return []
     elif now != record.started:
@@ -320,7 +333,7 @@ def _kill(record: ProcessRecord, victims: Iterable[psutil.Process]) -> None:
 def _wait_gone(
     record: ProcessRecord, victims: list[psutil.Process], deadline: Deadline, *, keep_killing: bool = False
 ) -> list[psutil.Process]:
-    """Wait for all of them, and for whoever joined them meanwhile; return those that are left."""
+    """Wait for all of them, and for those that joined them meanwhile; return those that are left."""
     while True:
         known = {process.pid for process in victims}
         victims += [process for process in _family(record) if process.pid not in known]

@@ -9,7 +9,7 @@ from fraudctl.ui import as_json
 
 
 def listed(result: AlertList) -> str:
-    """How many there are, how quick they were, and the newest of them."""
+    """Return the number of alerts, their delays and the newest of them."""
     figures = result.figures
     lines = [f"alerts: {figures.alerts:,}, {figures.published:,} of them sent on"]
     for name, pair in (
@@ -23,7 +23,7 @@ def listed(result: AlertList) -> str:
 
 
 def line(alert: LandedAlert, reasons: Mapping[str, str]) -> str:
-    """One alert in one line."""
+    """Return one alert as one line."""
     why = "; ".join(reasons.get(rule, rule) for rule in alert.rules)
     return (
         f"{alert.landed_at.isoformat(timespec='seconds')}  {alert.transaction_id}  card {alert.card_id}"
@@ -33,7 +33,7 @@ def line(alert: LandedAlert, reasons: Mapping[str, str]) -> str:
 
 
 def json_line(alert: LandedAlert, reasons: Mapping[str, str]) -> str:
-    """The same as JSON, without a line break."""
+    """Return one alert as JSON, without a line break."""
     document = json.loads(as_json.dumps(alert))
     return json.dumps({**document, "reasons": [reasons.get(rule, rule) for rule in alert.rules]})
 

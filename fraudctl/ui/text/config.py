@@ -6,7 +6,7 @@ from fraudctl.operations.lifecycle.show_config import ConfigShown
 
 
 def settings(shown: ConfigShown, with_origin: bool) -> str:
-    """`key = value` a line, and `# origin` after it when asked for."""
+    """Return a line `key = value` for each setting, followed by `# origin` if asked for."""
     lines = [f"{setting.key} = {json.dumps(setting.value, ensure_ascii=False)}" for setting in shown.settings]
     if with_origin:
         width = max(len(line) for line in lines)

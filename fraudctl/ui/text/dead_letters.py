@@ -1,4 +1,4 @@
-"""Refused records as text."""
+"""Dead letters as text."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ _NAMED = 20
 
 
 def listed(result: LettersListed) -> str:
-    """Counts by reason, then a line a letter."""
+    """Return the counts by reason, then one line for each dead letter."""
     if not result.counts:
         return f"no dead letters of topic {result.topic}"
     width = max(len(each.reason) for each in result.counts)
@@ -30,7 +30,7 @@ def listed(result: LettersListed) -> str:
 
 
 def shown(result: LetterShown) -> str:
-    """Everything about one letter; the payload comes last, as it may be long."""
+    """Return everything about one dead letter; the payload comes last, as it may be long."""
     letter = result.letter
     rows = [
         ("place", f"{letter.topic} partition {letter.partition} offset {letter.offset}"),
@@ -51,7 +51,7 @@ def shown(result: LetterShown) -> str:
 
 
 def requeued(result: Requeued) -> str:
-    """What was sent, what was not and why, at most a few lines of each."""
+    """Return what was sent, and what was not and why, with at most a few lines of each."""
     done = "would be sent again" if result.dry_run else "sent again"
     number = result.sendable if result.dry_run else len(result.sent)
     lines = [f"{result.selected:,} dead letters of topic {result.topic}: {number:,} {done}"]
@@ -69,6 +69,7 @@ def requeued(result: Requeued) -> str:
 
 
 def purged(result: Purged) -> str:
+    """Return how many payloads were removed."""
     return (
         f"{result.letters:,} payloads recorded before {_instant(result.before)} removed"
         f" ({result.payload_bytes:,} bytes); place, reason and length stay"
@@ -76,6 +77,7 @@ def purged(result: Purged) -> str:
 
 
 def question(letters: int) -> str:
+    """Return the question to ask before payloads are removed."""
     return f"Remove the payloads of {letters:,} dead letters for good?"
 
 

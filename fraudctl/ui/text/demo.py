@@ -1,4 +1,4 @@
-"""The demo on a terminal: what is going on, windows filling, and the summary with its picture."""
+"""The demo on a terminal: progress, windows as they fill, and the summary with its picture."""
 
 import io
 import re
@@ -21,27 +21,35 @@ _CAPTION = f"A simulated day, sent in {STREAM_SECONDS:.0f} s; each column is one
 
 
 class DemoView(Drawing):
-    """Windows as they fill, on a terminal; a line a batch otherwise."""
+    """A view of the demo: windows as they fill on a terminal, a line for each batch elsewhere."""
 
     def __init__(self, categories: tuple[str, ...], length_minutes: int) -> None:
+        """Start the view.
+
+        Args:
+            categories: columns of the table of windows.
+            length_minutes: length of a window.
+        """
         super().__init__()
         self._categories = categories
         self._length_minutes = length_minutes
         self._last = ""
 
     def batch(self, batch: Batch) -> None:
+        """Take in one more batch; its line is printed where no table is drawn."""
         self._last = detect_text.line(batch)
         if not self.drawn and batch.read:
             say(self._last)
 
     def windows(self, newest: list[WindowCounts]) -> None:
+        """Redraw the table with the newest windows, on a terminal."""
         if self.drawn:
             table = windows_text.table(newest, self._categories, self._length_minutes)
             self.draw(Group(table, Text(self._last, style="dim")))
 
 
 def summary(result: DemoResult, categories: tuple[str, ...], length_minutes: int) -> RenderableType:
-    """The picture, the counts by fate and the verdict."""
+    """Return the picture, the counts by outcome and the verdict."""
     fates = Table(title="messages by fate", title_justify="left")
     for name in ("fate", "planned by the simulator", "found by the recount"):
         fates.add_column(name, justify="left" if name == "fate" else "right")
@@ -67,7 +75,7 @@ def summary(result: DemoResult, categories: tuple[str, ...], length_minutes: int
 
 
 def next_steps(result: DemoResult, stack: str) -> str:
-    """What to type now."""
+    """Return the commands to type next."""
     if result.kept:
         option = f" --stack {stack}"
         return (
@@ -84,9 +92,9 @@ def next_steps(result: DemoResult, stack: str) -> str:
 
 
 def save_picture(rendered: RenderableType, file: Path) -> None:
-    """The summary as an SVG image, exactly as a terminal shows it."""
+    """Save the summary as an SVG image, exactly as a terminal shows it."""
     recorder = Console(record=True, width=_PICTURE_WIDTH, file=io.StringIO(), force_terminal=True)
     recorder.print(rendered)
     svg = recorder.export_svg(title="fraudctl demo")
-    # rich names a web font; an image that fetches something from elsewhere is not wanted.
+    # rich refers to a web font, and the image must not load anything from elsewhere.
     file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The detector at work: a live table on a terminal, a plain line a batch otherwise; and its summary."""
+"""The running detector: a live table on a terminal, a line for each batch elsewhere; and its summary."""
 
 import re
 from collections import deque
@@ -22,14 +22,15 @@ STOPPED_AT_ONCE = (
 
 
 class BatchView(Drawing):
-    """Shows batches as they land."""
+    """A view of batches as they are committed."""
 
     def __init__(self) -> None:
+        """Start with no batches; the last table stays on the terminal."""
         super().__init__(stays=True)
         self._recent: deque[Batch] = deque(maxlen=_ROWS)
 
     def show(self, batch: Batch) -> None:
-        """Take in one more batch. Idle ones, which only move the watermark, are not worth a line."""
+        """Show one more batch; idle ones, which only move the watermark, are left out."""
         if not batch.read:
             return
         self._recent.append(batch)
@@ -62,7 +63,7 @@ class BatchView(Drawing):
 
 
 def line(batch: Batch) -> str:
-    """One batch in one line."""
+    """Return one batch as one line."""
     refused = batch.read - batch.fates.get("admitted", 0)
     return (
         f"batch {batch.batch_id}: read {batch.read}, duplicates {batch.duplicates}, refused {refused}, "
@@ -76,7 +77,7 @@ def line(batch: Batch) -> str:
 
 
 def _catches_up(batch: Batch) -> bool:
-    """Tell whether more is waiting than one such batch reads: below that the detector is level."""
+    """Tell whether more records are waiting than one such batch reads."""
     return batch.behind > batch.read > 0
 
 
@@ -90,7 +91,7 @@ def _remaining(batch: Batch) -> str:
 
 
 def summary(result: Detected) -> str:
-    """How the run went."""
+    """Return the figures of one run."""
     fates = ", ".join(f"{count:,} {fate}" for fate, count in result.fates.items()) or "none"
     if not result.query_id:
         return f"stopped before the query had started: no batch was begun\nlog: {result.log}"

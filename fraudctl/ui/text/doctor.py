@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # `--failpoints` needs no database
 
 
 def report(result: "DoctorReport") -> str:
-    """A line a check; below one that failed, why, and what to do."""
+    """Return a line for each check, followed by the reason and what to do if it failed."""
     return "\n".join(_lines(result))
 
 
@@ -29,7 +29,7 @@ def _lines(result: "DoctorReport") -> Iterator[str]:
 
 
 def failpoints(known: Mapping[str, str], variable: str) -> str:
-    """The names in the order in which a micro-batch passes them, and how to arm one."""
+    """Return the failpoints in the order in which a micro-batch passes them, and how to arm one."""
     width = max(map(len, known))
     lines = [f"{name:<{width}}  {place}" for name, place in known.items()]
     usage = (

@@ -1,4 +1,4 @@
-"""A drill on a terminal: cycles in a table that grows, a line a cycle otherwise; and the verdict."""
+"""A drill on a terminal: a growing table of cycles, or a line for each cycle elsewhere; and the verdict."""
 
 from collections.abc import Iterable
 
@@ -20,23 +20,28 @@ _COLUMNS = ("cycle", "fault", "place", "outcome", "back after")
 
 
 class DrillView(Drawing):
+    """A view of the cycles of a drill."""
+
     def __init__(self) -> None:
+        """Start without a plan and without finished cycles."""
         super().__init__()
         self._plan: tuple[Cycle, ...] = ()
         self._reports: list[CycleReport] = []
 
     def planned(self, seed: int, plan: tuple[Cycle, ...]) -> None:
-        """Say what will happen; with the seed it can be made to happen again."""
+        """Print the planned faults, and the seed that repeats them."""
         self._plan = plan
         say(f"seed {seed}, {len(plan)} cycles:")
         for number, cycle in enumerate(plan, start=1):
             say(f"  {number}. {cycle.fault} at {cycle.where}")
 
     def now(self, what: str, traffic: Traffic | None) -> None:
+        """Show what is being waited for and the state of the load, on a terminal."""
         if self.drawn:
             self.draw(Group(self._table(), Text(state(what, traffic), style="dim")))
 
     def cycle(self, report: CycleReport) -> None:
+        """Show one more finished cycle."""
         self._reports.append(report)
         if self.drawn:
             self.draw(self._table())
@@ -53,7 +58,7 @@ class DrillView(Drawing):
 
 
 def state(what: str, traffic: Traffic | None) -> str:
-    """What is waited for, and how the load stands."""
+    """Return what is being waited for, and the state of the load."""
     if traffic is None:
         return what
     account = traffic.deliveries
@@ -64,7 +69,7 @@ def state(what: str, traffic: Traffic | None) -> str:
 
 
 def line(number: int, cycles: int, report: CycleReport) -> str:
-    """One finished cycle in one line."""
+    """Return one finished cycle as one line."""
     return (
         f"cycle {number} of {cycles}: {report.fault} at {report.place}: {report.outcome}, "
         f"back after {report.back_seconds:.1f} s" + ("" if report.as_promised else ", NOT AS PROMISED")
@@ -72,7 +77,7 @@ def line(number: int, cycles: int, report: CycleReport) -> str:
 
 
 def summary(result: DrillResult) -> RenderableType:
-    """The cycles, the account and the verdict; every difference by name."""
+    """Return the cycles, the counts of events, the differences by name and the verdict."""
     lines = []
     if len(result.cycles) < result.cycles_planned:
         lines.append(f"stopped early: {len(result.cycles)} of {result.cycles_planned} cycles")
@@ -112,7 +117,7 @@ def _verdict(result: DrillResult) -> str:
 
 
 def next_steps(result: DrillResult, paths: StackPaths) -> str:
-    """What is left, and what to type now."""
+    """Return what is left running, and the commands to type next."""
     option = "" if paths.stack == "default" else f" --stack {paths.stack}"
     if result.kept is None:
         return "Nothing is left running."

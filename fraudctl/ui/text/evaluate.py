@@ -1,4 +1,4 @@
-"""An evaluation as text: every share with what it is a share of."""
+"""An evaluation as text; every share is given with its denominator."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +11,7 @@ _CONTRADICTIONS_SHOWN = 3
 
 
 def evaluation(result: Evaluation) -> str:
+    """Return the whole evaluation as text."""
     return "\n".join(
         [*_basis(result), "", *_table(result), "", *_rules(result), *_scenarios(result)]
     ).rstrip()
@@ -52,7 +53,7 @@ def _basis(result: Evaluation) -> Iterator[str]:
 
 
 def contradiction_lines(contradictions: Sequence[str]) -> list[str]:
-    """Return as text which ids have several labels that differ; of one time the earliest report counts."""
+    """Return the ids that have several differing labels; of labels of one time the earliest report counts."""
     if not contradictions:
         return []
     more = len(contradictions) - _CONTRADICTIONS_SHOWN

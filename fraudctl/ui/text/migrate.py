@@ -5,7 +5,7 @@ from fraudctl.operations.lifecycle.migrate import Mode
 
 
 def lines(mode: Mode, report: MigrationReport) -> str:
-    """What a run did, would do, or found."""
+    """Return what a run did, would do, or found."""
     if mode == "status":
         listed = [f"{migration.name}  applied {_when(migration)}" for migration in report.already]
         return "\n".join(listed + [f"{migration.name}  pending" for migration in report.pending])

@@ -1,8 +1,8 @@
-"""Where a service runs."""
+"""The process or container of a service, as text."""
 
 
 def place(pid: int | None, container: str | None) -> str:
-    """In brackets behind its address; nothing if it runs nowhere, or elsewhere."""
+    """Return the container or process id in brackets, or an empty text if the service has neither here."""
     if container:
         return f"  (container {container})"
     return f"  (pid {pid})" if pid else ""

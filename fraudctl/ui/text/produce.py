@@ -1,4 +1,4 @@
-"""Traffic as text: one line that moves while it flows, and the account at the end."""
+"""Traffic as text: one line that is redrawn while it flows, and the delivery report at the end."""
 
 import time
 from typing import TYPE_CHECKING
@@ -16,13 +16,15 @@ PLAIN_SECONDS = 5.0
 
 
 class ProduceView(Drawing):
-    """Shows progress: drawn in place on a terminal, a plain line every five seconds otherwise."""
+    """A view of the progress: redrawn on a terminal, a plain line every five seconds elsewhere."""
 
     def __init__(self) -> None:
+        """Start the view; the first plain line comes after five seconds."""
         super().__init__()
         self._said = time.monotonic()
 
     def show(self, progress: Progress) -> None:
+        """Show the progress; plain lines that come too early are left out."""
         self.draw_line(line(progress))
         if not self.drawn and time.monotonic() - self._said >= PLAIN_SECONDS:
             self._said = time.monotonic()
@@ -30,7 +32,7 @@ class ProduceView(Drawing):
 
 
 def line(progress: Progress) -> str:
-    """How it stands, in one line."""
+    """Return the progress as one line."""
     account = progress.deliveries
     parts = [
         f"{progress.seconds:6.1f} s",
@@ -47,7 +49,7 @@ def line(progress: Progress) -> str:
 
 
 def summary(result: Produced) -> str:
-    """The account of one run."""
+    """Return the report of one run."""
     lines = [
         f"sent {result.sent:,} to {result.topic!r}: "
         f"{result.acknowledged:,} acknowledged, {result.failed:,} failed",
@@ -61,7 +63,7 @@ def summary(result: Produced) -> str:
 
 
 def preset_summary(result: "PresetProduced") -> str:
-    """The account of one run of a preset."""
+    """Return the report of one run of a preset."""
     scenarios = ", ".join(f"{name} {count:,}" for name, count in result.by_scenario.items() if count)
     pace = f"{result.speed:,.12g}x" if result.speed else _rate(result)
     lines = [
@@ -98,7 +100,7 @@ def not_delivered(result: Produced) -> DataError:
 
 
 def preset_not_delivered(result: "PresetProduced | FileProduced") -> DataError:
-    """The same, of the labels too."""
+    """Return the error for events, and labels, that were not delivered."""
     error = not_delivered(result)
     if result.labels_failed:
         error.message += f", and {result.labels_failed:,} of {result.labels_sent:,} labels"
@@ -110,4 +112,5 @@ def _rate(result: Produced) -> str:
 
 
 def skipped(result: Produced) -> str:
+    """Return the line that says how much of the schedule was skipped."""
     return f"{result.skipped_seconds:,.1f} s of the schedule were skipped: Kafka or this machine halted"

@@ -1,4 +1,4 @@
-"""Progress events as they come: a live line on a terminal, plain lines otherwise. All on stderr."""
+"""Progress events as they come: a live line on a terminal, plain lines elsewhere, all on stderr."""
 
 from types import TracebackType
 
@@ -9,22 +9,25 @@ from fraudctl.ui.console import say, talk
 
 
 class ProgressView:
-    """A context manager; give its method `show` as the `observe` of an operation."""
+    """A view of progress events, used as a context manager; `show` is the `observe` of an operation."""
 
     def __init__(self) -> None:
+        """Start with nothing in progress."""
         self._live: Status | None = None
         self._working: dict[str, str] = {}
 
     def __enter__(self) -> "ProgressView":
+        """Return the view; it draws nothing before the first event."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Remove the live line."""
         self._draw(None)
 
     def show(self, progress: Progress) -> None:
-        """May be called from any thread."""
+        """Show one progress event; any thread may call it."""
         if progress.kind in ("begun", "tick"):
             self._working[progress.subject] = progress.text
         else:

@@ -1,4 +1,4 @@
-"""What a replay found, as text."""
+"""Results of replays as text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,13 +19,13 @@ from fraudctl.ui.text.detect import BatchView
 
 @contextmanager
 def views(step: Observe) -> Iterator[Views]:
-    """Batches as the detector's own view shows them."""
+    """Provide views of a replay that show batches as the detector's own view does."""
     with BatchView() as view:
         yield Views(step, view.show)
 
 
 def last_batches(result: LastBatches) -> str:
-    """Each batch that ran again, and whether any row has moved."""
+    """Return each batch that ran again, and whether any row has changed."""
     lines = [
         f"batch {batch.batch_id}: {batch.records:,} records, {batch.windows:,} windows; "
         f"replays {batch.replays_before} -> {batch.replays_after}"
@@ -43,7 +43,7 @@ def last_batches(result: LastBatches) -> str:
 
 
 def range_replay(result: RangeReplay, limit: int) -> str:
-    """What was read, how it differs from the live rows, and what was done about it."""
+    """Return what was read, how it differs from the live rows, and what was done about it."""
     lines = [
         f"windows    {result.range_from} to {result.range_to}",
         f"rules      {result.rules or 'those in force'}",
@@ -76,7 +76,7 @@ def range_replay(result: RangeReplay, limit: int) -> str:
 
 
 def rebuild(result: Rebuild, limit: int) -> str:
-    """How the recomputed state differs from the live one, and whether it has taken its place."""
+    """Return how the recomputed state differs from the live one, and whether it has replaced it."""
     if result.resumed:
         return (
             "APPLIED: a rebuild was killed after its rows were in place; now its checkpoint is, too.\n"
@@ -112,7 +112,7 @@ def _alert(row: AlertDifference) -> str:
 
 
 def change(what: str, change: Change) -> list[str]:
-    """How many the replay finds, and of which category and by which rules those are that differ."""
+    """Return the live and the replayed count, and the categories and rules of those that differ."""
     lines = [f"{what}: {change.live:,} -> {change.replayed:,}"]
     for name, total, by_category, by_rule in (
         ("won", change.won, change.won_by_category, change.won_by_rule),
@@ -125,7 +125,7 @@ def change(what: str, change: Change) -> list[str]:
 
 
 def detection(found: Detection) -> list[str]:
-    """Precision and recall on both sides, with what they are shares of."""
+    """Return precision and recall of both sides, and the number of known frauds."""
     live, replayed = found.live, found.replayed
     return [
         f"  frauds known {found.frauds:,}: alerted {live.frauds:,} -> {replayed.frauds:,}",

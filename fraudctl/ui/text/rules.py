@@ -1,4 +1,4 @@
-"""Rules as text: what they are, and what they make of recorded events."""
+"""Rules as text, and the results of applying them to recorded events."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,21 +8,22 @@ from fraudctl.operations.rules.apply import Applied, InForce
 from fraudctl.operations.rules.dry_run import Example, RuleTally, Trial
 from fraudctl.rules.model import Rule, RuleSet
 
-# So much of a digest tells two versions of the rules apart.
+# Number of digits of a digest that tell two versions of the rules apart.
 SHORT = 12
 
 
 def as_data(rules: RuleSet) -> dict[str, Any]:
-    """The rules with the digest that names them."""
+    """Return the rules as data, with the digest that names them."""
     return {"digest": rules.digest, **rules.document}
 
 
 def in_force_data(found: InForce) -> dict[str, Any]:
-    """The rules, where they come from, and since when they are in force."""
+    """Return the active rules as data, with their source and the time since when they are active."""
     return {"source": found.source, "since": found.since, **as_data(found.rules)}
 
 
 def in_force(found: InForce) -> str:
+    """Return the active rules as text."""
     if found.since is None:
         head = f"from {found.source}; no detector has begun with them"
     else:
@@ -31,6 +32,7 @@ def in_force(found: InForce) -> str:
 
 
 def applied(result: Applied) -> str:
+    """Return which rule set is active now, and which one it replaces."""
     off = f", {result.switched_off} of them off" if result.switched_off else ""
     what = f"rule set {result.digest[:SHORT]}, {_many(result.rules, 'rule')}{off}"
     if not result.changed:
@@ -40,6 +42,7 @@ def applied(result: Applied) -> str:
 
 
 def listed(rules: RuleSet) -> str:
+    """Return all rules of a rule set as text."""
     lines = [f"rule set {rules.digest[:SHORT]}, {_many(len(rules.rules), 'rule')}"]
     if rules.alert_score is not None:
         lines.append(f"an alert from a score of {rules.alert_score} on")
@@ -49,13 +52,14 @@ def listed(rules: RuleSet) -> str:
 
 
 def valid(file: str, rules: RuleSet) -> str:
+    """Return the line that says that a rules file is valid."""
     off = len(rules.rules) - len(rules.enabled)
     note = f", {off} of them off" if off else ""
     return f"{file} is valid: rule set {rules.digest[:SHORT]}, {_many(len(rules.rules), 'rule')}{note}"
 
 
 def trial(result: Trial) -> str:
-    """How many events there were, what each rule makes of them, and examples."""
+    """Return the number of events, the matches of each rule, and examples."""
     return "\n".join(
         [
             f"rule set   {result.digest[:SHORT]}",
@@ -78,7 +82,7 @@ def _rule(rule: Rule) -> Iterator[str]:
 
 
 def _model(value: dict[str, Any]) -> str:
-    """Its trees are for machines."""
+    """Return the name and the threshold of a model without its trees, which are for machines."""
     forest = value["forest"]
     back = f", {forest['within_minutes']} min back at the card" if "within_minutes" in forest else ""
     return f"{forest['name']}{back}, score over {value['score_over']}"

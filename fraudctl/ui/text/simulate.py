@@ -1,4 +1,4 @@
-"""A simulation as text: a line while it runs, the account at its end, and the dial as a table."""
+"""A simulation as text: a line while it runs, its report at the end, and the difficulty curve."""
 
 from fraudctl.operations.simulate.difficulty import DifficultyCurve, Point
 from fraudctl.operations.simulate.simulate import Progress, Simulated
@@ -9,21 +9,22 @@ PLAIN_EVERY = 10
 
 
 class SimulateView(Drawing):
-    """Drawn in place on a terminal, a line for every tenth part otherwise."""
+    """A view of the progress: redrawn on a terminal, a line for every tenth of the days elsewhere."""
 
     def __init__(self) -> None:
+        """Start with nothing shown."""
         super().__init__()
         self._said = 0
 
     def show(self, progress: Progress) -> None:
-        """After every day."""
+        """Show the progress after a day."""
         part = progress.day * PLAIN_EVERY // progress.days
         line = f"day {progress.day:,} of {progress.days:,}  {progress.messages:,} messages"
         self._show(line, plain=part > self._said)
         self._said = max(self._said, part)
 
     def show_point(self, point: Point) -> None:
-        """After every place of the dial."""
+        """Show one point of the difficulty curve."""
         self._show(_point(point), plain=True)
 
     def _show(self, line: str, *, plain: bool) -> None:
@@ -33,7 +34,7 @@ class SimulateView(Drawing):
 
 
 def summary(result: Simulated) -> str:
-    """The account of one run."""
+    """Return the report of one run."""
     scenarios = ", ".join(f"{name} {count:,}" for name, count in result.by_scenario.items() if count)
     dial = "" if result.difficulty is None else f"  difficulty: {result.difficulty:g}"
     lines = [
@@ -55,7 +56,7 @@ def summary(result: Simulated) -> str:
 
 
 def curve(result: DifficultyCurve) -> str:
-    """The dial, one place a line."""
+    """Return the difficulty curve, one point per line."""
     return "\n".join(_point(point) for point in result.points)
 
 

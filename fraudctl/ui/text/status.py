@@ -5,7 +5,7 @@ from fraudctl.ui.text.places import place
 
 
 def report(result: StatusReport) -> str:
-    """Name, state, address or count, and what is wrong."""
+    """Return a line for each part of the stack: name, state, address or count, and what is wrong."""
     kafka, postgres, detector = result.services.kafka, result.services.postgres, result.services.detector
     topic, schema = result.topic, result.migrations
     pending = f"{len(schema.pending)} pending: {', '.join(schema.pending)}"

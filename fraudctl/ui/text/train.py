@@ -1,4 +1,4 @@
-"""A training as text: what was learned from, and the figures beside the published ones."""
+"""A training as text: its data, and the figures beside the published ones."""
 
 from collections.abc import Iterator
 
@@ -11,6 +11,7 @@ from fraudctl.ui.text.evaluate import contradiction_lines
 
 
 def training(result: Training) -> str:
+    """Return the data of a training, and the figures of each model."""
     lines = [*_data(result)]
     for model in result.models:
         lines += ["", *_model(model)]
@@ -18,7 +19,7 @@ def training(result: Training) -> str:
 
 
 def forest(result: TrainedForest) -> str:
-    """Figures, what each limit would raise, and the rule to begin with."""
+    """Return the figures, what each limit would detect, and a first rule with the forest."""
     looks = f", {result.within_minutes} min back at the card" if result.within_minutes else ""
     lines = [
         *_data(result),

@@ -1,4 +1,4 @@
-"""What `up` did, and what to type next."""
+"""The result of `up` as text, and the commands to type next."""
 
 from fraudctl.operations.lifecycle.up import UpPlan, UpReport
 from fraudctl.ui.text.places import place
@@ -12,14 +12,14 @@ next:
 
 
 def plan(result: UpPlan) -> str:
-    """One line a step, then the profile."""
+    """Return one line for each step, then the profile."""
     steps = result.steps or ("no service has to be started: all of them run",)
     then = "then database, migrations, roles and topic are looked at, and created where they are missing"
     return "\n".join([*steps, then, f"profile {result.profile} ({result.reason})"])
 
 
 def report(result: UpReport) -> str:
-    """One line a service, then one about what has changed."""
+    """Return one line for each service, then one about what has changed."""
     kafka, postgres = result.services.kafka, result.services.postgres
     lines = [
         f"kafka     {kafka.bootstrap_servers}{place(kafka.pid, kafka.container)}",

@@ -1,4 +1,4 @@
-"""A verification as text: what was read, what became of it, every difference, one verdict."""
+"""A verification as text: what was read, the outcomes, every difference, and one verdict."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _TELL_EVERY_SECONDS = 10.0
 
 @contextmanager
 def progress() -> Iterator[Observer]:
-    """On a terminal a bar with rate and time left; otherwise a line every now and then, for a long log."""
+    """Provide an observer: a bar with rate and time left on a terminal, a line every ten seconds else."""
     talk = console.talk()
     if not talk.is_terminal:
         yield _lines()
@@ -56,7 +56,7 @@ def _lines() -> Observer:
 
 
 def so_far(now: Progress, seconds: float) -> str:
-    """How much has been read, how fast, and how long the rest takes at that rate."""
+    """Return how much has been read, how fast, and how long the rest takes at that rate."""
     text = f"{now.read:,} of {now.offsets:,} offsets"
     if not now.read or seconds <= 0:
         return text
@@ -66,7 +66,7 @@ def so_far(now: Progress, seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A number of seconds for people: 42 s, 3 min 5 s, 2 h 10 min."""
+    """Return a number of seconds as people write it: 42 s, 3 min 5 s, 2 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -76,12 +76,12 @@ def duration(seconds: float) -> str:
 
 
 def verification(result: Verification, limit: int) -> str:
-    """The whole report; of the differences at most `limit` lines are shown."""
+    """Return the whole report, with at most `limit` lines of differences."""
     return "\n".join([*_read(result), "", *_fates(result), "", *differences(result, limit), verdict(result)])
 
 
 def verdict(result: Verification) -> str:
-    """The last line: PASS or FAIL, and how much stands behind it."""
+    """Return the last line: PASS or FAIL, and how much was compared."""
     if result.verdict == "ok":
         some = f"{result.rows_compared:,} rows, {result.dead_letters_compared:,} dead letters"
         alerts = _many(result.alerts_compared, "alert")
@@ -99,7 +99,7 @@ def verdict(result: Verification) -> str:
 
 
 def _listed(some: str, alerts: str, flags: int) -> str:
-    """Flags are named only where there are any."""
+    """Return a list of what was compared; flags are named only if there are any."""
     return f"{some}, {alerts} and {_many(flags, 'flag')}" if flags else f"{some} and {alerts}"
 
 
@@ -154,7 +154,7 @@ def _fates(result: Verification) -> Iterator[str]:
 
 
 def differences(result: Verification, limit: int) -> Iterator[str]:
-    """Every difference by name, at most `limit` of them, and a blank line; nothing if there is none."""
+    """Yield every difference by name, at most `limit` of them, and a blank line; nothing if there is none."""
     lines = [_finding(finding) for finding in result.ledger_findings]
     lines += [_window(row) for row in result.window_differences]
     lines += [_letter(letter) for letter in result.dead_letter_differences]
@@ -232,7 +232,7 @@ def _value(text: str | None) -> str:
 
 
 def _word(text: str) -> str:
-    """As it is, unless it could be taken for something else: a line break in a stored text starts no line."""
+    """Return a text as it is, or quoted if it could be mistaken: a stored line break must start no line."""
     return text if text.isprintable() and text.strip() else repr(text)
 
 

@@ -10,17 +10,17 @@ from rich.text import Text
 from fraudctl.database.windows import CategoryCount, WindowCounts
 
 _COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "white")
-# Without colour the categories are told apart by the fill.
+# Fills that tell the categories apart without colour.
 _FILLS = "█▓▒░▪·"
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _HEIGHT = 10
-# The axis on the left and " UTC" after the last time on the right.
+# Width of the axis on the left, and of " UTC" after the last time on the right.
 _MARGINS = 13
 _NONE = CategoryCount(0, 0)
 
 
 def table(windows: Sequence[WindowCounts], categories: Sequence[str], length_minutes: int) -> Table:
-    """One row a window, newest first."""
+    """Return a table with one row for each window, newest first."""
     result = Table(title="newest windows (UTC)", title_justify="left")
     result.add_column("window", no_wrap=True)
     for category in categories:
@@ -41,7 +41,7 @@ def table(windows: Sequence[WindowCounts], categories: Sequence[str], length_min
 def picture(
     slices: Sequence[WindowCounts], categories: Sequence[str], length_minutes: int, width: int
 ) -> Text:
-    """Volume by category as stacked columns, the flagged share below, one column a slice of time."""
+    """Return a chart of volume by category and of the flagged share, one column for each slice of time."""
     if not slices:
         return Text("no windows yet")
     room = max(10, width - _MARGINS)
@@ -69,7 +69,7 @@ def picture(
 
 
 def _filled(slices: Sequence[WindowCounts], length_minutes: int) -> list[WindowCounts]:
-    """Slices in which nothing happened have no row: put them in, or time would be shortened."""
+    """Add the slices in which nothing happened: they have no row, and the time axis would be too short."""
     length = timedelta(minutes=length_minutes)
     result: list[WindowCounts] = []
     for this, following in pairwise(slices):
@@ -94,7 +94,7 @@ def _joined(parts: Sequence[WindowCounts]) -> WindowCounts:
 
 
 def _cell(column: WindowCounts, categories: Sequence[str], peak: int, level: int) -> tuple[str, str]:
-    """Which category fills this place of the column, seen from the bottom; the top one by eighths."""
+    """Return glyph and style of one cell of a column, at `level` from the bottom; tops are in eighths."""
     below = peak * (level - 1) / _HEIGHT
     total = 0.0
     for place, category in enumerate(categories):
@@ -121,7 +121,7 @@ def _shares(columns: Sequence[WindowCounts], repeat: int) -> Text:
     line = Text()
     line.append(f"\nflagged share, at most {top:.1%}\n         ", style="bold")
     for share in shares:
-        # What is above zero is to be seen, however little it is.
+        # A share above zero must be visible, however small it is.
         eighths = max(1, round(share / top * 8)) if share else 0
         line.append(_EIGHTHS[eighths] * repeat, style="red")
     return line.append("\n\n")

@@ -1,4 +1,4 @@
-"""The detector in a container of the stack's network: what the image has, and what it is given."""
+"""The detector's container in the stack's network: what the image must have, and what is mounted."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from fraudctl.runtime.files import make_folder, write_whole
 from fraudctl.runtime.jvm.spark_submit import SCALA, Interior, SparkSubmit, spark_version
 
 SERVICE = "detector"
-# Where the stack's services answer inside its network.
+# Addresses of the stack's services inside its network.
 BROKER = "kafka:29092"
 DATABASE = ("postgres", 5432)
 PASSWORD = "/run/secrets/writer.password"
@@ -43,7 +43,7 @@ print(json.dumps({{
     "missing": [name for name in {sorted(NEEDED)!r} if importlib.util.find_spec(name) is None],
 }}))
 """
-# The newest Python that is there and new enough; else whatever there is, to be named.
+# Takes the newest Python that is new enough; else any other, so that an error can name it.
 _SHELL = """\
 for python in python3.14 python3.13 python3.12 python3.11 python3; do
   if command -v "$python" >/dev/null; then exec "$python" -c "$1"; fi
@@ -54,7 +54,7 @@ echo '{"python": null}'
 
 @dataclass(frozen=True)
 class Offer:
-    """What an image has."""
+    """The contents of an image that matter to the detector."""
 
     python: tuple[int, int]
     program: str
@@ -65,7 +65,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class DetectorContainer:
-    """One run of the detector, not started yet."""
+    """The container of one run of the detector, not started yet."""
 
     engine: Engine
     file: ComposeFile
@@ -77,14 +77,15 @@ class DetectorContainer:
 
     @property
     def name(self) -> str:
+        """Return the container's name."""
         return self.identity.container(self.lane.name)
 
     def interior(self, deadline: Deadline, observe: Observe) -> tuple[Interior, tuple[Path, ...]]:
-        """What the driver finds inside, and which folders of this machine it must be shown for that.
+        """Return the driver's paths inside, and the folders of this machine to mount for them.
 
         Raises:
             RefusedError: the image cannot run the detector.
-            UnreachableError: the image or a package cannot be had.
+            UnreachableError: the image or a package cannot be fetched.
         """
         offer = self._offer(observe)
         shown = [assets.PACKAGE, *_beside_package()]
@@ -103,7 +104,7 @@ class DetectorContainer:
         return interior, tuple(shown)
 
     def order(self, submit: SparkSubmit, password: Path, shown: Sequence[Path]) -> Order:
-        """The container, with exactly the folders that the run needs."""
+        """Return the container spec, with exactly the folders that the run needs."""
         service = self.file.service(SERVICE)
         config = engine_config(service, self.identity)
         config |= {
@@ -157,7 +158,7 @@ class DetectorContainer:
                     os.chown(each, self.user.uid, self.user.gid)
 
     def _shown(self, password: Path) -> Path:
-        """The user's own file, or a copy that belongs to the container's user."""
+        """Return the user's own password file, or a copy that belongs to the container's user."""
         return self.paths.secrets / "spark" / "writer.password" if self.user.given else password
 
     def _offer(self, observe: Observe) -> Offer:
@@ -231,7 +232,11 @@ def _offer(image: str, answer: dict[str, Any]) -> Offer:
 
 
 def _check_spark(image: str, jars: Sequence[str]) -> None:
-    """Refuse a Spark of another minor version, or for another Scala: connector and JVM code would not fit."""
+    """Check that Spark's minor version and its Scala fit the connector and the JVM code.
+
+    Raises:
+        RefusedError: they do not.
+    """
     minor = spark_version().rpartition(".")[0]
     if not any(name.startswith(f"spark-core_{SCALA}-{minor}.") for name in jars):
         raise RefusedError(
@@ -242,7 +247,7 @@ def _check_spark(image: str, jars: Sequence[str]) -> None:
 
 
 def _beside_package() -> tuple[Path, ...]:
-    """configs/ and sql/ of a checkout; in a wheel they lie inside the package."""
+    """Return configs/ and sql/ if they lie outside the package, as in a checkout."""
     folders = (assets.configs(), assets.sql())
     return tuple(each for each in folders if assets.PACKAGE not in each.parents)
 

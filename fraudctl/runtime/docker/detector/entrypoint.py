@@ -1,10 +1,10 @@
-"""First process of the detector's container. Runs without any package: it is only the standard library's.
+"""First process of the detector's container; it needs nothing but the standard library.
 
     python entrypoint.py SCRIPT COMMAND...
 
-Runs COMMAND; SIGTERM goes to the Python process that runs SCRIPT, so that it finishes its batch, and not to
-the JVM around it, which would end at once. When standard input ends, whoever attends the container is gone:
-then everything ends.
+Runs COMMAND. SIGTERM goes to the Python process that runs SCRIPT, so that it finishes its batch, and not to
+the JVM around it, which would end at once. When standard input ends, the container's shim is gone: then
+everything ends.
 """
 
 import os
@@ -16,12 +16,12 @@ from pathlib import Path
 
 
 def main(script: str, command: list[str]) -> int:
-    """The exit code of the command."""
+    """Run the command, and return its exit code."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda _number, _frame: _tell(script, child.pid))
     threading.Thread(target=_end_with_input, daemon=True).start()
     while True:
-        # As the first process it is also the heir of every orphan.
+        # As the first process it also inherits every orphan.
         pid, status = os.wait()
         if pid == child.pid:
             return os.waitstatus_to_exitcode(status) % 256

@@ -1,4 +1,4 @@
-"""Python packages of the detector for an image that has none: fetched by pip once, mounted ever after."""
+"""Python packages of the detector for an image that lacks them: fetched by pip once, then mounted."""
 
 import hashlib
 import os
@@ -32,19 +32,19 @@ _PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 
 
 def requirements() -> list[str]:
-    """The versions that are installed here."""
+    """Return the packages in the versions that are installed here."""
     return [f"{name}=={version(name.partition('[')[0])}" for name in NEEDED.values()]
 
 
 def packages_folder(paths: StackPaths) -> Path:
-    """Which holds a folder for each kind of image."""
+    """Return the folder that holds one folder of packages for each kind of image."""
     return paths.cache / "packages"
 
 
 def ensure_packages(
     python: tuple[int, int], machine: str, paths: StackPaths, deadline: Deadline, observe: Observe
 ) -> Path:
-    """A folder with everything for this Python on this kind of machine; fetched at most once.
+    """Return a folder with all packages for this Python on this kind of machine; fetch them at most once.
 
     Raises:
         UnreachableError: something cannot be fetched.

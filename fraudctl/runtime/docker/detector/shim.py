@@ -1,9 +1,9 @@
-"""Runs the detector's container as if it were a child process: whoever supervises it sees one process.
+"""Shim that runs the detector's container like a child process: its supervisor sees one process.
 
     python -m fraudctl.runtime.docker.detector.shim ORDER.json SCRIPT JOB.json
 
-Its output is the container's, so is its exit code; SIGTERM is handed on; if it is killed, the container ends.
-SCRIPT and JOB.json stand here only to be found in the list of processes.
+Output and exit code are those of the container; SIGTERM is passed on; if the shim is killed, the container
+ends. SCRIPT and JOB.json are given only to be found in the list of processes.
 """
 
 import json
@@ -25,22 +25,28 @@ _FAILED = 1
 
 
 class Attendant:
-    """One container, from before its start to after its end."""
+    """The shim of one container, from before its start to after its end."""
 
     def __init__(self, engine: Engine, order: Order) -> None:
+        """Prepare the run; nothing is created yet.
+
+        Args:
+            engine: the engine that runs the container.
+            order: the container spec.
+        """
         self._engine = engine
         self._order = order
         self._asked = False
         self._failure: FraudctlError | None = None
 
     def run(self) -> int:
-        """The container's exit code.
+        """Create, run and remove the container, and return its exit code.
 
         Raises:
             FraudctlError: the engine refused, or went away.
         """
         order, engine = self._order, self._engine
-        engine.remove(order.name)  # what a killed attendant may have left
+        engine.remove(order.name)  # what a killed shim may have left
         if not engine.volumes({"name": order.volume}):
             engine.create_volume(order.volume, order.volume_labels, Path(order.volume_place))
         config = {**order.config, "Env": [*order.config["Env"], self._attended_by()]}
@@ -92,9 +98,9 @@ class Attendant:
 
 
 def main(file: Path) -> int:
-    """Attend the container that an order describes."""
+    """Run the container that the spec in `file` describes, and return its exit code."""
     order = Order(**json.loads(file.read_text(encoding="utf-8")))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the supervisor's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the supervisor
     try:
         return Attendant(
             Engine(EngineAddress(order.engine, "the stack's state", order.engine_tls)), order

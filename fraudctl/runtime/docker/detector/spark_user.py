@@ -1,4 +1,4 @@
-"""Who Spark is inside its containers: whoever owns the stack's folder is to own what is written there."""
+"""The user of Spark inside its containers: files written there belong to the owner of the stack's folder."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _HOME = "/tmp"
 
 @dataclass(frozen=True)
 class SparkUser:
-    """A user and group inside; `given` if what it is to read or write must be handed to it first."""
+    """A user and group inside a container; if `given`, files to read or write must be handed over first."""
 
     uid: int
     gid: int
@@ -21,18 +21,19 @@ class SparkUser:
 
     @property
     def name(self) -> str:
-        """As compose.yaml wants it."""
+        """Return user and group as compose.yaml wants them: UID:GID."""
         return f"{self.uid}:{self.gid}"
 
     def users_file(self, paths: StackPaths) -> Path | None:
-        """Shown as /etc/passwd, unless the image knows the user.
+        """Return the file to mount as /etc/passwd; None if the image knows the user.
 
-        Without a name and a home for its user Java has no place for its files, and Hadoop refuses to log in.
+        Without a name and a home for its user, Java has nowhere to put its files, and Hadoop refuses to log
+        in.
         """
         return None if self.uid == IMAGE_USER else paths.run / "spark.passwd"
 
     def write_users(self, paths: StackPaths) -> None:
-        """Write that file, where there is to be one."""
+        """Write the file for /etc/passwd, if one is needed."""
         file = self.users_file(paths)
         if file is not None:
             make_folder(file.parent)
@@ -42,9 +43,9 @@ class SparkUser:
 
 
 def spark_user(*, rootless: bool) -> SparkUser:
-    """Root hands what is needed to the image's user; anybody else's containers run as that person.
+    """Return the user of Spark: the image's own if the caller is root, else the caller.
 
-    In a rootless engine that person is called root.
+    Root hands over what the image's user needs. In a rootless engine the caller is called root.
     """
     uid = os.geteuid()
     if rootless:

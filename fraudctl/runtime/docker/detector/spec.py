@@ -1,4 +1,4 @@
-"""What the attendant of the detector's container is told: one JSON file, without any secret."""
+"""The container spec that the detector's shim is given: one JSON file, without any secret."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,7 +10,10 @@ from fraudctl.runtime.files import make_folder, write_whole
 
 @dataclass(frozen=True)
 class Order:
-    """`config` is the body of `POST /containers/create`; the volume is created if it is not there."""
+    """A container spec.
+
+    `config` is the body of `POST /containers/create`; the volume is created if it does not exist.
+    """
 
     engine: str
     engine_tls: str
@@ -22,5 +25,6 @@ class Order:
     volume_place: str
 
     def write(self, file: Path) -> None:
+        """Write the spec to a JSON file."""
         make_folder(file.parent)
         write_whole(file, json.dumps(asdict(self), indent=2) + "\n")
