@@ -187,7 +187,7 @@ def command(
                 if session is not None:
                     error = session.fit(error)
                 failure.show(error)
-                if wants_json and isinstance(caught, FraudctlError):
+                if wants_json and getattr(caught, "filename", None) != console.STANDARD_OUTPUT:
                     console.write(failure.as_json(error))
                 raise typer.Exit(int(error.exit_code)) from caught
             if isinstance(code, int) and code:
@@ -209,7 +209,8 @@ def guarded(entry: typer.Typer) -> None:
     What typer itself finds wrong with the command line is told in the same words as everything else.
     """
     try:
-        code = entry(standalone_mode=False)
+        with console.writing_output():
+            code = entry(standalone_mode=False)
     except typer.TyperException as caught:
         sys.exit(_refused_by_typer(caught))
     except typer.Abort:
@@ -218,11 +219,20 @@ def guarded(entry: typer.Typer) -> None:
     except KeyboardInterrupt:
         console.say("interrupted")
         sys.exit(int(ExitCode.INTERRUPTED))
+    except OSError as caught:  # help or version; a command has its own handling
+        sys.exit(_output_refused(caught))
     except Exception:  # noqa: BLE001 - the last line of defence: report it as the bug it is
         traceback.print_exc()
         console.say("error: this is a bug in fraudctl, please report it with the lines above")
         sys.exit(int(ExitCode.BUG))
     sys.exit(code if isinstance(code, int) else int(ExitCode.DONE))
+
+
+def _output_refused(caught: OSError) -> int:
+    """Say why standard output cannot be written; returns the exit code."""
+    error = failure.of_system(caught)
+    failure.show(error)
+    return int(error.exit_code)
 
 
 def _refused_by_typer(caught: typer.TyperException) -> int:

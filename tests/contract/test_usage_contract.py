@@ -1,6 +1,8 @@
 """A command line that means nothing: one form of error, exit 2, and JSON when it was asked for."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,3 +138,36 @@ def test_an_exit_code_of_a_command_is_the_programs(fraudctl: Fraudctl) -> None:
     """Nothing is up: produce cannot reach a broker."""
     assert fraudctl("produce --count 1").code == 4
     assert json.loads(fraudctl("produce --count 1 --json").out)["error"]["exit_code"] == 4
+
+
+@pytest.mark.parametrize("line", ["--help", "--version", "produce --help", "config show"])
+def test_an_output_on_a_full_disk_is_refused(line: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fraudctl", *line.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: standard output cannot be written: the disk is full")
+    assert "--home" not in done.stderr
+
+
+def test_an_output_that_is_closed_is_refused(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m fraudctl config show --home {tmp_path} >&-"
+    done = subprocess.run(line, shell=True, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: standard output cannot be written: it is closed")
+
+
+def test_talk_that_cannot_be_written_changes_no_exit_code() -> None:
+    line = f"{sys.executable} -m fraudctl frobnicate 2>/dev/full"
+    assert subprocess.run(line, shell=True, check=False).returncode == 2
+
+
+def test_a_file_that_cannot_be_written_is_told_as_json_too(fraudctl: Fraudctl) -> None:
+    said = fraudctl("simulate --seed 1 --count 1 --out /nope/x --json")
+    assert said.code == 3
+    assert json.loads(said.out)["error"]["message"].startswith("/nope/x cannot be found")

@@ -113,6 +113,21 @@ def test_a_damaged_state_is_refused(paths: StackPaths, text: str) -> None:
         stack.read_state(paths)
 
 
+def test_a_state_that_cannot_be_opened_is_refused_without_a_hint_to_remove_it(
+    paths: StackPaths,
+) -> None:
+    paths.state_file.mkdir(parents=True)
+    with pytest.raises(RefusedError, match="cannot be read") as caught:
+        stack.read_state(paths)
+    assert "remove" not in caught.value.hint
+    assert "Errno" not in caught.value.detail
+
+
+def test_a_home_that_is_a_file_holds_no_stack(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert stack.read_state(StackPaths(tmp_path / "file", "default", tmp_path)) is None
+
+
 def test_up_without_room_is_refused_before_anything_is_started(paths: StackPaths) -> None:
     request = UpRequest(settings(profile="local"), paths, {"PATH": "/nonexistent"})
     with pytest.raises(RefusedError, match="499 MB free, 500 MB needed") as caught:

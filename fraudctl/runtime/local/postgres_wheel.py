@@ -62,7 +62,7 @@ def server_for(paths: StackPaths, data: Path) -> Server:
 
 def closed_ancestor(path: Path, uid: int, gid: int) -> Path | None:
     """The first folder above `path`, from the root down, that a user may not enter; None if all are open."""
-    for folder in reversed(path.resolve().parents):
+    for folder in reversed(Path(os.path.realpath(path)).parents):
         if not folder.exists():
             return None  # what is missing will be created open
         found = folder.stat()
