@@ -30,10 +30,7 @@ def parse_rate(text: str) -> float:
     """
     if text.strip() == "max":
         return math.inf
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
+    rate = _plain_number(text)
     # "inf" and "nan" are numbers to Python, but nobody means them.
     if not math.isfinite(rate):
         raise typer.BadParameter(f"{text!r} should be a valid number, such as 500, or max")
@@ -46,10 +43,18 @@ def parse_speed(text: str) -> float:
     Raises:
         typer.BadParameter: it is no number.
     """
+    speed = _plain_number(text.strip().removesuffix("x"))
+    if not math.isfinite(speed):
+        raise typer.BadParameter(f"{text!r} is not a speed such as 60x")
+    return speed
+
+
+def _plain_number(text: str) -> float:
+    """Return a number written with the digits 0 to 9, and NaN for any other text."""
     try:
-        return float(text.strip().removesuffix("x"))
+        return float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a speed such as 60x") from None
+        return math.nan
 
 
 @command("produce", example="fraudctl produce --rate 500 --duration 60s")
@@ -83,8 +88,13 @@ def produce(
     difficulty: Annotated[float | None, typer.Option("--difficulty", help="0 to 1, of the preset.")] = None,
     faults: Annotated[bool, typer.Option("--faults", help="With the preset's faults.")] = False,
     labels: Annotated[
-        bool, typer.Option("--labels/--no-labels", help="Tell later which of a preset's were fraud.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--labels/--no-labels",
+            help="Tell later which of a preset's or file's were fraud.  [default: --labels]",
+            show_default=False,
+        ),
+    ] = None,
     label_delay: Annotated[
         float | None,
         typer.Option(parser=parse_duration, metavar="TIME", help="How much later, instead of the preset's."),
@@ -146,8 +156,18 @@ def produce(
         raise UsageError(
             "--dry-run sends nothing, so there is nothing to resume", hint="leave one of them out"
         )
-    if not preset and (days or faults or difficulty is not None or (label_delay and not from_file)):
-        raise UsageError("such options are for a preset, and there is none", hint="add --preset everyday")
+    if not preset:
+        _refuse_options_of_a_preset(
+            beside_file=from_file is not None,
+            given={
+                "--days": days is not None,
+                "--difficulty": difficulty is not None,
+                "--faults": faults,
+                "--labels": labels is True,
+                "--no-labels": labels is False,
+                "--label-delay": label_delay is not None,
+            },
+        )
     settings = session.settings()
     asked_rate = DEFAULT_RATE if rate is None else None if rate == math.inf else rate
     request = operation.ProduceRequest(settings, "", asked_rate, count, duration, seed)
@@ -156,7 +176,7 @@ def produce(
         changes: dict[str, Any] = {
             "speed": speed if speed is not None or rate is not None else 1.0,
             "resume": resume,
-            "labels": labels,
+            "labels": labels is not False,
         }
         if label_delay is not None:
             changes["label_delay_seconds"] = label_delay
@@ -174,9 +194,27 @@ def produce(
     changes = {"days": days, "difficulty": difficulty, "label_delay_hours": hours}
     parsed = parse_preset(read_preset_document(preset), changes)
     preset_request = PresetRequest(
-        request, preset, parsed, speed, whole=bool(days), faults=faults, labels=labels
+        request, preset, parsed, speed, whole=bool(days), faults=faults, labels=labels is not False
     )
     return _preset(session, preset_request, as_json)
+
+
+def _refuse_options_of_a_preset(*, beside_file: bool, given: dict[str, bool]) -> None:
+    """Raise a UsageError for options that only a preset has; labels may come from a file as well."""
+    of_file = ("--labels", "--no-labels", "--label-delay")
+    named = [name for name, told in given.items() if told and not (beside_file and name in of_file)]
+    if not named:
+        return
+    options = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+    verb = "are" if len(named) > 1 else "is"
+    if beside_file:
+        raise UsageError(
+            f"{options} {verb} for a preset, and --from-file sends a file", hint=f"leave {options} out"
+        )
+    raise UsageError(
+        f"{options} {verb} for a preset, and there is none",
+        hint=f"add --preset everyday, or leave {options} out",
+    )
 
 
 def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fraudctl.config.file_kinds import open_regular_file
 from fraudctl.errors import RefusedError, UnreachableError
 
 # Where an engine of the whole machine listens.
@@ -110,7 +111,8 @@ def _first_socket(
 def _json(file: Path) -> dict[str, Any]:
     """A file of Docker's own settings; whatever cannot be read says nothing."""
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        with open_regular_file(file) as stream:
+            document = json.loads(stream.read())
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}
