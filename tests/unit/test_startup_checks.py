@@ -188,6 +188,10 @@ def test_a_proxy_is_told_to_java(value: str, host: str, port: int) -> None:
         (b"first\nsecond\n", "holds 2 lines"),
         (b"first\r\n\r\nthird", "holds 3 lines"),
         (b"pa\0ss", "holds a zero byte"),
+        (b"a\0b", "holds a zero byte"),
+        (b"a\0", "holds a zero byte"),
+        (b"\0", "holds a zero byte"),
+        (b"\0" * 8, "holds a zero byte"),
         (b"x" * 5000, "holds more than 4096 bytes"),
     ],
 )
