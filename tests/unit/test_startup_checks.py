@@ -133,6 +133,40 @@ def test_a_home_that_is_a_file_or_has_no_room_is_refused(tmp_path: Path) -> None
         preflight.check_folder(tmp_path / "new" / "home", 50_000_000, lambda _folder: 10_000_000, "--home")
 
 
+@pytest.mark.parametrize("value", [None, "", "."])
+def test_without_a_folder_named_for_temporary_files_the_system_s_is_taken(value: str | None) -> None:
+    assert preflight.check_temporary({} if value is None else {"TMPDIR": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("gone", "it is not there"), ("file", "it is no folder"), ("loop", "it is no folder")]
+)
+def test_a_folder_for_temporary_files_that_cannot_be_used_is_refused_before_anything_starts(
+    name: str, words: str, paths: StackPaths, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    named = str(tmp_path / name)
+    settings = load(flags={"profile": "local"}).settings
+    for checks in (
+        preflight.for_detector(settings, paths, {"TMPDIR": named}),
+        preflight.for_stack(settings, paths, {"TMPDIR": named}, "local"),
+    ):
+        with pytest.raises(RefusedError, match=f"temporary files, {named}, cannot be used") as caught:
+            preflight.run_all(checks)
+        assert words in caught.value.detail
+        assert "TMPDIR" in caught.value.hint
+
+
+def test_the_doctor_tells_of_a_java_home_that_is_not_used(paths: StackPaths) -> None:
+    settings = load(flags={"profile": "local"}).settings
+    environ = {"JAVA_HOME": "/nope", "PATH": os.environ["PATH"]}
+    report = doctor(DoctorRequest(settings, paths, {"rules": []}, environ))
+    java = next(finding for finding in report.findings if finding.name == "java")
+    assert java.well
+    assert java.detail.startswith("not used: JAVA_HOME: /nope/bin/java cannot be started")
+
+
 def test_a_cache_to_read_only_will_do_and_one_that_is_closed_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir(mode=0o555)
     assert preflight.check_cache(tmp_path / "cache") == str(tmp_path / "cache")

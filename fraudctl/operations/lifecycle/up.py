@@ -66,7 +66,10 @@ class ServicesUp:
 
 @dataclass(frozen=True)
 class UpReport:
-    """Addresses, and what this run changed (nothing, the second time)."""
+    """Addresses, and what this run changed (nothing, the second time).
+
+    `notes` name settings without effect.
+    """
 
     profile: str
     reason: str
@@ -76,15 +79,20 @@ class UpReport:
     schema_version: int
     changed: tuple[str, ...]
     grafana: GrafanaUp | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class UpPlan:
-    """What `up` would do to the services; database, schema and topic come after them."""
+    """What `up` would do to the services; database, schema and topic come after them.
+
+    `notes` name settings without effect.
+    """
 
     profile: str
     reason: str
     steps: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -150,7 +158,7 @@ def plan(request: UpRequest) -> UpPlan:
     old = stack.read_state(paths)
     _refuse_other_profile(old, driver, request)
     driver.plan(old, reason, any_port=request.any_port)
-    return UpPlan(profile, reason, driver.steps())
+    return UpPlan(profile, reason, driver.steps(), stack.unused_settings(settings, profile))
 
 
 def _refuse_other_profile(old: StackState | None, driver: Driver, request: UpRequest) -> None:
@@ -236,4 +244,5 @@ def _report(run: _Run, endpoints: Endpoints, topic: TopicReport, schema_version:
         schema_version=schema_version,
         changed=(*run.driver.changed, *run.changed),
         grafana=_grafana(run, grafana.container) if grafana else None,
+        notes=stack.unused_settings(run.settings, run.state.profile),
     )
