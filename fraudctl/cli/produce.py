@@ -9,6 +9,7 @@ import typer
 
 from fraudctl.cli.command import AllowRejected, Json, Session, command
 from fraudctl.cli.durations import parse_duration
+from fraudctl.cli.produce_options import check_options
 from fraudctl.cli.signals import graceful
 from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
@@ -144,29 +145,29 @@ def produce(
             "--speed is for a preset or a file, and sets the pace instead of --rate",
             hint="--preset everyday --speed 60x",
         )
-    if (from_file and (preset or seed is not None)) or (resume and not from_file):
-        raise UsageError("a file has no preset and no seed, and only a file is resumed", hint="see --help")
-    given = (mapping, delimiter, encoding, allow_rejected)
-    if not from_file and (dry_run or any(option is not None for option in given)):
-        raise UsageError(
-            "--mapping, --delimiter, --encoding, --allow-rejected and --dry-run are for a file",
-            hint="add --from-file FILE",
-        )
+    if from_file and preset:
+        raise UsageError("--preset and --from-file exclude each other", hint="leave one of them out")
+    check_options(
+        {
+            "--days": days is not None,
+            "--difficulty": difficulty is not None,
+            "--faults": faults,
+            "--labels": labels is True,
+            "--no-labels": labels is False,
+            "--label-delay": label_delay is not None,
+            "--seed": seed is not None,
+            "--mapping": mapping is not None,
+            "--delimiter": delimiter is not None,
+            "--encoding": encoding is not None,
+            "--allow-rejected": allow_rejected is not None,
+            "--dry-run": dry_run,
+            "--resume": resume,
+        },
+        "file" if from_file else "preset" if preset else "steady",
+    )
     if dry_run and resume:
         raise UsageError(
             "--dry-run sends nothing, so there is nothing to resume", hint="leave one of them out"
-        )
-    if not preset:
-        _refuse_options_of_a_preset(
-            beside_file=from_file is not None,
-            given={
-                "--days": days is not None,
-                "--difficulty": difficulty is not None,
-                "--faults": faults,
-                "--labels": labels is True,
-                "--no-labels": labels is False,
-                "--label-delay": label_delay is not None,
-            },
         )
     settings = session.settings()
     asked_rate = DEFAULT_RATE if rate is None else None if rate == math.inf else rate
@@ -197,24 +198,6 @@ def produce(
         request, preset, parsed, speed, whole=bool(days), faults=faults, labels=labels is not False
     )
     return _preset(session, preset_request, as_json)
-
-
-def _refuse_options_of_a_preset(*, beside_file: bool, given: dict[str, bool]) -> None:
-    """Raise a UsageError for options that only a preset has; labels may come from a file as well."""
-    of_file = ("--labels", "--no-labels", "--label-delay")
-    named = [name for name, told in given.items() if told and not (beside_file and name in of_file)]
-    if not named:
-        return
-    options = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
-    verb = "are" if len(named) > 1 else "is"
-    if beside_file:
-        raise UsageError(
-            f"{options} {verb} for a preset, and --from-file sends a file", hint=f"leave {options} out"
-        )
-    raise UsageError(
-        f"{options} {verb} for a preset, and there is none",
-        hint=f"add --preset everyday, or leave {options} out",
-    )
 
 
 def _plain(session: Session, request: "ProduceRequest", as_json: bool) -> int:

@@ -72,10 +72,15 @@ WRONG = [
 CONFLICTS = [
     ("produce --labels --no-labels --count 1", "--labels and --no-labels contradict each other"),
     ("produce --preset everyday --no-labels --labels", "--labels and --no-labels contradict each other"),
-    ("produce --labels --count 1", "--labels is for a preset, and there is none"),
-    ("produce --no-labels --count 1", "--no-labels is for a preset, and there is none"),
+    ("produce --labels --count 1", "--labels is for a preset or a file, and there is none"),
+    ("produce --no-labels --count 1", "--no-labels is for a preset or a file, and there is none"),
     ("produce --days 0", "--days is for a preset, and there is none"),
-    ("produce --label-delay 1h --days 2", "--days and --label-delay are for a preset, and there is none"),
+    ("produce --label-delay 1h", "--label-delay is for a preset or a file, and there is none"),
+    ("produce --faults --days 2", "--days and --faults are for a preset, and there is none"),
+    ("produce --resume --mapping ulb", "--mapping and --resume are for a file, and there is none"),
+    ("produce --preset everyday --dry-run", "--dry-run is for a file, and --preset simulates"),
+    ("produce --from-file t.csv --seed 1", "--seed is for simulated transactions or a preset"),
+    ("produce --from-file t.csv --preset everyday", "--preset and --from-file exclude each other"),
     ("produce --from-file t.csv --faults", "--faults is for a preset, and --from-file sends a file"),
     (
         "produce --from-file t.csv --faults --days 2 --difficulty 0.5",
