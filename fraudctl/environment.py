@@ -125,9 +125,9 @@ def for_program(
     """
     foreign = set(dropped(environ, yarn=yarn))
     kept = {name: value for name, value in environ.items() if name not in foreign}
-    wanted = {folder.resolve() for folder in python_path}
+    wanted = {os.path.realpath(folder) for folder in python_path}
     folders = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    needed = [entry for entry in folders if Path(entry).resolve() in wanted]
+    needed = [entry for entry in folders if os.path.realpath(entry) in wanted]
     return kept | ({"PYTHONPATH": os.pathsep.join(needed)} if needed else {})
 
 

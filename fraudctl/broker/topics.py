@@ -10,6 +10,7 @@ from typing import Any, Literal
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, TopicDescription
 
+from fraudctl import protocols
 from fraudctl.broker import options
 from fraudctl.clock import Deadline
 from fraudctl.config.model import TopicSettings
@@ -104,9 +105,10 @@ class _Admin:
 
     def unreachable(self, cause: Exception) -> UnreachableError:
         self.client.poll(0)
+        another = protocols.told_otherwise(self.bootstrap_servers, protocols.KAFKA)
         return UnreachableError(
             f"Kafka does not answer at {self.bootstrap_servers}",
-            detail=self._last_error or _text(cause),
+            detail=another or self._last_error or _text(cause),
             hint=START_STACK,
         )
 

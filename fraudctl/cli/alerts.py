@@ -45,7 +45,13 @@ def alerts(
         return _follow(request, as_json)
     result = operation.list_alerts(request)
     console.write(to_json.dumps(result) if as_json else text.listed(result))
+    if result.note:
+        _tell(result.note)
     return ExitCode.DONE
+
+
+def _tell(note: str) -> None:
+    console.say(f"note: {note}")
 
 
 def _follow(request: "AlertsRequest", as_json: bool) -> int:
@@ -56,6 +62,7 @@ def _follow(request: "AlertsRequest", as_json: bool) -> int:
         follow_alerts(
             request,
             stop=stop,
+            tell=_tell,
             show=lambda alert, reasons: console.write(
                 text.json_line(alert, reasons) if as_json else text.line(alert, reasons)
             ),

@@ -71,12 +71,15 @@ class _Command(TyperCommand):
     """A command that accepts no option twice, as it would be unclear which of the two values was meant."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Parse the arguments as typer does, after checking that no option is given twice."""
+        """Parse as typer does, after checking that no option is repeated or contradicts another."""
         _values, _rest, given = self.make_parser(ctx).parse_args(args=list(args))
         for parameter in given if not ctx.resilient_parsing else ():
             repeated = given.count(parameter) > 1 and getattr(parameter, "multiple", False) is False
             if repeated and not getattr(parameter, "is_flag", True) and parameter.nargs == 1:
                 ctx.fail(f"{parameter.opts[0]} is given twice")
+            opposite = [name for name in getattr(parameter, "secondary_opts", ()) if name in args]
+            if repeated and opposite and (said := [name for name in parameter.opts if name in args]):
+                ctx.fail(f"{said[0]} and {opposite[0]} contradict each other")
         return super().parse_args(ctx, args)
 
 
@@ -198,7 +201,7 @@ def command(
                 if session is not None:
                     error = session.fit(error)
                 failure.show(error)
-                if wants_json and not isinstance(caught, OSError):
+                if wants_json and getattr(caught, "filename", None) != console.STANDARD_OUTPUT:
                     console.write(failure.as_json(error))
                 raise typer.Exit(int(error.exit_code)) from caught
             if isinstance(code, int) and code:
@@ -233,7 +236,8 @@ def guarded(entry: typer.Typer) -> None:
     Errors that typer finds in the command line are shown in the same form as all others.
     """
     try:
-        code = entry(standalone_mode=False)
+        with console.writing_output():
+            code = entry(standalone_mode=False)
     except typer.TyperException as caught:
         sys.exit(_refused_by_typer(caught))
     except typer.Abort:
@@ -242,11 +246,20 @@ def guarded(entry: typer.Typer) -> None:
     except KeyboardInterrupt:
         console.say("interrupted")
         sys.exit(int(ExitCode.INTERRUPTED))
+    except OSError as caught:  # help or version; a command has its own handling
+        sys.exit(_output_refused(caught))
     except Exception:  # noqa: BLE001 - the last line of defence: report it as the bug it is
         traceback.print_exc()
         console.say("error: this is a bug in fraudctl, please report it with the lines above")
         sys.exit(int(ExitCode.BUG))
     sys.exit(code if isinstance(code, int) else int(ExitCode.DONE))
+
+
+def _output_refused(caught: OSError) -> int:
+    """Say why standard output cannot be written; returns the exit code."""
+    error = failure.of_system(caught)
+    failure.show(error)
+    return int(error.exit_code)
 
 
 def _refused_by_typer(caught: typer.TyperException) -> int:
@@ -257,7 +270,8 @@ def _refused_by_typer(caught: typer.TyperException) -> int:
         console.say(caught.message)  # a group without its command
         return int(ExitCode.USAGE)
     known = getattr(caught, "possibilities", None)
-    text = (caught.message if known else caught.format_message()).rstrip(".").replace("Value error, ", "")
+    text = _of_validator(caught) or (caught.message if known else caught.format_message())
+    text = text.rstrip(".").replace("Value error, ", "")
     # Only the first letter: what follows may be the user's own words.
     text = text[:1].lower() + text[1:]
     error = UsageError(text, hint=_way_on(context, known, text))
@@ -265,6 +279,25 @@ def _refused_by_typer(caught: typer.TyperException) -> int:
     if "--json" in sys.argv[1:]:
         console.write(failure.as_json(error))
     return int(error.exit_code)
+
+
+def _of_validator(caught: typer.TyperException) -> str:
+    """Return in plain words what the validator behind typer found wrong with a value; else empty."""
+    from pydantic import ValidationError
+
+    cause, parameter = caught.__cause__, getattr(caught, "param", None)
+    if not isinstance(cause, ValidationError) or parameter is None:
+        return ""
+    from fraudctl.config.wording import option_text
+
+    text = option_text(cause)
+    return f"{_shown(parameter)} {text}" if text else ""
+
+
+def _shown(parameter: Any) -> str:
+    """Return an option as it is typed, or the name of an argument."""
+    longest = max(parameter.opts, key=len)
+    return str(longest)
 
 
 def _way_on(context: typer.Context | None, known: Sequence[str] | None, text: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from fraudctl.cli.command import AllowRejected, Json, Session, command
 from fraudctl.cli.durations import parse_duration
+from fraudctl.cli.produce_options import check_options
 from fraudctl.cli.signals import graceful
 from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
@@ -30,10 +31,7 @@ def parse_rate(text: str) -> float:
     """
     if text.strip() == "max":
         return math.inf
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
+    rate = _plain_number(text)
     # "inf" and "nan" are numbers to Python, but nobody means them.
     if not math.isfinite(rate):
         raise typer.BadParameter(f"{text!r} should be a valid number, such as 500, or max")
@@ -46,10 +44,18 @@ def parse_speed(text: str) -> float:
     Raises:
         typer.BadParameter: the text is not a number.
     """
+    speed = _plain_number(text.strip().removesuffix("x"))
+    if not math.isfinite(speed):
+        raise typer.BadParameter(f"{text!r} is not a speed such as 60x")
+    return speed
+
+
+def _plain_number(text: str) -> float:
+    """Return a number written with the digits 0 to 9, and NaN for any other text."""
     try:
-        return float(text.strip().removesuffix("x"))
+        return float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a speed such as 60x") from None
+        return math.nan
 
 
 @command("produce", example="fraudctl produce --rate 500 --duration 60s")
@@ -83,8 +89,13 @@ def produce(
     difficulty: Annotated[float | None, typer.Option("--difficulty", help="0 to 1, of the preset.")] = None,
     faults: Annotated[bool, typer.Option("--faults", help="With the preset's faults.")] = False,
     labels: Annotated[
-        bool, typer.Option("--labels/--no-labels", help="Tell later which of a preset's were fraud.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--labels/--no-labels",
+            help="Tell later which of a preset's or file's were fraud.  [default: --labels]",
+            show_default=False,
+        ),
+    ] = None,
     label_delay: Annotated[
         float | None,
         typer.Option(parser=parse_duration, metavar="TIME", help="How much later, instead of the preset's."),
@@ -134,20 +145,30 @@ def produce(
             "--speed is for a preset or a file, and sets the pace instead of --rate",
             hint="--preset everyday --speed 60x",
         )
-    if (from_file and (preset or seed is not None)) or (resume and not from_file):
-        raise UsageError("a file has no preset and no seed, and only a file is resumed", hint="see --help")
-    given = (mapping, delimiter, encoding, allow_rejected)
-    if not from_file and (dry_run or any(option is not None for option in given)):
-        raise UsageError(
-            "--mapping, --delimiter, --encoding, --allow-rejected and --dry-run are for a file",
-            hint="add --from-file FILE",
-        )
+    if from_file and preset:
+        raise UsageError("--preset and --from-file exclude each other", hint="leave one of them out")
+    check_options(
+        {
+            "--days": days is not None,
+            "--difficulty": difficulty is not None,
+            "--faults": faults,
+            "--labels": labels is True,
+            "--no-labels": labels is False,
+            "--label-delay": label_delay is not None,
+            "--seed": seed is not None,
+            "--mapping": mapping is not None,
+            "--delimiter": delimiter is not None,
+            "--encoding": encoding is not None,
+            "--allow-rejected": allow_rejected is not None,
+            "--dry-run": dry_run,
+            "--resume": resume,
+        },
+        "file" if from_file else "preset" if preset else "steady",
+    )
     if dry_run and resume:
         raise UsageError(
             "--dry-run sends nothing, so there is nothing to resume", hint="leave one of them out"
         )
-    if not preset and (days or faults or difficulty is not None or (label_delay and not from_file)):
-        raise UsageError("such options are for a preset, and there is none", hint="add --preset everyday")
     settings = session.settings()
     asked_rate = DEFAULT_RATE if rate is None else None if rate == math.inf else rate
     request = operation.ProduceRequest(settings, "", asked_rate, count, duration, seed)
@@ -156,7 +177,7 @@ def produce(
         changes: dict[str, Any] = {
             "speed": speed if speed is not None or rate is not None else 1.0,
             "resume": resume,
-            "labels": labels,
+            "labels": labels is not False,
         }
         if label_delay is not None:
             changes["label_delay_seconds"] = label_delay
@@ -174,7 +195,7 @@ def produce(
     changes = {"days": days, "difficulty": difficulty, "label_delay_hours": hours}
     parsed = parse_preset(read_preset_document(preset), changes)
     preset_request = PresetRequest(
-        request, preset, parsed, speed, whole=bool(days), faults=faults, labels=labels
+        request, preset, parsed, speed, whole=bool(days), faults=faults, labels=labels is not False
     )
     return _preset(session, preset_request, as_json)
 

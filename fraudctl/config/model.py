@@ -1,15 +1,15 @@
 """The model of the settings: types and allowed values; the values themselves are in configs/*.yaml."""
 
 import re
-import shlex
 import unicodedata
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fraudctl.config.closed import Closed
+from fraudctl.config.java_options import check_java_options
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
@@ -209,8 +209,8 @@ class SparkSettings(Section):
 
     @field_validator("java_options")
     @classmethod
-    def _splits(cls, options: str) -> str:
-        shlex.split(options)  # raises ValueError for a quotation that does not end
+    def _can_be_given(cls, options: str, others: ValidationInfo) -> str:
+        check_java_options(options, others.data.get("driver_memory", "1000000g"))
         return options
 
 

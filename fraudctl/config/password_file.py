@@ -54,12 +54,20 @@ def _decoded(file: Path, content: bytes) -> str:
     for mark, name in _OTHER_MARKS:
         if content.startswith(mark):
             raise _unusable(file, f"is {name}, not UTF-8", _AS_UTF8)
-    if any(half and not any(half) for half in (content[::2], content[1::2])):
+    if _is_unmarked_utf16(content):
         raise _unusable(file, "is UTF-16, not UTF-8", _AS_UTF8)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _unusable(file, f"is not UTF-8 (byte {error.start + 1})", _AS_UTF8) from error
+
+
+def _is_unmarked_utf16(content: bytes) -> bool:
+    """Tell whether every letter has its zero byte; one zero byte alone is no encoding."""
+    if len(content) < 4 or len(content) % 2:
+        return False
+    even, odd = content[::2], content[1::2]
+    return (not any(even) and all(odd)) or (not any(odd) and all(even))
 
 
 def _unusable(file: Path, why: str, hint: str) -> ConfigError:

@@ -1,5 +1,6 @@
 """Folders of a stack's state and of cached downloads, always outside the checkout."""
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ def stack_paths(home: Path | None, stack: str) -> StackPaths:
     lies beside the stacks.
 
     Raises:
-        UsageError: the stack's name is not a simple lower-case word, or there is no home folder.
+        UsageError: the stack's name is not a simple lower-case word, there is no home folder, or a folder is
+            a link that leads back to itself.
     """
     if not STACK_NAME.fullmatch(stack):
         raise UsageError(
@@ -79,9 +81,9 @@ def stack_paths(home: Path | None, stack: str) -> StackPaths:
             detail=f"HOME is not set, and user {os.geteuid()} has no entry in /etc/passwd",
             hint="name a folder with --home, or set FRAUDCTL_HOME",
         )
-    root = user_path(base, "--home (or FRAUDCTL_HOME)")
+    root = _user_folder(base, "--home (or FRAUDCTL_HOME)")
     cache = os.environ.get("FRAUDCTL_CACHE_DIR")
-    downloads = user_path(cache, "FRAUDCTL_CACHE_DIR") if cache else _platform_folder("user_cache_path")
+    downloads = _user_folder(cache, "FRAUDCTL_CACHE_DIR") if cache else _platform_folder("user_cache_path")
     return StackPaths(home=root, stack=stack, cache=downloads or root / "cache")
 
 
@@ -103,6 +105,37 @@ def user_path(name: str | Path, setting: str) -> Path:
             detail=f"in {setting}",
             hint="write the whole path, beginning with /",
         ) from error
+
+
+def follow_links(file: Path) -> Path:
+    """Return the absolute path that the links of `file` lead to.
+
+    Raises:
+        OSError: a link leads back to itself.
+    """
+    found = Path(os.path.realpath(file))
+    if found.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(file))
+    return found
+
+
+def _user_folder(name: str | Path, setting: str) -> Path:
+    """Return the absolute path of a folder that a user has named.
+
+    Raises:
+        UsageError: as `user_path`, or the folder is a link that leads back to itself.
+    """
+    folder = user_path(name, setting)
+    try:
+        folder.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UsageError(
+                f"{name} is a link that leads back to itself, or lies behind one",
+                detail=f"in {setting}",
+                hint=f"choose another {setting}",
+            ) from error
+    return folder
 
 
 def _platform_folder(kind: Literal["user_state_path", "user_cache_path"]) -> Path | None:

@@ -9,6 +9,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -153,6 +154,27 @@ def problems_of(
         Problem(way, _text(way, several, model, document, written(way), renamed or {}))
         for way, several in by_way.items()
     ]
+
+
+def option_text(error: ValidationError) -> str:
+    """Return what is wrong with one value of the command line, to stand after its option's name.
+
+    Empty where a parser of this program has found it, and has said so in words of its own.
+    """
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "value_error":
+        return ""
+    if first["type"] in _WANTED:
+        return f"must be {_WANTED[first['type']]}, not {described(first['input'])}"
+    return _out_of_bounds(first["type"], _as_number(first["input"]), first.get("ctx", {}))
+
+
+def _as_number(given: object) -> object:
+    """Return a text of the command line as the number that it was read as; else as it is."""
+    for read in (int, float):
+        with suppress(ValueError):
+            return read(str(given))
+    return given
 
 
 def known_keys(model: Any, way: Sequence[str | int], document: Mapping[str, object]) -> list[str]:

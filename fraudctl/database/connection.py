@@ -15,7 +15,7 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from fraudctl import environment
+from fraudctl import environment, protocols
 from fraudctl.clock import Deadline
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.errors import CHECK_POSTGRES, START_STACK, ConfigError, RefusedError, UnreachableError
@@ -365,9 +365,10 @@ def _login_hint(endpoint: PostgresEndpoint, text: str) -> str:
 
 
 def _unreachable(endpoint: PostgresEndpoint, text: str) -> UnreachableError:
+    another = protocols.told_otherwise(_where(endpoint), protocols.POSTGRESQL)
     return UnreachableError(
         f"PostgreSQL does not answer at {_where(endpoint)}",
-        detail=_with_variables(endpoint, text),
+        detail=another or _with_variables(endpoint, text),
         hint=CHECK_POSTGRES if endpoint.external else START_STACK,
     )
 

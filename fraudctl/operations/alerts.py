@@ -1,7 +1,8 @@
 """Alerts in the database: list the newest ones, or follow new ones as they are written."""
 
+import difflib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,11 +33,15 @@ class AlertsRequest:
 
 @dataclass(frozen=True)
 class AlertList:
-    """Alerts, the newest first; `reasons` maps a rule set's digest and a rule's id to the rule's text."""
+    """Alerts, the newest first; `reasons` maps a rule set's digest and a rule's id to the rule's text.
+
+    `note` says that no rule set has the rule that was asked for; else it is empty.
+    """
 
     figures: AlertFigures
     alerts: tuple[LandedAlert, ...]
     reasons: dict[str, dict[str, str]]
+    note: str = ""
 
 
 def list_alerts(request: AlertsRequest) -> AlertList:
@@ -49,11 +54,34 @@ def list_alerts(request: AlertsRequest) -> AlertList:
     since = _since(request)
     with _reader(request) as reader:
         alerts = reader.newest(since=since, rule=request.rule, limit=request.limit)
-        return AlertList(reader.figures(since=since, rule=request.rule), tuple(alerts), _reasons(reader))
+        reasons = _reasons(reader)
+        figures = reader.figures(since=since, rule=request.rule)
+        return AlertList(figures, tuple(alerts), reasons, unknown_rule(request.rule, reasons))
+
+
+def unknown_rule(rule: str | None, reasons: Mapping[str, Mapping[str, str]]) -> str:
+    """Return a note that no recorded rule set has this rule; empty where one has it, or none was asked for.
+
+    Args:
+        rule: the id that was asked for; None for all rules.
+        reasons: the text of each rule by rule set and id.
+    """
+    known = sorted({name for rules in reasons.values() for name in rules})
+    if rule is None or rule in known:
+        return ""
+    if not known:
+        return f"there is no rule {rule!r}: no rules have been active yet"
+    near = difflib.get_close_matches(rule, known, n=1)
+    meant = f"did you mean {near[0]}?" if near else f"the rules are {', '.join(known)}"
+    return f"no rule set, active or earlier, has a rule {rule!r}; {meant}"
 
 
 def follow_alerts(
-    request: AlertsRequest, *, stop: StopFlag, show: Callable[[LandedAlert, dict[str, str]], None]
+    request: AlertsRequest,
+    *,
+    stop: StopFlag,
+    show: Callable[[LandedAlert, dict[str, str]], None],
+    tell: Callable[[str], None] = lambda _note: None,
 ) -> int:
     """Show each alert written from now on (or since `since_seconds`) once, until `stop` is set.
 
@@ -64,6 +92,9 @@ def follow_alerts(
 
     Returns:
         The number of alerts shown.
+
+    Args:
+        tell: takes a note about the request, before the first alert.
 
     Raises:
         UnreachableError: the database does not answer.
@@ -76,6 +107,8 @@ def follow_alerts(
         if since is None:
             shown = {alert.digest: alert.landed_at for alert in _recent(reader, request)}
         reasons = _reasons(reader)
+        if note := unknown_rule(request.rule, reasons):
+            tell(note)
         while not stop.is_set:
             for alert in reversed(list(_recent(reader, request, since))):
                 if alert.digest in shown:

@@ -155,6 +155,31 @@ def check_folder(folder: Path, needed: int, room: FreeBytes, option: str) -> str
     return f"{free / 1e6:.0f} MB free"
 
 
+def check_temporary(environ: Mapping[str, str]) -> str:
+    """Make sure that TMPDIR, if it is set, names a folder that this user may write to.
+
+    Raises:
+        RefusedError: it does not.
+    """
+    named = environ.get("TMPDIR")
+    if not named:
+        return "the system's"
+    folder = Path(named)
+    if not os.path.lexists(folder):
+        reason = "it is not there"
+    elif not folder.is_dir():
+        reason = "it is no folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        reason = f"user {os.geteuid()} may not write to it"
+    else:
+        return named
+    raise RefusedError(
+        f"the folder for temporary files, {named}, cannot be used",
+        detail=f"{reason}; TMPDIR names it",
+        hint="unset TMPDIR, or let it name a folder that this user may write to",
+    )
+
+
 def check_cache(folder: Path) -> str:
     """Make sure that the folder of downloads can be read, or that it can be created.
 
@@ -212,6 +237,7 @@ def _shared(
     return (
         StartupCheck("open files", check_open_files),
         StartupCheck("home", lambda: check_folder(paths.root, needed, room, "--home")),
+        StartupCheck("temporary", lambda: check_temporary(environ)),
         StartupCheck("proxy", lambda: _proxies(environ)),
         StartupCheck("passwords", lambda: check_passwords(settings, paths)),
         StartupCheck("environment", lambda: _left_out(settings, environ)),

@@ -1,21 +1,35 @@
 """Files that are whole or absent, folders with a fixed mode, and locks between processes."""
 
+import errno
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from fraudctl.clock import Deadline, StopFlag
 from fraudctl.errors import NotReadyError, RefusedError
 
 _LOCK_POLL_SECONDS = 0.1
+# A reader that is started together with its writer opens the pipe a moment later.
+_READER_SECONDS = 3.0
 
 
-def make_folder(folder: Path, mode: int = 0o755) -> Path:
+_CHOOSES_FOLDERS = "--home (or FRAUDCTL_CACHE_DIR for downloads)"
+
+
+def make_folder(folder: Path, mode: int = 0o755, *, option: str = _CHOOSES_FOLDERS) -> Path:
     """Create `folder` and its missing parents, all with `mode` whatever the umask is, and return it.
+
+    Args:
+        folder: the folder to create.
+        mode: permission bits of each folder that is created.
+        option: how the user chooses the folder, for the hint.
 
     Raises:
         RefusedError: it cannot be created.
@@ -29,9 +43,46 @@ def make_folder(folder: Path, mode: int = 0o755) -> Path:
         raise RefusedError(
             f"the folder {folder} cannot be created",
             detail=error.strerror or str(error),
-            hint="choose another place with --home (or FRAUDCTL_CACHE_DIR for downloads)",
+            hint=f"choose another place with {option}",
         ) from error
     return folder
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Let an error of the system name `file`, as the user does.
+
+    A write that fails knows no name, and a hidden file that will replace this one has a name of its own.
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(file), None
+        raise
+
+
+def open_special(file: Path) -> BinaryIO:
+    """Open a device or a pipe that is there, for writing.
+
+    Raises:
+        RefusedError: it is a pipe that nobody reads: opening it would wait for a reader for ever.
+        OSError: it cannot be opened.
+    """
+    deadline = Deadline(_READER_SECONDS)
+    while True:
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            if error.errno != errno.ENXIO or not stat.S_ISFIFO(file.stat().st_mode):
+                raise
+            if deadline.expired:
+                raise RefusedError(
+                    f"nobody reads the pipe {file}", hint="start its reader first, such as `cat PIPE &`"
+                ) from error
+            time.sleep(_LOCK_POLL_SECONDS)
+        else:
+            os.set_blocking(handle, True)
+            return os.fdopen(handle, "wb")
 
 
 def write_whole(file: Path, text: str, mode: int = 0o600) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 from fraudctl.runtime.files import tail
 
 # Messages of a JVM, a shell, PostgreSQL and Python that give up, from the most specific to the least.
-_SIGNS = (
-    re.compile(r"(Unrecognized|Improperly specified) (VM )?option"),
+_OPTION_SIGNS = (
+    re.compile(r"(Unrecognized|Improperly specified) (VM )?option|Multiple garbage collectors selected"),
     re.compile(r"Could not find agent|Error opening zip file|agent library failed"),
     re.compile(r"Could not reserve enough space|Invalid (maximum|initial) heap size|exceeds the maximum"),
+)
+_SIGNS = (
+    *_OPTION_SIGNS,
     re.compile(r"OutOfMemoryError|Cannot allocate memory|There is insufficient memory"),
     re.compile(r"No space left on device|Disk quota exceeded|Read-only file system"),
     re.compile(r"Too many open files|Permission denied|Operation not permitted"),
@@ -35,6 +38,11 @@ def first_cause(lines: Sequence[str]) -> str:
                 text = line.strip()
                 return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
     return ""
+
+
+def is_of_java_options(cause: str) -> bool:
+    """Tell whether a JVM has refused an option or the size of its heap: running it again cannot help."""
+    return any(sign.search(cause) for sign in _OPTION_SIGNS)
 
 
 def lines_since(log: Path, begin: int) -> list[str]:

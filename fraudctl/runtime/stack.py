@@ -13,6 +13,7 @@ from fraudctl.progress import Observe, Progress, silent
 from fraudctl.runtime.driver import Driver, ServiceName
 from fraudctl.runtime.files import is_locked, locked
 from fraudctl.runtime.local.driver import LocalDriver
+from fraudctl.runtime.ports import LOOPBACK
 from fraudctl.runtime.state import (
     Ports,
     Profile,
@@ -38,6 +39,7 @@ __all__ = [
     "endpoints",
     "planned_state",
     "read_state",
+    "unused_settings",
     "write_state",
 ]
 
@@ -66,6 +68,21 @@ def choose_profile(
 
     suits, reason = docker_suits(settings, environ)
     return ("docker" if suits else "local"), reason
+
+
+def unused_settings(settings: Settings, profile: Profile) -> tuple[str, ...]:
+    """Return a line for each setting that names a service elsewhere, under a profile that runs its own."""
+    if profile == "external":
+        return ()
+    remedy = "only the profile external uses it"
+    named = {"kafka.bootstrap_servers": settings.kafka.bootstrap_servers}
+    if settings.postgres.host not in (LOOPBACK, "localhost"):
+        named["postgres.host"] = settings.postgres.host
+    return tuple(
+        f"{key} = {value} is not used: this stack runs services of its own ({remedy})"
+        for key, value in named.items()
+        if value
+    )
 
 
 def driver_of(

@@ -103,9 +103,15 @@ def read_state(paths: StackPaths) -> StackState | None:
         document = json.loads(paths.state_file.read_text(encoding="utf-8"))
         ports = {name: Ports(**document[name]) for name in ("ports", "configured")}
         return StackState(**{**document, **ports})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home that is a file is refused by the checks of `up`
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except OSError as error:
+        raise RefusedError(
+            f"the stack's state {paths.state_file} cannot be read",
+            detail=error.strerror or str(error),
+            hint="let this user read the file, or choose another folder with --home",
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
         raise RefusedError(
             f"the stack's state {paths.state_file} cannot be read",
             detail=str(error),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fraudctl.config.file_kinds import special_kind
 from fraudctl.errors import DataError, UsageError
 from fraudctl.tables.delimited import DelimitedTable
 from fraudctl.tables.layout import Layout
@@ -19,17 +20,7 @@ def open_table(file: Path, layout: Layout) -> Table:
         UsageError: there is no such regular file, or its layout contradicts what was given.
         DataError: it is empty, damaged, or not a table.
     """
-    if file.is_dir():
-        raise UsageError(
-            f"{file} is a folder, and one table is read at a time", hint="give one of the files in it"
-        )
-    if not file.exists():
-        raise UsageError(f"there is no file {file}")
-    if not file.is_file():
-        raise UsageError(
-            f"{file} is no regular file, and a table is read more than once",
-            hint="write the table to a file, and give that one",
-        )
+    _check_readable_twice(file)
     begin = first_bytes(file)
     if not begin:
         raise DataError(f"{file} is empty", hint="give a table with a header and rows")
@@ -46,3 +37,23 @@ def open_table(file: Path, layout: Layout) -> Table:
     if not table.columns():
         raise DataError(f"{file} has no header", hint="its first line must name the columns")
     return table
+
+
+def _check_readable_twice(file: Path) -> None:
+    """Raise a UsageError unless the path names a regular file: its rows are read more than once."""
+    try:
+        kind = special_kind(file)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {file}") from error
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise UsageError(f"{file} cannot be read: {reason}") from error
+    if kind == "a folder":
+        raise UsageError(
+            f"{file} is a folder, and one table is read at a time", hint="give one of the files in it"
+        )
+    if kind:
+        raise UsageError(
+            f"{file} is {kind}, and a table is read more than once",
+            hint="write the table to a file, and give that one",
+        )

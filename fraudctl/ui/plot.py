@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fraudctl.errors import RefusedError
 from fraudctl.operations.simulate.difficulty import DifficultyCurve
+from fraudctl.runtime.files import naming
 
 
 def need_matplotlib() -> None:
@@ -52,4 +53,5 @@ def difficulty(curve: DifficultyCurve, file: Path) -> None:
     axes.legend(fontsize=8)
     # No dates and versions, so that the same curve gives the same file.
     FigureCanvasAgg(figure)
-    figure.savefig(file, format="png", metadata={"Software": "fraudctl"})
+    with naming(file):
+        figure.savefig(file, format="png", metadata={"Software": "fraudctl"})

@@ -37,6 +37,7 @@ def test_a_detector_that_cannot_start_names_the_cause(
     first = done.stderr.partition("error: ")[2].splitlines()[0]
     assert "ended with exit code 1 before it could say why" in first
     assert cause in first
+    assert "hint: correct spark.java_options or spark.driver_memory" in done.stderr
 
 
 def test_a_broker_that_cannot_start_names_the_cause(new_stack: NewStack) -> None:

@@ -149,8 +149,8 @@ def test_what_has_no_meaning_is_refused(sent: Cli, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "some.csv", 10)
     for arguments, code, words in (
         (["--from-file", "nowhere.csv"], 2, "no file"),
-        (["--from-file", str(file), "--preset", "everyday"], 2, "no preset"),
-        (["--resume"], 2, "resumed"),
+        (["--from-file", str(file), "--preset", "everyday"], 2, "exclude each other"),
+        (["--resume"], 2, "--resume is for a file"),
         (["--from-file", str(file), "--mapping", "ieee"], 2, "TransactionAmt"),
         (["--from-file", str(file), "--mapping", "sparkow"], 3, "did you mean sparkov?"),
         (["--from-file", str(file), "--speed", "0"], 2, "speed"),

@@ -101,7 +101,13 @@ def test_the_dial_is_drawn_as_a_picture(tmp_path: Path) -> None:
         (["--preset", "handbook", "--difficulty-plot", "x.png"], 2, "no difficulty"),
         (["--preset", "handbook", "--difficulty", "0.5", "--dry-run"], 2, "difficulty"),
         (["--out", "x", "--labels", "./x", "--seed", "1"], 2, "the same file"),
-        (["--out", "no/such/folder/x", "--seed", "1"], 3, "no/such/folder"),
+        (["--out", "no/such/folder/x", "--seed", "1"], 3, "error: no/such/folder/x cannot be found"),
+        (
+            ["--out", "/dev/full", "--seed", "1", "--count", "5"],
+            3,
+            "/dev/full cannot be written: the disk is full",
+        ),
+        (["--labels", "/dev/full", "--seed", "1"], 3, "/dev/full cannot be written: the disk is full"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
@@ -120,6 +126,23 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
         assert read.result(timeout=60).count(b"\n") == 3
     assert (tmp_path / "pipe").is_fifo()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("option", ["--out", "--labels"])
+def test_a_pipe_that_nobody_reads_is_refused_and_not_waited_for(tmp_path: Path, option: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = simulate("--seed", "1", "--count", "3", option, "pipe", folder=tmp_path)
+    assert done.returncode == 3
+    assert "error: nobody reads the pipe pipe\n" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/events"])
+def test_a_link_that_leads_back_to_itself_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    done = simulate("--seed", "1", "--count", "3", "--out", name, folder=tmp_path)
+    assert done.returncode == 3
+    assert f"error: {name} cannot be opened: it is a link that leads back to itself" in done.stderr
+    assert (tmp_path / "loop").is_symlink() and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:

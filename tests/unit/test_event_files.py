@@ -186,10 +186,16 @@ def test_labels_given_as_events_are_named_and_the_other_way_round(tmp_path: Path
 
 
 def test_what_is_no_file_is_a_mistake_of_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "fifo")
     for file, words in (
         (tmp_path, "is a folder"),
         (tmp_path / "no.jsonl", "cannot be read"),
-        (Path("/dev/null"), "it is empty"),
+        (tmp_path / "empty", "it is empty"),
+        (Path("/dev/null"), "it is a device, and not a file"),
+        (tmp_path / "fifo", "it is a pipe, and not a file"),
+        (tmp_path / "loop", "cannot be read: Too many levels of symbolic links"),
     ):
         with pytest.raises(FraudctlError, match=words):
             builder = ReportBuilder(file, "event")
@@ -198,6 +204,13 @@ def test_what_is_no_file_is_a_mistake_of_the_command_line(tmp_path: Path) -> Non
             check_some_taken(builder.report())
     with pytest.raises(UsageError):
         list(lines_of(tmp_path, "event"))
+
+
+def test_a_pipe_of_the_shell_is_read() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b'{"a": 1}\n')
+    os.close(writing)
+    assert list(lines_of(Path(f"/dev/fd/{reading}"), "event")) == [(1, b'{"a": 1}')]
 
 
 DEFECTS = [

@@ -15,13 +15,14 @@ from fraudctl.config.load import load
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
 from fraudctl.errors import ConfigError, NotReadyError, RefusedError, UnreachableError
-from fraudctl.operations.lifecycle.up import UpRequest, up
+from fraudctl.operations.lifecycle.up import UpRequest, plan, up
 from fraudctl.runtime import readiness, stack
 from fraudctl.runtime.files import locked, make_folder, tail, write_whole
 from fraudctl.runtime.local import postgres
 from fraudctl.runtime.local.postgres_wheel import closed_ancestor
 from fraudctl.runtime.process.supervise import ProcessRecord
 from fraudctl.runtime.stack import Ports
+from fraudctl.ui.text import up as up_text
 
 STRANGER = 54321
 
@@ -111,6 +112,37 @@ def test_a_damaged_state_is_refused(paths: StackPaths, text: str) -> None:
     paths.state_file.write_text(text, encoding="utf-8")
     with pytest.raises(RefusedError, match="cannot be read"):
         stack.read_state(paths)
+
+
+def test_a_state_that_cannot_be_opened_is_refused_without_a_hint_to_remove_it(
+    paths: StackPaths,
+) -> None:
+    paths.state_file.mkdir(parents=True)
+    with pytest.raises(RefusedError, match="cannot be read") as caught:
+        stack.read_state(paths)
+    assert "remove" not in caught.value.hint
+    assert "Errno" not in caught.value.detail
+
+
+@pytest.mark.parametrize("profile", ["local", "docker"])
+def test_a_service_elsewhere_named_under_a_profile_with_its_own_is_told(profile: stack.Profile) -> None:
+    named = settings(profile=profile, kafka__bootstrap_servers="db:9092", postgres__host="db")
+    notes = stack.unused_settings(named, profile)
+    assert [note.partition(" = ")[0] for note in notes] == ["kafka.bootstrap_servers", "postgres.host"]
+    assert all("is not used" in note and "profile external" in note for note in notes)
+    assert not stack.unused_settings(named, "external")
+    assert not stack.unused_settings(settings(profile=profile), profile)
+
+
+def test_the_plan_of_up_tells_of_settings_without_effect(paths: StackPaths) -> None:
+    named = settings(profile="local", kafka__bootstrap_servers="broker:9092")
+    planned = plan(UpRequest(named, paths, {"PATH": "/nonexistent"}, any_port=True))
+    assert "note: kafka.bootstrap_servers = broker:9092 is not used" in up_text.plan(planned)
+
+
+def test_a_home_that_is_a_file_holds_no_stack(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert stack.read_state(StackPaths(tmp_path / "file", "default", tmp_path)) is None
 
 
 def test_up_without_room_is_refused_before_anything_is_started(paths: StackPaths) -> None:

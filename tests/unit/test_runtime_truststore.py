@@ -1,5 +1,6 @@
 """A bundle of certificates becomes a trust store that Java can read."""
 
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,3 +86,10 @@ def test_a_bundle_without_certificates_is_refused(tmp_path: Path, content: bytes
     with pytest.raises(ConfigError, match="cannot be read") as caught:
         java_truststore(bundle, tmp_path / "cache")
     assert "SSL_CERT_FILE" in caught.value.hint
+
+
+def test_a_bundle_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "bundle")
+    with pytest.raises(ConfigError) as caught:
+        java_truststore(tmp_path / "bundle", tmp_path)
+    assert "it is a pipe, and not a file" in f"{caught.value.message} {caught.value.detail}"

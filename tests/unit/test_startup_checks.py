@@ -12,13 +12,14 @@ import pytest
 
 from fraudctl.config.load import load
 from fraudctl.config.password_file import read_password
-from fraudctl.config.paths import StackPaths, stack_paths, user_path
+from fraudctl.config.paths import StackPaths, follow_links, stack_paths, user_path
 from fraudctl.errors import ConfigError, FraudctlError, RefusedError, UsageError
 from fraudctl.operations import preflight
 from fraudctl.operations.detect.doctor import DoctorRequest, doctor
-from fraudctl.runtime.files import write_whole
+from fraudctl.runtime.files import naming, write_whole
 from fraudctl.runtime.first_cause import first_cause
 from fraudctl.runtime.jvm.proxy import proxy_flags
+from fraudctl.ui.console import writing_output
 from fraudctl.ui.failure import of_system
 from tests.support.another_user import python_for
 
@@ -132,6 +133,40 @@ def test_a_home_that_is_a_file_or_has_no_room_is_refused(tmp_path: Path) -> None
         preflight.check_folder(tmp_path / "new" / "home", 50_000_000, lambda _folder: 10_000_000, "--home")
 
 
+@pytest.mark.parametrize("value", [None, "", "."])
+def test_without_a_folder_named_for_temporary_files_the_system_s_is_taken(value: str | None) -> None:
+    assert preflight.check_temporary({} if value is None else {"TMPDIR": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("gone", "it is not there"), ("file", "it is no folder"), ("loop", "it is no folder")]
+)
+def test_a_folder_for_temporary_files_that_cannot_be_used_is_refused_before_anything_starts(
+    name: str, words: str, paths: StackPaths, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    named = str(tmp_path / name)
+    settings = load(flags={"profile": "local"}).settings
+    for checks in (
+        preflight.for_detector(settings, paths, {"TMPDIR": named}),
+        preflight.for_stack(settings, paths, {"TMPDIR": named}, "local"),
+    ):
+        with pytest.raises(RefusedError, match=f"temporary files, {named}, cannot be used") as caught:
+            preflight.run_all(checks)
+        assert words in caught.value.detail
+        assert "TMPDIR" in caught.value.hint
+
+
+def test_the_doctor_tells_of_a_java_home_that_is_not_used(paths: StackPaths) -> None:
+    settings = load(flags={"profile": "local"}).settings
+    environ = {"JAVA_HOME": "/nope", "PATH": os.environ["PATH"]}
+    report = doctor(DoctorRequest(settings, paths, {"rules": []}, environ))
+    java = next(finding for finding in report.findings if finding.name == "java")
+    assert java.well
+    assert java.detail.startswith("not used: JAVA_HOME: /nope/bin/java cannot be started")
+
+
 def test_a_cache_to_read_only_will_do_and_one_that_is_closed_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir(mode=0o555)
     assert preflight.check_cache(tmp_path / "cache") == str(tmp_path / "cache")
@@ -187,6 +222,10 @@ def test_a_proxy_is_told_to_java(value: str, host: str, port: int) -> None:
         (b"first\nsecond\n", "holds 2 lines"),
         (b"first\r\n\r\nthird", "holds 3 lines"),
         (b"pa\0ss", "holds a zero byte"),
+        (b"a\0b", "holds a zero byte"),
+        (b"a\0", "holds a zero byte"),
+        (b"\0", "holds a zero byte"),
+        (b"\0" * 8, "holds a zero byte"),
         (b"x" * 5000, "holds more than 4096 bytes"),
     ],
 )
@@ -306,6 +345,7 @@ def test_the_first_cause_of_an_end_is_found_in_the_log(lines: list[str], cause: 
         (30, "read-only"),
         (36, "its name is too long"),
         (24, "too many files"),
+        (40, "it is a link that leads back to itself"),
     ],
 )
 def test_what_the_system_refuses_names_the_file_and_the_act(number: int, words: str) -> None:
@@ -314,6 +354,41 @@ def test_what_the_system_refuses_names_the_file_and_the_act(number: int, words: 
     assert words in error.message
     assert os.strerror(number) in error.message
     assert error.exit_code == 3 and error.hint
+
+
+def test_an_error_that_names_no_file_blames_none() -> None:
+    assert of_system(OSError(28, os.strerror(28))).message.startswith("the operating system refuses a step")
+
+
+def test_an_output_that_cannot_be_written_is_told_without_a_hint_about_folders() -> None:
+    with pytest.raises(OSError, match="No space left") as caught, writing_output():
+        raise OSError(28, os.strerror(28))
+    error = of_system(caught.value)
+    assert error.message.startswith("standard output cannot be written: the disk is full")
+    assert "--home" not in error.hint
+
+
+def test_a_hidden_file_on_the_way_has_the_name_that_the_user_gave(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file") as caught, naming(tmp_path / "x"):
+        (tmp_path / "nope" / ".x.partial").open("wb")
+    assert of_system(caught.value).message.startswith(f"{tmp_path / 'x'} cannot be found")
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/home"])
+def test_a_home_that_is_a_link_to_itself_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match=f"{name} is a link that leads back to itself") as caught:
+        stack_paths(tmp_path / name, "default")
+    assert caught.value.hint == "choose another --home (or FRAUDCTL_HOME)"
+
+
+def test_a_link_that_leads_back_to_itself_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("back")
+    (tmp_path / "back").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        follow_links(tmp_path / "loop")
+    (tmp_path / "link").symlink_to("file")
+    assert follow_links(tmp_path / "link") == (tmp_path / "file").resolve()
 
 
 def test_a_disk_that_is_full_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,12 @@ import pytest
 import yaml
 
 from fraudctl.config.load import load
+from fraudctl.errors import UsageError
 from fraudctl.simulator.mapping import AmountSource, TimeSource, check_mapping, parse_mapping
 from fraudctl.tables.amounts import amount_minor
+from fraudctl.tables.layout import Layout
 from fraudctl.tables.rejection import RejectedRowError
+from fraudctl.tables.table import open_table
 from fraudctl.tables.times import moment_ms
 from tests.support.foreign_tables import (
     check,
@@ -137,6 +140,18 @@ def test_what_is_no_table_is_named_with_a_remedy(
     done = check(tmp_path / "t.csv", mapping)
     assert done.code == 6
     assert words in done.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("pipe", "is a pipe"), ("folder", "is a folder"), ("missing", "no file"), ("loop", "symbolic links")],
+)
+def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path: Path, kind: str, words: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match=words):
+        open_table(tmp_path / kind, Layout())
 
 
 def test_a_workbook_and_a_zip_of_several_files_are_named(tmp_path: Path, mapping: str) -> None:

@@ -22,6 +22,7 @@ from fraudctl.operations.detect.plan import check_writer
 from fraudctl.operations.detect.promote_checkpoint import awaits_its_place
 from fraudctl.operations.rules import card_lookback
 from fraudctl.operations.rules.check import rules_warnings
+from fraudctl.progress import Progress
 from fraudctl.rules.model import RuleSet, parse_rules
 from fraudctl.runtime import stack
 from fraudctl.runtime.jvm import spark_submit
@@ -151,8 +152,11 @@ class _Examination:
 
 
 def _java(request: DoctorRequest) -> str:
-    found = find_java(request.paths, request.environ)
-    return f"{found.version} from {found.source}"
+    """Return the Java that is used, and in a line each those that are named and cannot be."""
+    heard: list[Progress] = []
+    found = find_java(request.paths, request.environ, heard.append)
+    passed_over = (f"not used: {step.text}" for step in heard if step.kind == "note")
+    return "\n".join((f"{found.version} from {found.source}", *passed_over))
 
 
 def _spark(request: DoctorRequest) -> str:

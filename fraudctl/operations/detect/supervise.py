@@ -32,7 +32,7 @@ from fraudctl.operations.detect.promote_checkpoint import settle_checkpoint
 from fraudctl.operations.detect.wait_for_stack import wait_for_stack
 from fraudctl.progress import Observe, Progress
 from fraudctl.runtime.files import locked, make_folder, tail
-from fraudctl.runtime.first_cause import first_cause, lines_since
+from fraudctl.runtime.first_cause import first_cause, is_of_java_options, lines_since
 from fraudctl.runtime.process import detector, supervise
 
 _POLL_SECONDS = 0.2
@@ -422,11 +422,18 @@ def _raise_outcome(plan: DetectorPlan, record: supervise.ProcessRecord) -> None:
             f"the detector {supervise.ending(record)} before it could say why"
             + (f": {cause}" if cause else ""),
             detail="\n".join(lines[-5:]),
-            hint=f"nothing is lost, run `fraudctl detect` again; the whole log is {log}",
+            hint=f"{_remedy(cause)}; the whole log is {log}",
         )
     if outcome["exit_code"] != ExitCode.DONE:
         kind = _ERRORS.get(outcome["exit_code"], FraudctlError)
         raise kind(outcome["message"], detail=outcome["detail"], hint=outcome["hint"] or f"see {log}")
+
+
+def _remedy(cause: str) -> str:
+    """Return what to do about a detector that ended without a word."""
+    if is_of_java_options(cause):
+        return "correct spark.java_options or spark.driver_memory, and run `fraudctl detect` again"
+    return "nothing is lost, run `fraudctl detect` again"
 
 
 def _outcome(file: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
-from fraudctl.config.file_kinds import binary_kind, utf16_of
+from fraudctl.config.file_kinds import binary_kind, open_regular_file, utf16_of
 from fraudctl.errors import DataError, FraudctlError, UsageError
 from fraudctl.events.card_numbers import mask
 
@@ -199,15 +199,13 @@ def lines_of(file: Path, holds: str) -> Iterator[tuple[int, bytes]]:
         DataError: it is another kind of file, or damaged.
     """
     try:
-        with file.open("rb") as raw:
+        with open_regular_file(file, shell_pipe=True) as raw:
             yield from _lines(file, holds, raw)
-    except IsADirectoryError as error:
-        raise UsageError(f"{file} is a folder, and not a file of {holds}s", hint=_HINT) from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         if isinstance(error, gzip.BadGzipFile):
             raise
         reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise UsageError(f"{file} cannot be read", detail=reason, hint=_HINT) from error
+        raise UsageError(f"{file} cannot be read: {reason}", hint=_HINT) from error
 
 
 def _lines(file: Path, holds: str, raw: IO[bytes]) -> Iterator[tuple[int, bytes]]:

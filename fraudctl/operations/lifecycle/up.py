@@ -77,7 +77,10 @@ class ServicesUp:
 
 @dataclass(frozen=True)
 class UpReport:
-    """The result of `up`: the addresses, and the changes of this run (none if all was up already)."""
+    """The result of `up`: the addresses, and the changes of this run (none if all was up already).
+
+    `notes` name settings without effect.
+    """
 
     profile: str
     reason: str
@@ -87,15 +90,20 @@ class UpReport:
     schema_version: int
     changed: tuple[str, ...]
     grafana: GrafanaUp | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class UpPlan:
-    """The steps by which `up` would start the services; database, schema and topic are not among them."""
+    """The steps by which `up` would start the services; database, schema and topic are not among them.
+
+    `notes` name settings without effect.
+    """
 
     profile: str
     reason: str
     steps: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -170,7 +178,7 @@ def plan(request: UpRequest) -> UpPlan:
     old = stack.read_state(paths)
     _refuse_other_profile(old, driver, request)
     driver.plan(old, reason, any_port=request.any_port)
-    return UpPlan(profile, reason, driver.steps())
+    return UpPlan(profile, reason, driver.steps(), stack.unused_settings(settings, profile))
 
 
 def _refuse_other_profile(old: StackState | None, driver: Driver, request: UpRequest) -> None:
@@ -260,4 +268,5 @@ def _report(run: _Run, endpoints: Endpoints, topic: TopicReport, schema_version:
         schema_version=schema_version,
         changed=(*run.driver.changed, *run.changed),
         grafana=_grafana(run, grafana.container) if grafana else None,
+        notes=stack.unused_settings(run.settings, run.state.profile),
     )

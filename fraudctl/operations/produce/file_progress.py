@@ -5,6 +5,7 @@ recognised row by row, also where ids repeat.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -58,7 +59,7 @@ class ProgressFolder:
 
     def file_for(self, table: Path) -> Path:
         """Return the file that holds the progress of one table."""
-        name = hashlib.sha256(str(table.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        name = hashlib.sha256(os.path.realpath(table).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         return self._folder / f"{name}-{self._topic_id}.rows.json"
 
     def own(self, table: Path) -> FileProgress | None:

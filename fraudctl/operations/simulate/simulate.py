@@ -15,8 +15,10 @@ from typing import IO
 import numpy as np
 
 from fraudctl.config.model import Settings
+from fraudctl.config.paths import follow_links
 from fraudctl.errors import UsageError
 from fraudctl.events.codec import rfc3339
+from fraudctl.runtime.files import naming, open_special
 from fraudctl.simulator.arrivals import FATES
 from fraudctl.simulator.batch import GENUINE, Batch
 from fraudctl.simulator.disorder import Network
@@ -117,6 +119,7 @@ def simulate(request: SimulateRequest, *, observe: Observe) -> Simulated:
     Raises:
         UsageError: the request is not valid, see `read_request`.
         ConfigError: the preset is not valid.
+        RefusedError: an output is a pipe that nobody reads.
         OSError: a file cannot be written; an older file of that name is then unchanged.
     """
     preset = read_request(request)
@@ -236,24 +239,27 @@ class _Output:
 
     def __init__(self, file: Path | None) -> None:
         special = file is not None and file.exists() and not file.is_file()
-        self._file = self._partial = file
+        self._told = self._file = self._partial = file
         if file is not None and not special:
-            self._file = file.resolve()
+            self._file = follow_links(file)
             self._partial = self._file.with_name(f".{self._file.name}.partial")
         self._stream: IO[bytes] | None = None
         self._hash = hashlib.sha256()
         self.bytes = 0
 
     def __enter__(self) -> "_Output":
-        if self._partial:
-            self._stream = self._partial.open("wb")
+        if self._partial and self._told:
+            with naming(self._told):
+                special = self._partial == self._file
+                self._stream = open_special(self._partial) if special else self._partial.open("wb")
         return self
 
     def write(self, piece: bytes) -> None:
         self._hash.update(piece)
         self.bytes += len(piece)
-        if self._stream:
-            self._stream.write(piece)
+        if self._stream and self._told:
+            with naming(self._told):
+                self._stream.write(piece)
 
     @property
     def digest(self) -> str:
@@ -262,12 +268,13 @@ class _Output:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._stream is None or self._partial is None or self._file is None:
+        if not (self._stream and self._partial and self._file and self._told):
             return
         try:
-            self._stream.close()
-            if kind is None and self._partial != self._file:
-                self._partial.replace(self._file)
+            with naming(self._told):
+                self._stream.close()
+                if kind is None and self._partial != self._file:
+                    self._partial.replace(self._file)
         finally:
             if self._partial != self._file:
                 self._partial.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from fraudctl.evaluation.training import (
 from fraudctl.operations.inputs.event_files import ALLOWED_REJECTED
 from fraudctl.operations.inputs.read_recorded import RecordedReport, read_recorded
 from fraudctl.operations.simulate.simulate import HIGHEST_SEED
-from fraudctl.runtime.files import make_folder
+from fraudctl.runtime.files import make_folder, naming
 from fraudctl.simulator.batch import joined
 from fraudctl.simulator.labels import Labels
 from fraudctl.simulator.preset import HandbookPreset, parse_preset
@@ -178,10 +178,11 @@ def _model(
 
 def write_model(file: Path, content: bytes) -> None:
     """Write a file completely or not at all; its folder is created if it does not exist."""
-    make_folder(file.parent)
+    make_folder(file.parent, option="--out")
     temporary = file.with_name(f"{file.name}.part")
-    temporary.write_bytes(content)
-    temporary.replace(file)
+    with naming(file):
+        temporary.write_bytes(content)
+        temporary.replace(file)
 
 
 def _history(request: TrainRequest) -> tuple[History, str, bool, RecordedReport | None]:

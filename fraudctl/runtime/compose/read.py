@@ -1,5 +1,6 @@
 """A strict reader of compose.yaml: what fraudctl would not do is refused with its line, never ignored."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -157,7 +158,7 @@ def _mount(reading: Reading, node: yaml.Node) -> Mount:
     if text.count(":") not in (1, 2) or not target.startswith("/") or mode not in ("", "ro", "rw"):
         raise reading.error(node, f"{text!r} is not written as SOURCE:/TARGET or SOURCE:/TARGET:ro")
     if source.startswith(("/", "./", "../")):
-        place = str((reading.file.parent / source).resolve())
+        place = os.path.realpath(reading.file.parent / source)
         return Mount("bind", place, target, mode == "ro")
     return Mount("volume", source, target, mode == "ro")
 

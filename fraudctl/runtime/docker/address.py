@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fraudctl.config.file_kinds import open_regular_file
 from fraudctl.errors import RefusedError, UnreachableError
 
 # Sockets of engines that serve the whole machine.
@@ -116,7 +117,8 @@ def _first_socket(
 def _json(file: Path) -> dict[str, Any]:
     """Return the content of one of Docker's own settings files; empty if it cannot be read."""
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        with open_regular_file(file) as stream:
+            document = json.loads(stream.read())
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}

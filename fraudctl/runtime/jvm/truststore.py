@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from cryptography.utils import CryptographyDeprecationWarning
 
+from fraudctl.config.file_kinds import open_regular_file
 from fraudctl.errors import ConfigError
 from fraudctl.runtime.files import make_folder
 
@@ -33,13 +34,14 @@ def java_truststore(bundle: Path, folder: Path) -> Path:
         ConfigError: the bundle cannot be read, or holds no certificate.
     """
     try:
-        content = bundle.read_bytes()
+        with open_regular_file(bundle) as stream:
+            content = stream.read()
         store = folder / f"truststore-{hashlib.sha256(content).hexdigest()[:16]}.p12"
         if store.is_file():
             return store
         found = [certificate for block in _CERTIFICATE.findall(content) for certificate in _parsed(block)]
     except OSError as error:
-        raise _unreadable(bundle, str(error)) from error
+        raise _unreadable(bundle, error.strerror or str(error)) from error
     if not found:
         raise _unreadable(bundle, "it holds no certificate in PEM form")
     unique = {certificate.fingerprint(hashes.SHA256()): certificate for certificate in found}

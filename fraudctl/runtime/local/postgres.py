@@ -179,7 +179,7 @@ def _servers_in(data: Path) -> set[int]:
     for process in psutil.process_iter(["name", "status"]):
         if process.info["name"] == "postgres" and process.info["status"] != psutil.STATUS_ZOMBIE:
             try:
-                if Path(process.cwd()) == data.resolve():
+                if process.cwd() == os.path.realpath(data):
                     found.add(process.pid)
             except psutil.Error:
                 continue  # it ended just now, or is another user's, who cannot enter this folder

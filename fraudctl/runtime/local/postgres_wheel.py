@@ -66,7 +66,7 @@ def closed_ancestor(path: Path, uid: int, gid: int) -> Path | None:
 
     The search goes from the root down.
     """
-    for folder in reversed(path.resolve().parents):
+    for folder in reversed(Path(os.path.realpath(path)).parents):
         if not folder.exists():
             return None  # what is missing will be created open
         found = folder.stat()

@@ -11,6 +11,7 @@ from rich.text import Text
 from fraudctl.database.windows import WindowCounts
 from fraudctl.operations.demo import STREAM_SECONDS, DemoResult
 from fraudctl.operations.detect.supervise import Batch
+from fraudctl.runtime.files import naming
 from fraudctl.ui.console import say
 from fraudctl.ui.drawing import Drawing
 from fraudctl.ui.text import detect as detect_text
@@ -97,4 +98,5 @@ def save_picture(rendered: RenderableType, file: Path) -> None:
     recorder.print(rendered)
     svg = recorder.export_svg(title="fraudctl demo")
     # rich refers to a web font, and the image must not load anything from elsewhere.
-    file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
+    with naming(file):
+        file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")

@@ -15,7 +15,8 @@ def plan(result: UpPlan) -> str:
     """Return one line for each step, then the profile."""
     steps = result.steps or ("no service has to be started: all of them run",)
     then = "then database, migrations, roles and topic are looked at, and created where they are missing"
-    return "\n".join([*steps, then, f"profile {result.profile} ({result.reason})"])
+    notes = (f"note: {each}" for each in result.notes)
+    return "\n".join([*steps, then, f"profile {result.profile} ({result.reason})", *notes])
 
 
 def report(result: UpReport) -> str:
@@ -32,5 +33,6 @@ def report(result: UpReport) -> str:
         where = f"user {grafana.user}, password in {grafana.password_file}"
         lines.insert(2, f"grafana   {grafana.url}{place(None, grafana.container)}  {where}")
     lines += [f"note      topic {result.topic.topic}: {each}" for each in result.topic.differences]
+    lines += [f"note      {each}" for each in result.notes]
     lines.append(f"changed   {', '.join(result.changed) or 'nothing: all of it was running'}")
     return "\n".join(lines)
