@@ -1,5 +1,20 @@
-"""Names of the kinds of files that are given by mistake, recognised by their first bytes."""
+"""Names of the kinds of files given by mistake: by what stands at the path, or by the first bytes."""
 
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+# What may stand at a path besides a regular file.
+_SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 # Longest first where one begins with another.
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe\x00\x00", "a text in UTF-32"),
@@ -46,3 +61,43 @@ def utf16_of(head: bytes) -> str:
     if len(head) >= 4 and not head[0] and head[1] and not head[2] and head[3]:
         return "utf-16-be"
     return ""
+
+
+def check_regular_file(file: Path, *, shell_pipe: bool = False) -> None:
+    """Check that a path names a regular file: opening a pipe that nobody writes to waits for ever.
+
+    Args:
+        shell_pipe: take the pipe that a shell has opened, as in `cat a | … /dev/stdin` and `<(cat a)`; it can
+            be read once.
+
+    Raises:
+        OSError: there is no such file, or it is a folder, pipe, socket or device; `strerror` says which.
+    """
+    kind = special_kind(file)
+    if kind and not (shell_pipe and _is_shell_pipe(file)):
+        raise OSError(errno.EINVAL, f"it is {kind}, and not a file", str(file))
+
+
+def open_regular_file(file: Path, *, shell_pipe: bool = False) -> BinaryIO:
+    """Open a regular file for reading its bytes; see `check_regular_file`.
+
+    Raises:
+        OSError: it is not there, may not be read, or is no regular file.
+    """
+    check_regular_file(file, shell_pipe=shell_pipe)
+    return file.open("rb")
+
+
+def special_kind(file: Path) -> str:
+    """Return what stands at a path, such as "a folder" or "a pipe"; empty for a regular file.
+
+    Raises:
+        OSError: nothing stands there, or the path cannot be followed.
+    """
+    mode = file.stat().st_mode
+    return next((kind for is_kind, kind in _SPECIAL if is_kind(mode)), "")
+
+
+def _is_shell_pipe(file: Path) -> bool:
+    """Tell whether the path is one of an open pipe without a name, which can be opened without a writer."""
+    return Path(os.path.realpath(file)).name.startswith("pipe:[")
