@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fraudctl.config.yaml_file import Way, YamlDocument, described
+from fraudctl.config.yaml_file import Way, YamlDocument
+from fraudctl.config.yaml_scalars import described
 
 _EXAMPLE = 60
 _NUMBERS = ("a number", "a whole number")
