@@ -1,10 +1,27 @@
 """The model that settings and presets are made of: frozen, closed, and strict about numbers."""
 
 import math
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+# Strict: what stands in quotation marks is a text, and neither a number nor a flag.
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class WayError(ValueError):
+    """A fault of one of several values that belong together.
+
+    `ways`: the way to the value at fault, from the model that is checked, and to others that could be
+    changed instead.
+    """
+
+    def __init__(self, text: str, *ways: tuple[str | int, ...]) -> None:
+        super().__init__(text)
+        self.ways = ways
 
 
 class Closed(BaseModel):

@@ -264,11 +264,12 @@ def _unquoted(line: str) -> str:
 
 
 def _no_value(place: _Place) -> _Said:
+    if "<stream end>" in place.said:
+        return place.row, "the text ends within a list or a mapping; close each [ and each {"
     found = place.text[place.column : place.column + 1]
     shown = f" before {found}" if found.strip() else ""
-    return place.row, f"a value is missing{shown}; a text that begins with {found or 'it'} must stand in " + (
-        "quotation marks"
-    )
+    quote = f"; a text that begins with {found} must stand in quotation marks" if shown else ""
+    return place.row, f"a value is missing{shown}{quote}"
 
 
 def _several(place: _Place) -> _Said:

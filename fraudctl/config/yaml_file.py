@@ -8,7 +8,6 @@ Days and times are read as the texts that they are, as in YAML 1.2. A document t
 """
 
 import json
-import re
 from collections.abc import Hashable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from fraudctl.config.file_kinds import binary_kind, open_regular_file, utf16_of
+from fraudctl.config.file_kinds import ADDRESS, binary_kind, is_address, open_regular_file, utf16_of
 from fraudctl.config.yaml_errors import WrittenError, conflict, explained, not_printable
 from fraudctl.config.yaml_scalars import (
     MERGE,
@@ -38,8 +37,6 @@ _MOST_VALUES = 1_000_000
 # Longer files are not written by people, and the parser is slow.
 _MOST_BYTES = 400_000
 _MOST_PROBLEMS = 20
-# `Path` makes one slash of the two in https://.
-_ADDRESS = re.compile(r"(https?|ftp|s3a?|gs|hdfs|file):/")
 
 
 class YamlDocument(dict[str, Any]):
@@ -129,8 +126,8 @@ def _content(file: Path, kind: str) -> bytes:
 
 def why_unreadable(file: Path, error: OSError | ValueError) -> str:
     """Return why a file cannot be read."""
-    if _ADDRESS.match(str(file)):
-        return "it is an address, and no file of this machine; fetch it into a file, and name that"
+    if is_address(str(file)):
+        return ADDRESS
     if not isinstance(error, OSError):
         return "no file can have this name"
     if isinstance(error, FileNotFoundError) and file.is_symlink():

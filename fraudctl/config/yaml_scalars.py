@@ -79,6 +79,21 @@ def ambiguity(node: yaml.ScalarNode, key: str | int | None, *, is_json: bool) ->
     return Unclear(line, f"{name}{why}") if why else None
 
 
+def plain_value(text: str) -> Any:
+    """Return what a plain scalar stands for, as it would in a file.
+
+    Raises:
+        ValueError: it can be read in two ways; the text says how to write it.
+    """
+    tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    beginning = yaml.Mark("", 0, 0, 0, "", 0)
+    node = yaml.ScalarNode(tag, text, beginning, beginning)
+    unclear = ambiguity(node, None, is_json=False) if text else None
+    if unclear is not None:
+        raise ValueError(unclear.text)
+    return core_reading(text) if text else text
+
+
 def _unclear(node: yaml.ScalarNode, *, is_json: bool) -> str:
     text, core = node.value, core_reading(node.value)
     if core is None:

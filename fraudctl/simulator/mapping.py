@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from fraudctl import assets
+from fraudctl.config.closed import Flag, Whole
 from fraudctl.config.model import EventsSettings
 from fraudctl.config.wording import problem_lines
 from fraudctl.errors import ConfigError
@@ -135,7 +137,7 @@ class TextSource(ValueSource):
 class IdentifierSource(ValueSource):
     """A merchant or a card. `hash`: a digest with the stack's key instead of the text."""
 
-    hash: bool = False
+    hash: Flag = False
 
     @model_validator(mode="after")
     def _check_hash(self) -> "IdentifierSource":
@@ -147,7 +149,7 @@ class IdentifierSource(ValueSource):
 class CardSource(IdentifierSource):
     """A card. `row`: the table knows no cards, and each row gets one of its own."""
 
-    row: bool = False
+    row: Flag = False
 
     @model_validator(mode="after")
     def _check(self) -> "CardSource":
@@ -162,7 +164,7 @@ class CardSource(IdentifierSource):
 class TransactionIdSource(Source):
     """A transaction's id; it differs from row to row, so it has neither `value` nor `default` nor `map`."""
 
-    hash: bool = False
+    hash: Flag = False
 
 
 class TimeSource(Source):
@@ -190,7 +192,7 @@ class AmountSource(Source):
 
     value: Text | None = None
     default: Text | None = None
-    times: Annotated[int, Field(ge=1, le=10_000)] = 1
+    times: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     decimal: Literal[".", ","] = "."
     thousands: Literal[THOUSANDS] | None = None  # type: ignore[valid-type]
     currency_sign: Annotated[str, Field(min_length=1, max_length=8)] | None = None
@@ -310,7 +312,7 @@ def parse_mapping(document: Mapped[str, object]) -> Mapping:
         raise ConfigError(
             "the mapping is not valid",
             detail=problem_lines(error, Mapping, document),
-            hint="compare it with configs/mappings",
+            hint=f"compare it with those in {assets.configs() / 'mappings'}",
         ) from error
 
 
