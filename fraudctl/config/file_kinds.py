@@ -99,6 +99,12 @@ def is_address(name: str) -> bool:
     return _ADDRESS.match(name) is not None
 
 
+def shown_name(file: Path) -> str:
+    """Return the name of a file for a message; that of an address with both of its slashes."""
+    name = str(file)
+    return re.sub(r":/(?!/)", "://", name, count=1) if is_address(name) else name
+
+
 def special_kind(file: Path) -> str:
     """Return what stands at a path, such as "a folder" or "a pipe"; empty for a regular file.
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from fraudctl import assets
 from fraudctl.config.characters import holding
 from fraudctl.config.model import Settings
-from fraudctl.config.variables import Tree, from_environment, variable_of
+from fraudctl.config.variables import Tree, Variables, from_environment, variable_of
 from fraudctl.config.wording import problems_of, shown_way
 from fraudctl.config.yaml_file import Way, YamlDocument, read_document
 from fraudctl.errors import ConfigError
@@ -51,7 +51,7 @@ def load(
     environment = variables.tree
     chosen = profile or environment.get("profile") or mine.get("profile") or defaults["profile"]
     if isinstance(chosen, str):  # anything else is refused below, with its line
-        layers += _profile_layer(chosen)
+        layers += _profile_layer(chosen, "" if profile else _profile_origin(variables, mine))
     if config_file:
         layers.append((str(config_file), mine))
     layers.append(("environment", environment))
@@ -81,7 +81,14 @@ def load(
     return Loaded(settings, origins)
 
 
-def _profile_layer(name: str) -> list[tuple[str, Tree]]:
+def _profile_origin(variables: Variables, mine: Tree) -> str:
+    """Return what names the profile, for a message: a variable, or a line of the user's file."""
+    if "profile" in variables.tree:
+        return variables.name_of("profile")
+    return mine.place(("profile",)) if isinstance(mine, YamlDocument) and "profile" in mine else ""
+
+
+def _profile_layer(name: str, named_by: str) -> list[tuple[str, Tree]]:
     folder = assets.configs() / "profiles"
     file = folder / f"{name}.yaml"
     if file.is_file():
@@ -89,9 +96,10 @@ def _profile_layer(name: str) -> list[tuple[str, Tree]]:
     names = get_args(Settings.model_fields["profile"].annotation)
     if name in names:
         return []
+    known = f"known profiles: {', '.join(names)}"
     raise ConfigError(
-        f"there is no profile {name!r}",
-        detail=f"known profiles: {', '.join(names)}",
+        f"there is no profile {name!r}{holding(name)}",
+        detail=f"{named_by}: {known}" if named_by else known,
         hint=_nearest(name, names) or "run `fraudctl up --profile local`",
     )
 

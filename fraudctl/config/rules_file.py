@@ -94,7 +94,8 @@ def _why_no_model(name: str, file: Path, error: Exception) -> str:
         return "its lists and objects are nested too deeply"
     if isinstance(error, _RepeatedKeyError):
         return str(error)
-    return why_unreadable(file, error) if isinstance(error, (OSError, ValueError)) else "it is no model"
+    # Python refuses to read numbers of thousands of digits.
+    return why_unreadable(file, error) if isinstance(error, OSError) else "a number in it has too many digits"
 
 
 class _RepeatedKeyError(ValueError):

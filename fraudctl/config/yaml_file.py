@@ -15,7 +15,14 @@ from typing import Any
 
 import yaml
 
-from fraudctl.config.file_kinds import ADDRESS, binary_kind, is_address, open_regular_file, utf16_of
+from fraudctl.config.file_kinds import (
+    ADDRESS,
+    binary_kind,
+    is_address,
+    open_regular_file,
+    shown_name,
+    utf16_of,
+)
 from fraudctl.config.yaml_errors import WrittenError, conflict, explained, not_printable
 from fraudctl.config.yaml_scalars import (
     MERGE,
@@ -118,7 +125,7 @@ def _content(file: Path, kind: str) -> bytes:
             return stream.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise ConfigError(
-            f"the {kind} {file} cannot be read",
+            f"the {kind} {shown_name(file)} cannot be read",
             detail=why_unreadable(file, error),
             hint="name a YAML file that is there and may be read",
         ) from error

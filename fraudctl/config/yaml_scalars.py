@@ -103,8 +103,7 @@ def _unclear(node: yaml.ScalarNode, *, is_json: bool) -> str:
     if is_json:
         return ""
     if _THOUSANDS.match(text):
-        plain = text.replace(",", "")
-        return f"{text} was read as the text {quoted(text)}; write {plain}, or {quoted(text)}"
+        return f"{text} was read as the text {quoted(text)}; write {_ungrouped(text)}, or {quoted(text)}"
     if node.tag in (f"{TAG}timestamp", f"{TAG}value", MERGE):
         return ""
     old = _old_reading(node)
@@ -125,6 +124,14 @@ def _two_readings(text: str, old: Any, core: Any) -> str:
     as_text = f"{quoted(text)} for the text"
     several = (as_text, clear) if isinstance(old, bool) or ":" in text else (clear, as_text)
     return f"{text} was read as {_named(old)}{how}; write {' or '.join(one for one in several if one)}"
+
+
+def _ungrouped(text: str) -> str:
+    """Return a number without the commas in it; one comma after a zero is that of a fraction."""
+    if re.fullmatch(r"[-+]?0,[0-9]+", text):
+        return text.replace(",", ".")
+    plain = text.replace(",", "")
+    return _without_zeros(plain) if plain.lstrip("+-").startswith("0") else plain
 
 
 def _without_zeros(text: str) -> str:
@@ -200,6 +207,6 @@ def rest_of_value(before: yaml.Node, key: yaml.ScalarNode, rest: Sequence[Any]) 
     number = all(re.fullmatch(r"[-+]?[0-9][0-9.]*", part) for part in parts)
     if number and before.style is None and before.end_mark.index + 1 == key.start_mark.index:
         whole = ",".join(parts)
-        clear = f"write {whole.replace(',', '')}" if _THOUSANDS.match(whole) else "write it without a comma"
+        clear = f"write {_ungrouped(whole)}" if _THOUSANDS.match(whole) else "write it without a comma"
         return Unclear(line, f"{whole} {read}; {clear}")
     return Unclear(line, f"{', '.join(parts)} {read}; write a list, [{', '.join(parts)}]")

@@ -319,6 +319,7 @@ def test_rules_that_are_not_there_are_told_with_the_setting(
         ('{"a": 1, "a": 2}', 'the key "a" is given twice'),
         ("[" * 100_000, "nested too deeply"),
         ("{}\n}", "not valid JSON from its line 2 on"),
+        ("[" + "9" * 5000 + "]", "a number in it has too many digits"),
     ],
 )
 def test_a_model_that_is_none_is_told_in_plain_words(tmp_path: Path, content: str, words: str) -> None:
@@ -384,3 +385,18 @@ def test_a_file_that_is_there_is_not_said_to_be_missing(
         with pytest.raises(ConfigError, match="there is no preset") as caught:
             read_preset_document(name)
         assert words in caught.value.hint
+
+
+def test_a_profile_that_there_is_not_is_told_with_what_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, "kafka: {port: 1}\nprofile: lokal\n")
+    assert refused(file).detail == f"{file}:2: known profiles: auto, local, docker, external"
+    monkeypatch.setenv("FRAUDCTL_PROFILE", "dokcer")
+    assert refused(file).detail.startswith("FRAUDCTL_PROFILE: known profiles")
+
+
+def test_an_address_is_shown_as_it_was_written() -> None:
+    with pytest.raises(ConfigError, match=r"the rules file https://x/y\.yaml cannot") as caught:
+        read_rules_document("https://x/y.yaml")
+    assert "it is an address" in caught.value.detail
