@@ -72,13 +72,16 @@ def load(
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise _readable(error, merged, origins, documents) from error
-    settings.remember_origins(
-        {
-            key: documents[origin].place(key.split(".")) if origin in documents else origin
-            for key, origin in origins.items()
-        }
-    )
+    settings.remember_origins(_placed(origins, documents))
     return Loaded(settings, origins)
+
+
+def _placed(origins: Mapping[str, str], documents: Mapping[str, YamlDocument]) -> dict[str, str]:
+    """Return where each setting stands: FILE:LINE for one of a file, else its variable or flag."""
+    return {
+        key: documents[origin].place(key.split(".")) if origin in documents else origin
+        for key, origin in origins.items()
+    }
 
 
 def _profile_origin(variables: Variables, mine: Tree) -> str:
