@@ -33,7 +33,7 @@ def demo(
 
     It uses a stack of its own: a simulated day in a minute, verified.
     """
-    from fraudctl.config.rules_file import read_rules_document
+    from fraudctl.config.rules_file import read_configured_rules
     from fraudctl.operations import demo as operation
     from fraudctl.ui.text import demo as text
 
@@ -42,7 +42,7 @@ def demo(
     paths = session.paths
     if paths.stack == "default":
         paths = stack_paths(paths.home, DEMO_STACK)
-    rules = read_rules_document(settings.rules.file)
+    rules = read_configured_rules(settings)
     request = operation.DemoRequest(settings, paths, rules, dict(os.environ), seed=seed, keep=keep)
     categories, length = settings.events.categories, settings.windows.length_minutes
     with graceful() as stop, ProgressView() as progress, text.DemoView(categories, length) as view:

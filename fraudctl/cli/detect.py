@@ -49,7 +49,7 @@ def detect(
 
     Its micro-batches are shown; Ctrl-C finishes the running one and stops.
     """
-    from fraudctl.config.rules_file import read_rules_document
+    from fraudctl.config.rules_file import read_configured_rules
     from fraudctl.operations.detect import supervise as operation
 
     others = {
@@ -68,7 +68,7 @@ def detect(
     request = operation.DetectRequest(
         settings=settings,
         paths=session.paths,
-        rules_document=read_rules_document(settings.rules.file),
+        rules_document=read_configured_rules(settings),
         environ=dict(os.environ),
         run_seconds=duration,
         until_caught_up=until_caught_up,

@@ -32,11 +32,11 @@ def doctor(
         known = failpoints.FAILPOINTS
         console.write(to_json.dumps(known) if as_json else text.failpoints(known, failpoints.VARIABLE))
         return ExitCode.DONE
-    from fraudctl.config.rules_file import read_rules_document
+    from fraudctl.config.rules_file import read_configured_rules
     from fraudctl.operations.detect import doctor as operation
 
     settings = session.settings()
-    rules = read_rules_document(settings.rules.file)
+    rules = read_configured_rules(settings)
     report = operation.doctor(operation.DoctorRequest(settings, session.paths, rules, dict(os.environ)))
     findings = tuple(replace(finding, hint=session.hint(finding.hint)) for finding in report.findings)
     report = replace(report, findings=findings)

@@ -37,7 +37,7 @@ def drill(
 
     It uses a stack of its own. Ctrl-C ends it after the current cycle, and verifies what was done.
     """
-    from fraudctl.config.rules_file import read_rules_document
+    from fraudctl.config.rules_file import read_configured_rules
     from fraudctl.operations.drill import drill as operation
     from fraudctl.operations.drill import plan
     from fraudctl.ui.text import drill as text
@@ -48,7 +48,7 @@ def drill(
     paths = session.paths
     if paths.stack == "default":
         paths = stack_paths(paths.home, DRILL_STACK)
-    rules = read_rules_document(settings.rules.file)
+    rules = read_configured_rules(settings)
     request = operation.DrillRequest(
         settings, paths, rules, dict(os.environ), cycles, kinds, places, rate, seed, keep
     )

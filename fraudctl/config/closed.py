@@ -1,10 +1,30 @@
 """The base class of settings and presets: frozen, closed, and strict about numbers."""
 
 import math
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+# Strict: what stands in quotation marks is a text, and neither a number nor a flag.
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class WayError(ValueError):
+    """An error in one of several values that belong together."""
+
+    def __init__(self, text: str, *ways: tuple[str | int, ...]) -> None:
+        """Describe the error.
+
+        Args:
+            text: what is wrong.
+            *ways: keys and indexes that lead to the value at fault, from the model that is checked, and to
+                others that could be changed instead.
+        """
+        super().__init__(text)
+        self.ways = ways
 
 
 class Closed(BaseModel):

@@ -2,10 +2,16 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+# What to tell of a name that is an address.
+ADDRESS = "it is an address, and no file of this machine; fetch it into a file, and name that"
+# `Path` makes one slash of the two in https://.
+_ADDRESS = re.compile(r"(https?|ftp|s3[an]?|gs|hdfs|abfss?|file):/", re.IGNORECASE)
 
 # What may stand at a path besides a regular file.
 _SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
@@ -90,6 +96,17 @@ def open_regular_file(file: Path, *, shell_pipe: bool = False) -> BinaryIO:
     """
     check_regular_file(file, shell_pipe=shell_pipe)
     return file.open("rb")
+
+
+def is_address(name: str) -> bool:
+    """Tell whether a name is that of something elsewhere, such as https://host/file or s3://bucket/file."""
+    return _ADDRESS.match(name) is not None
+
+
+def shown_name(file: Path) -> str:
+    """Return the name of a file for a message; that of an address with both of its slashes."""
+    name = str(file)
+    return re.sub(r":/(?!/)", "://", name, count=1) if is_address(name) else name
 
 
 def special_kind(file: Path) -> str:

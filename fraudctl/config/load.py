@@ -1,32 +1,28 @@
 """Merge the layers of settings into one frozen `Settings`, and remember the origin of each value."""
 
 import difflib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import EnvSettingsSource, SettingsError
 
-from fraudctl import assets, failpoints
+from fraudctl import assets
+from fraudctl.config.characters import holding
 from fraudctl.config.model import Settings
-from fraudctl.config.wording import problems_of
-from fraudctl.config.yaml_file import Way, YamlDocument, read_document, read_value
-from fraudctl.environment import is_service_link
+from fraudctl.config.variables import Tree, Variables, from_environment, variable_of
+from fraudctl.config.wording import problems_of, shown_way
+from fraudctl.config.yaml_file import Way, YamlDocument, read_document
 from fraudctl.errors import ConfigError
 
-ENV_PREFIX = "FRAUDCTL_"
-# Variables that are read elsewhere: they choose the stack, the cache or a test hook, and are no settings.
-ENV_NOT_SETTINGS = frozenset(
-    {"FRAUDCTL_HOME", "FRAUDCTL_STACK", "FRAUDCTL_CACHE_DIR", "FRAUDCTL_CONFIG", failpoints.VARIABLE}
-)
-# Profiles with the settings of one command each; they do not say how services run.
+_DEFAULT_ORIGIN = "configs/default.yaml"
+_PROFILE_ORIGIN = "configs/profiles/"
+# It holds every setting, and is valid whatever a user's file or environment says.
+_DEFAULTS = assets.configs() / "default.yaml"
+_EVERY_SETTING = f"{_DEFAULTS} lists every setting with its default"
+# Settings of one command each; how services run is another question.
 _OWN_PROFILES = frozenset({"demo", "drill"})
-
-Tree = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,13 +46,14 @@ def load(
     Raises:
         ConfigError: a file cannot be read, a key is unknown, or a value is not allowed.
     """
-    defaults = _read_yaml(assets.configs() / "default.yaml")
-    layers: list[tuple[str, Tree]] = [("configs/default.yaml", defaults)]
+    defaults = _read_yaml(_DEFAULTS)
+    layers: list[tuple[str, Tree]] = [(_DEFAULT_ORIGIN, defaults)]
     mine: Tree = _read_yaml(config_file) if config_file else {}
-    environment = _from_environment()
+    variables = from_environment()
+    environment = variables.tree
     chosen = profile or environment.get("profile") or mine.get("profile") or defaults["profile"]
-    if isinstance(chosen, str):  # anything else is rejected below, with its line
-        layers += _profile_layer(chosen)
+    if isinstance(chosen, str):  # anything else is refused below, with its line
+        layers += _profile_layer(chosen, "" if profile else _profile_origin(variables, mine))
     if config_file:
         layers.append((str(config_file), mine))
     layers.append(("environment", environment))
@@ -69,28 +66,45 @@ def load(
     documents = {origin: tree for origin, tree in layers if isinstance(tree, YamlDocument)}
     for origin, tree in layers:
         for key in _flatten(tree, known):
-            _refuse_unknown(key, known, origin, documents.get(origin))
-            origins[key] = (
-                f"{ENV_PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else origin
-            )
+            variable = variables.name_of(key) if origin == "environment" else ""
+            _refuse_unknown(key, known, origin, documents.get(origin), variable)
+            origins[key] = variable or origin
         merged = _merge(merged, tree, known)
     try:
-        return Loaded(Settings.model_validate(merged), origins)
+        settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise _readable(error, merged, origins, documents) from error
+    settings.remember_origins(_placed(origins, documents))
+    return Loaded(settings, origins)
 
 
-def _profile_layer(name: str) -> list[tuple[str, Tree]]:
+def _placed(origins: Mapping[str, str], documents: Mapping[str, YamlDocument]) -> dict[str, str]:
+    """Return where each setting stands: FILE:LINE for one of a file, else its variable or flag."""
+    return {
+        key: documents[origin].place(key.split(".")) if origin in documents else origin
+        for key, origin in origins.items()
+    }
+
+
+def _profile_origin(variables: Variables, mine: Tree) -> str:
+    """Return what names the profile, for a message: a variable, or a line of the user's file."""
+    if "profile" in variables.tree:
+        return variables.name_of("profile")
+    return mine.place(("profile",)) if isinstance(mine, YamlDocument) and "profile" in mine else ""
+
+
+def _profile_layer(name: str, named_by: str) -> list[tuple[str, Tree]]:
     folder = assets.configs() / "profiles"
     file = folder / f"{name}.yaml"
     if file.is_file():
-        return [(f"configs/profiles/{name}.yaml", _read_yaml(file))]
+        return [(f"{_PROFILE_ORIGIN}{name}.yaml", _read_yaml(file))]
     names = get_args(Settings.model_fields["profile"].annotation)
     if name in names:
         return []
+    known = f"known profiles: {', '.join(names)}"
     raise ConfigError(
-        f"there is no profile {name!r}",
-        detail=f"known profiles: {', '.join(names)}",
+        f"there is no profile {name!r}{holding(name)}",
+        detail=f"{named_by}: {known}" if named_by else known,
         hint=_nearest(name, names) or "run `fraudctl up --profile local`",
     )
 
@@ -100,49 +114,9 @@ def _read_yaml(file: Path) -> YamlDocument:
         file,
         "settings file",
         holds="a mapping of sections",
-        hint="compare it with `fraudctl config show`",
+        hint=f"compare it with {_DEFAULTS}",
         may_be_empty=True,
     )
-
-
-class _Environment(EnvSettingsSource):
-    """A reader of environment variables; lists and mappings in them are YAML, so JSON works too."""
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Return the list or mapping that a variable holds.
-
-        Raises:
-            ValueError: it is not valid YAML or is ambiguous.
-        """
-        try:
-            return read_value(value)
-        except ValueError as error:
-            raise ValueError(f"{field_name} = {value!r}: {error}") from error
-
-
-def _from_environment() -> Tree:
-    """Return the variables FRAUDCTL_SECTION__KEY as a tree.
-
-    Raises:
-        ConfigError: a list or mapping is not valid YAML.
-    """
-    try:
-        tree: Tree = dict(_Environment(Settings)())
-    except SettingsError as error:
-        raise ConfigError(
-            "a list or mapping in the environment is not valid YAML",
-            detail=str(error.__cause__ or error),
-            hint="write it like FRAUDCTL_EVENTS__CATEGORIES='[Retail, Food]'",
-        ) from error
-    sections = {name.upper() for name in Settings.model_fields}
-    for name in os.environ:
-        first = name.removeprefix(ENV_PREFIX).split("__")[0].upper()
-        if name.startswith(ENV_PREFIX) and is_service_link(name, os.environ[name]):
-            continue
-        if name.startswith(ENV_PREFIX) and first not in sections and name not in ENV_NOT_SETTINGS:
-            # pydantic-settings ignores unknown variables; a mistyped name must be reported.
-            tree[name.removeprefix(ENV_PREFIX).lower().replace("__", ".")] = os.environ[name]
-    return tree
 
 
 def _nest(flags: Mapping[str, object]) -> Tree:
@@ -192,10 +166,12 @@ def _merge(low: Tree, high: Tree, known: set[str], prefix: str = "") -> Tree:
     return result
 
 
-def _refuse_unknown(key: str, known: set[str], origin: str, document: YamlDocument | None) -> None:
+def _refuse_unknown(
+    key: str, known: set[str], origin: str, document: YamlDocument | None, variable: str
+) -> None:
     if key in known:
         return
-    name = f"{ENV_PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else key
+    name = variable or key
     place = document.place(key.split(".")) if document is not None else f"in {origin}"
     inside = sorted(one for one in known if one.startswith(f"{key}."))
     if inside:
@@ -203,13 +179,12 @@ def _refuse_unknown(key: str, known: set[str], origin: str, document: YamlDocume
         raise ConfigError(
             f"{name} is a section, and has no value of its own",
             detail=place,
-            hint=f"give its settings: `{section}: {{{first}: …}}`; `fraudctl config show` lists them",
+            hint=f"give its settings: `{section}: {{{first}: …}}`; {_DEFAULTS} lists them",
         )
     raise ConfigError(
-        f"unknown setting {name!r}",
+        f"unknown setting {name!r}{holding(name)}",
         detail=place,
-        hint=_nearest(key, known, environment=origin == "environment")
-        or "`fraudctl config show` lists every setting",
+        hint=_nearest(key, known, environment=bool(variable)) or _EVERY_SETTING,
     )
 
 
@@ -217,8 +192,7 @@ def _nearest(name: str, known: "set[str] | tuple[str, ...]", *, environment: boo
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
     if not near:
         return ""
-    shown = f"{ENV_PREFIX}{near[0].upper().replace('.', '__')}" if environment else near[0]
-    return f"did you mean {shown}?"
+    return f"did you mean {variable_of(near[0]) if environment else near[0]}?"
 
 
 def _readable(
@@ -232,7 +206,7 @@ def _readable(
         own = [origins[known] for known in origins if key == known or key.startswith(f"{known}.")]
         # An error of a whole section comes from a layer above the defaults.
         inside = [origins[known] for known in origins if key and known.startswith(f"{key}.")]
-        changed = [one for one in inside if not one.startswith("configs/")]
+        changed = [one for one in inside if not _is_own(one)]
         return next(iter((*own, *changed)), "")
 
     def written(way: Way) -> str | None:
@@ -241,15 +215,23 @@ def _readable(
 
     lines = []
     for problem in problems_of(error, Settings, merged, written=written):
-        origin, key = origin_of(problem.way), ".".join(map(str, problem.way))
+        # Of several values that do not fit together, the one that was set by somebody.
+        ways = (problem.way, *problem.others)
+        way = next((one for one in ways if not _is_own(origin_of(one))), problem.way)
+        origin, key = origin_of(way), shown_way(way)
         said = f"{key}: {problem.text}" if key else problem.text
         document = documents.get(origin)
         if document is not None:
-            lines.append(f"{document.place(problem.way)}: {said}")
+            lines.append(f"{document.place(way)}: {said}")
         else:
             lines.append(f"{said} (from {origin})" if origin else said)
     return ConfigError(
         "a setting is not allowed" if len(lines) == 1 else f"{len(lines)} settings are not allowed",
         detail="\n".join(lines),
-        hint="`fraudctl config show --origin` lists every setting and where it comes from",
+        hint=f"correct what the detail names; {_EVERY_SETTING}",
     )
+
+
+def _is_own(origin: str) -> bool:
+    """Tell whether a layer comes with the program."""
+    return origin == _DEFAULT_ORIGIN or origin.startswith(_PROFILE_ORIGIN)

@@ -1,24 +1,28 @@
 """The model of the settings: types and allowed values; the values themselves are in configs/*.yaml."""
 
+import ipaddress
 import re
 import unicodedata
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from fraudctl.config.closed import Closed
+from fraudctl.config.characters import character_name, holding
+from fraudctl.config.closed import Closed, Flag, Number, WayError, Whole
 from fraudctl.config.java_options import check_java_options
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-Positive = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(ge=0)]
-PositiveSeconds = Annotated[float, Field(gt=0)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+Positive = Annotated[Whole, Field(ge=1)]
+Seconds = Annotated[Number, Field(ge=0)]
+PositiveSeconds = Annotated[Number, Field(gt=0)]
 # Names of the database and its owner in a stack that fraudctl runs itself.
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # PostgreSQL limits names to this number of bytes (NAMEDATALEN); the users of a pooler may have longer names.
 _DATABASE_MAX_BYTES = 63
+_OTHERS = "postgres.port, .database, .user and .password_file"
 _USER_MAX_BYTES = 255
 # An image name for `docker pull`: registry, path, tag and digest.
 Image = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
@@ -40,10 +44,10 @@ class TopicSettings(Section):
     """The settings of one topic, for code that creates it or writes to it."""
 
     topic: TopicName
-    partitions: Annotated[int, Field(ge=1, le=1000)]
+    partitions: Annotated[Whole, Field(ge=1, le=1000)]
     timestamp_type: Literal["LogAppendTime", "CreateTime"]
     retention_hours: Positive
-    max_message_bytes: Annotated[int, Field(ge=1024)]
+    max_message_bytes: Annotated[Whole, Field(ge=1024)]
 
 
 class KafkaSettings(TopicSettings):
@@ -54,7 +58,14 @@ class KafkaSettings(TopicSettings):
     controller_port: Port
     labels_topic: TopicName
     alerts_topic: TopicName
-    heap_mb: Annotated[int, Field(ge=256)]
+    heap_mb: Annotated[Whole, Field(ge=256)]
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _without_login(cls, servers: str) -> str:
+        if "@" in servers:  # without the text, which may hold a password
+            raise ValueError("must be HOST:PORT, several separated by commas, without user and password")
+        return servers
 
     @model_validator(mode="after")
     def _topics_differ(self) -> "KafkaSettings":
@@ -78,6 +89,14 @@ class PostgresSettings(Section):
     password_file: str
     writer_password_file: str
 
+    @field_validator("host")
+    @classmethod
+    def _host_alone(cls, host: str) -> str:
+        wrong = _not_a_host(host)
+        if wrong:
+            raise ValueError(wrong)  # without the text, which may hold a password
+        return host
+
     @field_validator("database")
     @classmethod
     def _database_fits(cls, name: str) -> str:
@@ -87,6 +106,26 @@ class PostgresSettings(Section):
     @classmethod
     def _user_fits(cls, name: str) -> str:
         return _fitting(name, _USER_MAX_BYTES)
+
+
+def _not_a_host(text: str) -> str:
+    """Return why a text is more than the name or the address of a host; empty if it is not."""
+    alone = "must be the name or the address of a host alone"
+    if "://" in text or "@" in text or "=" in text or any(map(str.isspace, text)):
+        return f"{alone}; database, user and password have settings of their own: {_OTHERS}"
+    if text.startswith("[") or text.endswith("]"):
+        return f"{alone}; write an IPv6 address without brackets, and the port as postgres.port"
+    if ":" in text and not _is_ipv6(text):
+        return f"{alone}; write the port as postgres.port"
+    return ""
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _fitting(name: str, most: int) -> str:
@@ -126,35 +165,37 @@ class EventsSettings(Section):
 
     categories: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    max_bytes: Annotated[int, Field(ge=512, le=1_048_576)]
+    max_bytes: Annotated[Whole, Field(ge=512, le=1_048_576)]
 
     @field_validator("categories")
     @classmethod
     def _storable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
+        for number, name in enumerate(names):
             if not name.strip() or len(name) > CATEGORY_MAX_CHARACTERS or name != name.strip():
-                raise ValueError(
-                    f"{name!r} must have 1 to {CATEGORY_MAX_CHARACTERS} characters and no outer blanks"
-                )
+                most = CATEGORY_MAX_CHARACTERS
+                raise WayError(f"{name!r} must have 1 to {most} characters and no outer blanks", (number,))
             if unicodedata.normalize("NFC", name) != name:
-                raise ValueError(f"{name!r} must be in Unicode form NFC")
-            if any(unicodedata.category(character).startswith("C") for character in name):
-                raise ValueError(f"{name!r} must not hold control or format characters")
-        if len(set(names)) != len(names):
-            raise ValueError("a category is named twice")
+                raise WayError(f"{name!r} must be in Unicode form NFC", (number,))
+            hidden = [one for one in name if unicodedata.category(one).startswith("C")]
+            if hidden:
+                raise WayError(f"{name!r} must not hold {character_name(hidden[0])}", (number,))
+            if name in names[:number]:
+                raise WayError(f"the category {name} is named twice", (number,))
         return names
 
 
 class WindowsSettings(Section):
     """Length and slide of the sliding windows, in minutes."""
 
-    length_minutes: Annotated[int, Field(ge=1, le=1440)]
-    slide_minutes: Annotated[int, Field(ge=1, le=1440)]
+    length_minutes: Annotated[Whole, Field(ge=1, le=1440)]
+    slide_minutes: Annotated[Whole, Field(ge=1, le=1440)]
 
     @model_validator(mode="after")
     def _whole_slides(self) -> "WindowsSettings":
         if self.length_minutes % self.slide_minutes:
-            raise ValueError("length_minutes must be a multiple of slide_minutes")
+            raise WayError(
+                "length_minutes must be a multiple of slide_minutes", ("length_minutes",), ("slide_minutes",)
+            )
         return self
 
 
@@ -162,7 +203,7 @@ class LatenessSettings(Section):
     """Limits for late events and for events in the future, in seconds."""
 
     late_seconds: Positive
-    future_seconds: Annotated[int, Field(ge=0)]
+    future_seconds: Annotated[Whole, Field(ge=0)]
     slack_seconds: Positive
 
     @property
@@ -180,8 +221,8 @@ class RulesSettings(Section):
 class DeadLettersSettings(Section):
     """The number of bytes kept of a rejected record, and of days that they are kept."""
 
-    payload_bytes: Annotated[int, Field(ge=0, le=1_048_576)]
-    expire_days: Annotated[float, Field(gt=0)]
+    payload_bytes: Annotated[Whole, Field(ge=0, le=1_048_576)]
+    expire_days: Annotated[Number, Field(gt=0)]
 
 
 class SparkSettings(Section):
@@ -195,7 +236,7 @@ class SparkSettings(Section):
     trigger_seconds: Seconds
     max_offsets_per_trigger: Positive
     state_store: Literal["memory", "rocksdb"]
-    fast_checkpoint: bool
+    fast_checkpoint: Flag
     java_options: str
     stop_grace_seconds: PositiveSeconds
 
@@ -217,7 +258,7 @@ class SparkSettings(Section):
 class LandingSettings(Section):
     """The lease, and the time limits and retries of writing a batch to PostgreSQL."""
 
-    lease_seconds: Annotated[float, Field(ge=1)]
+    lease_seconds: Annotated[Number, Field(ge=1)]
     retry_seconds: Seconds
     statement_timeout_seconds: PositiveSeconds
     lock_timeout_seconds: PositiveSeconds
@@ -228,9 +269,9 @@ class ProducerSettings(Section):
 
     cards: Positive
     merchants: Positive
-    category_weights: dict[str, Annotated[float, Field(ge=0)]]
-    fraud_rate: Annotated[float, Field(ge=0, le=1)]
-    linger_ms: Annotated[int, Field(ge=0, le=10_000)]
+    category_weights: dict[str, Annotated[Number, Field(ge=0)]]
+    fraud_rate: Annotated[Number, Field(ge=0, le=1)]
+    linger_ms: Annotated[Whole, Field(ge=0, le=10_000)]
     delivery_timeout_seconds: PositiveSeconds
 
     @field_validator("category_weights")
@@ -256,6 +297,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_prefix="FRAUDCTL_", env_nested_delimiter="__", env_ignore_empty=False
     )
+
+    # By dotted key, where each value comes from: FILE:LINE, or the variable or flag; see load.py.
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     profile: Literal["auto", "local", "docker", "external"]
     kafka: KafkaSettings
@@ -286,6 +330,14 @@ class Settings(BaseSettings):
         """
         return (init_settings,)
 
+    def origin(self, key: str) -> str:
+        """Return where a setting comes from, such as mine.yaml:3; empty where that is not known."""
+        return self._origins.get(key, "")
+
+    def remember_origins(self, origins: Mapping[str, str]) -> None:
+        """Keep where each setting comes from, for messages."""
+        self._origins.update(origins)
+
     @model_validator(mode="after")
     def _plain_names(self) -> "Settings":
         """Check that a stack's own database has plain names; an external database may have any names."""
@@ -294,10 +346,10 @@ class Settings(BaseSettings):
         for key in ("database", "user"):
             name = getattr(self.postgres, key)
             if not _PLAIN_NAME.fullmatch(name):
-                raise ValueError(
-                    f"postgres.{key} = {name!r}: under the profile {self.profile} it must have 1 to 63 of "
-                    "a-z, 0-9 and _, and not begin with a digit; any name may be given under the profile "
-                    "external"
+                raise WayError(
+                    f"{name!r}{holding(name)}: under the profile {self.profile} it must have 1 to 63 of a-z, "
+                    "0-9 and _, and not begin with a digit; any name may be given under the profile external",
+                    ("postgres", key),
                 )
         return self
 
@@ -305,7 +357,10 @@ class Settings(BaseSettings):
     def _known_categories(self) -> "Settings":
         unknown = sorted(set(self.producer.category_weights) - set(self.events.categories))
         if unknown:
-            raise ValueError(
-                f"producer.category_weights names {', '.join(unknown)}, which events.categories does not hold"
+            names = ", ".join(unknown)
+            raise WayError(
+                f"producer.category_weights names {names}, which events.categories does not hold",
+                ("producer", "category_weights"),
+                ("events", "categories"),
             )
         return self

@@ -3,6 +3,7 @@
 import codecs
 from pathlib import Path
 
+from fraudctl.config.file_kinds import open_regular_file
 from fraudctl.errors import ConfigError
 
 # UTF-32 first: its little-endian byte-order mark begins with that of UTF-16.
@@ -28,7 +29,7 @@ def read_password(file: Path, *, external: bool = False) -> str:
         ConfigError: the file cannot be read, is empty, or holds something else than one line of UTF-8.
     """
     try:
-        with file.open("rb") as stream:
+        with open_regular_file(file) as stream:
             content = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         absent = "run `fraudctl up` first, or set postgres.password_file"

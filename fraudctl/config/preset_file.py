@@ -4,8 +4,13 @@ import difflib
 from pathlib import Path
 
 from fraudctl import assets
-from fraudctl.config.yaml_file import YamlDocument, named_file, read_document
+from fraudctl.config.characters import holding
+from fraudctl.config.file_kinds import is_address, special_kind
+from fraudctl.config.yaml_file import YamlDocument, named_file, read_document, why_unreadable
 from fraudctl.errors import ConfigError
+
+# A file of a user's own is told from a name by these.
+_ENDINGS = (".yaml", ".yml", ".json")
 
 
 def preset_names() -> tuple[str, ...]:
@@ -45,16 +50,40 @@ def _names(folder: str) -> tuple[str, ...]:
 
 
 def _read(kind: str, folder: str, name: str) -> YamlDocument:
-    known = _names(folder)
-    if Path(name).suffix.lower() in (".yaml", ".yml", ".json"):
+    own = assets.configs() / folder
+    if Path(name).suffix.lower() in _ENDINGS:
         file = named_file(name)
-    elif name in known:
-        file = assets.configs() / folder / f"{name}.yaml"
+    elif name in _names(folder):
+        file = own / f"{name}.yaml"
     else:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        raise ConfigError(
-            f"there is no {kind} {name!r}",
-            detail=f"known: {', '.join(known)}",
-            hint=f"did you mean {near[0]}?" if near else "name one of them, or a YAML file of your own",
+        raise _no_such(kind, folder, name)
+    return read_document(file, kind, holds="a mapping of settings", hint=f"compare it with those in {own}")
+
+
+def _no_such(kind: str, folder: str, name: str) -> ConfigError:
+    """Return the error for a name that is neither known nor that of a YAML file."""
+    known = _names(folder)
+    why = _why_no_file(name)
+    if why:
+        return ConfigError(
+            f"the {kind} {name} cannot be read", detail=why, hint="name a YAML file, such as mine.yaml"
         )
-    return read_document(file, kind, holds="a mapping of settings", hint=f"compare it with configs/{folder}")
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return ConfigError(
+        f"there is no {kind} {name!r}{holding(name)}",
+        detail=f"known: {', '.join(known)}",
+        hint=f"did you mean {near[0]}?" if near else "name one of them, or a YAML file of your own",
+    )
+
+
+def _why_no_file(name: str) -> str:
+    """Return why what a name stands for is not read as a file; empty where it stands for none."""
+    file = named_file(name)
+    try:
+        kind = special_kind(file)
+    except (OSError, ValueError) as error:
+        if is_address(name) or file.is_symlink() or "/" in name:
+            return why_unreadable(file, error)
+        return ""
+    ending = f"a file of yours must end in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}"
+    return f"it is {kind}; {ending}" if kind else ending

@@ -17,7 +17,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fraudctl.config.yaml_file import Way, YamlDocument, described
+from fraudctl.config.characters import holding
+from fraudctl.config.closed import WayError
+from fraudctl.config.yaml_file import Way, YamlDocument
+from fraudctl.config.yaml_scalars import described
 
 _EXAMPLE = 60
 _NUMBERS = ("a number", "a whole number")
@@ -83,10 +86,14 @@ _TRUE, _FALSE = {"true", "yes", "on", "y", "1"}, {"false", "no", "off", "n", "0"
 
 @dataclass(frozen=True)
 class Problem:
-    """One error in a document, with the path of keys and indexes that leads to it."""
+    """One error in a document, with the path of keys and indexes that leads to it.
+
+    `others` lead to values that could be changed instead.
+    """
 
     way: Way
     text: str
+    others: tuple[Way, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ class _Found:
     tagged: bool
     of_key: bool
     error: ErrorDetails
+    others: tuple[Way, ...] = ()
 
 
 def problem_lines(
@@ -121,7 +129,7 @@ def problem_lines(
     lines = []
     for problem in problems_of(error, model, document, renamed=renamed):
         place = f"{document.place(problem.way)}: " if isinstance(document, YamlDocument) else ""
-        way = ".".join(map(str, problem.way))
+        way = shown_way(problem.way)
         lines.append(f"{place}{way}: {problem.text}" if way else f"{place}{problem.text}")
     return "\n".join(lines)
 
@@ -151,7 +159,7 @@ def problems_of(
         if not _is_other_branch(one, found):
             by_way.setdefault(one.way, []).append(one)
     return [
-        Problem(way, _text(way, several, model, document, written(way), renamed or {}))
+        Problem(way, _text(way, several, model, document, written(way), renamed or {}), several[0].others)
         for way, several in by_way.items()
     ]
 
@@ -175,6 +183,12 @@ def _as_number(given: object) -> object:
         with suppress(ValueError):
             return read(str(given))
     return given
+
+
+def shown_way(way: Sequence[str | int]) -> str:
+    """Return a way for a message, entries of lists counted from 1: `rules #1.when.hours_utc #2`."""
+    parts = [f" #{part + 1}" if isinstance(part, int) else f".{part}" for part in way]
+    return "".join(parts).removeprefix(".").strip()
 
 
 def known_keys(model: Any, way: Sequence[str | int], document: Mapping[str, object]) -> list[str]:
@@ -212,7 +226,20 @@ def _found(error: ErrorDetails, document: object) -> _Found:
             way.append(part)
         elif part != "[key]":
             tagged = True
-    return _Found(tuple(way), tagged, "[key]" in parts, error)
+    fault = error.get("ctx", {}).get("error")
+    ways = fault.ways if isinstance(fault, WayError) else ()
+    first, *others = [_followed(value, tuple(way), more) for more in ways] or [tuple(way)]
+    return _Found(first, tagged, "[key]" in parts, error, tuple(others))
+
+
+def _followed(value: object, way: Way, more: Way) -> Way:
+    """Return the way, and so much more of it as the value has."""
+    for part in more:
+        value = _step(value, part)
+        if value is _ABSENT:
+            break
+        way = (*way, part)
+    return way
 
 
 _ABSENT = object()
@@ -271,7 +298,7 @@ def _text(
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", "it is not allowed"))
     if kind == "string_pattern_mismatch":
-        return f"must be {_form(str(context['pattern']))}, not {described(given)}"
+        return f"must be {_form(str(context['pattern']))}, not {described(given)}{holding(str(given))}"
     if first.of_key or kind == "invalid_key":
         shown = given if isinstance(given, str) else json.dumps(given, default=str)
         return f"a key must be a text; write {json.dumps(str(shown), ensure_ascii=False)}"
@@ -300,7 +327,7 @@ def _mismatch(wanted: list[str], given: object, written: str | None) -> str:
 def _unknown_key(name: str, known: list[str], renamed: Mapping[str, str]) -> str:
     names = [renamed.get(one, one) for one in known]
     near = _nearest(name, names)
-    shown = json.dumps(name, ensure_ascii=False)
+    shown = json.dumps(name, ensure_ascii=False) + holding(name)
     if near:
         return f"there is no key {shown}; did you mean {near[0]}?"
     return f"there is no key {shown}; the keys are {', '.join(names)}" if names else f"{shown} is not allowed"
@@ -319,9 +346,10 @@ def not_among(given: object, allowed: list[str], *, of_key: bool = False) -> str
     hint = f"; did you mean {near[0]}?" if near else ""
     if of_key:
         known = "" if near else f"; the keys are {', '.join(allowed)}"
-        return f"there is no key {json.dumps(str(given), ensure_ascii=False)}{hint}{known}"
+        shown = json.dumps(str(given), ensure_ascii=False) + holding(str(given), allowed)
+        return f"there is no key {shown}{hint}{known}"
     several = " or ".join([", ".join(allowed[:-1]), allowed[-1]] if len(allowed) > 1 else allowed)
-    return f"must be {several}, not {described(given)}{hint}"
+    return f"must be {several}, not {described(given)}{holding(str(given), allowed)}{hint}"
 
 
 def _nearest(given: str, allowed: Sequence[str]) -> list[str]:

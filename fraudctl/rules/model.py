@@ -39,6 +39,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fraudctl import assets
+from fraudctl.config.closed import Flag, WayError, Whole
 from fraudctl.config.wording import problem_lines
 from fraudctl.errors import ConfigError
 from fraudctl.rules.forest import CARD_MINUTES_MAX, CATEGORY_IS, Forest
@@ -51,8 +53,6 @@ _BIGINT_MAX = 2**63 - 1
 # Every rule is evaluated for every transaction, and nobody can keep track of more rules than this.
 RULES_MAX = 200
 
-# Strict: "60" and 60.0 are not accepted as whole numbers.
-Whole = Annotated[int, Field(strict=True)]
 Hour = Annotated[Whole, Field(ge=0, le=24)]
 Amount = Annotated[Whole, Field(ge=0, le=_BIGINT_MAX)]
 # No control characters: a table cannot hold NUL, and a line of text no line break.
@@ -88,7 +88,10 @@ class Card(_Closed):
         if all(value is None for name, value in self.__dict__.items() if name != "within_minutes"):
             raise ValueError("card needs at least one condition besides within_minutes")
         if (self.since_previous_under_seconds or 0) > self.within_seconds:
-            raise ValueError("since_previous_under_seconds reaches further back than within_minutes")
+            raise WayError(
+                "since_previous_under_seconds reaches further back than within_minutes",
+                ("since_previous_under_seconds",),
+            )
         return self
 
     @property
@@ -134,10 +137,12 @@ class When(_Closed):
         if all(value is None for value in self.__dict__.values()):
             raise ValueError("a rule needs at least one condition")
         if self.card is not None and self.model is not None and self.model.forest.within_minutes:
-            raise ValueError("a rule asks of the card's past either by `card` or by its model, not by both")
+            raise WayError(
+                "a rule asks of the card's past either by `card` or by its model, not by both", ("model",)
+            )
         over, under = self.amount_over, self.amount_under
         if isinstance(over, int) and isinstance(under, int) and under <= over + 1:
-            raise ValueError(f"no amount is over {over} and under {under}")
+            raise WayError(f"no amount is over {over} and under {under}", ("amount_under",))
         return self
 
     @field_validator("hours_utc")
@@ -171,7 +176,7 @@ class Rule(_Closed):
     reason: Annotated[Text, Field(min_length=1, max_length=200)]
     weight: Points = DEFAULT_WEIGHT
     action: Literal["flag", "alert"] = "flag"
-    enabled: Annotated[bool, Field(strict=True)] = True
+    enabled: Flag = True
     when: When
 
 
@@ -185,9 +190,9 @@ class RuleSet(_Closed):
     @classmethod
     def _distinct(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         first: dict[str, int] = {}
-        for number, rule in enumerate(rules, start=1):
+        for number, rule in enumerate(rules):
             if rule.id in first:
-                raise ValueError(f"rules {first[rule.id]} and {number} have the same id, {rule.id}")
+                raise WayError(f"rule #{first[rule.id] + 1} has the same id, {rule.id}", (number, "id"))
             first[rule.id] = number
         return rules
 
@@ -235,5 +240,5 @@ def parse_rules(document: Mapping[str, object]) -> RuleSet:
         raise ConfigError(
             "the rules are not valid",
             detail=problem_lines(error, RuleSet, document, renamed={"forest": "file"}),
-            hint="compare them with configs/rules.yaml",
+            hint=f"compare them with {assets.configs() / 'rules.yaml'}",
         ) from error

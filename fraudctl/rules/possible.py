@@ -6,13 +6,16 @@ fraudctl/events/schema.py and by the settings `events`.
 """
 
 import difflib
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fraudctl.config.characters import holding
 from fraudctl.config.model import EventsSettings
 from fraudctl.events.schema import AMOUNT_MINOR_MAX, AMOUNT_MINOR_MIN, PATTERNS
+from fraudctl.rules.countries import not_assigned
 from fraudctl.rules.forest import Forest
 from fraudctl.rules.model import SCORE_MAX, WEEKDAYS, Amounts, Rule, RuleSet, When
 
@@ -39,12 +42,10 @@ class Finding:
 def findings(rules: RuleSet, events: EventsSettings) -> list[Finding]:
     """Return the impossible and idle parts of the rules, rule by rule."""
     found = [finding for number, rule in enumerate(rules.rules) for finding in _of_rule(number, rule, events)]
-    first: dict[str, str] = {}
-    for number, rule in enumerate(rules.rules):
-        same = first.setdefault(rule.when.model_dump_json(), rule.id) if rule.enabled else rule.id
-        if same != rule.id:
-            text = f"it has the same conditions as rule {same}"
-            found.append(Finding("idle", rule.id, ("rules", number, "when"), text))
+    found += _repeated(rules)
+    if not rules.enabled:
+        text = "every rule is switched off" if rules.rules else "there is no rule"
+        found.append(Finding("idle", None, ("rules",), f"rules: {text}, so nothing is flagged"))
     most = min(SCORE_MAX, sum(rule.weight for rule in rules.enabled))
     if rules.alert_score is not None and rules.enabled and rules.alert_score > most:
         text = (
@@ -54,19 +55,47 @@ def findings(rules: RuleSet, events: EventsSettings) -> list[Finding]:
     return found
 
 
+def _repeated(rules: RuleSet) -> Iterator[Finding]:
+    """Yield the rules that ask the same as one before them, in whatever order their lists are."""
+    first: dict[str, str] = {}
+    for number, rule in enumerate(rules.rules):
+        if not rule.enabled:
+            continue
+        same = first.setdefault(_asked(rule.when), rule.id)
+        if same != rule.id:
+            text = f"it has the same conditions as rule {same}"
+            yield Finding("idle", rule.id, ("rules", number, "when"), text)
+
+
+def _asked(when: When) -> str:
+    """Return the conditions as a text that does not depend on the order of lists without an order."""
+    conditions = when.model_dump(mode="json", exclude_none=True)
+    for name, value in conditions.items():
+        if isinstance(value, list) and name != "hours_utc":
+            conditions[name] = sorted(set(value))
+    return json.dumps(conditions, sort_keys=True)
+
+
 def _of_rule(number: int, rule: Rule, events: EventsSettings) -> Iterator[Finding]:
     when = rule.when
 
     def finding(kind: Literal["impossible", "idle"], names: Sequence[str], text: str) -> Finding:
         return Finding(kind, rule.id, ("rules", number, "when", *names), text)
 
+    if not rule.enabled:  # it is as if it were not there, until somebody switches it on
+        wrong = [*_strange_values(when, events)] or [
+            (names, _said_of(names, text)) for names, text in _contradictions(when, events)
+        ]
+        yield from (finding("idle", names, f"{text} (the rule is switched off)") for names, text in wrong)
+        return
     strange = [finding("impossible", names, text) for names, text in _strange_values(when, events)]
     # A list may be empty without its impossible values: do not report that as a second error.
     contradictions = [] if strange else list(_contradictions(when, events))
     yield from strange
     yield from (finding("impossible", names, _said_of(names, text)) for names, text in contradictions)
-    if strange or contradictions or not rule.enabled:
+    if strange or contradictions:
         return
+    yield from (finding("idle", names, text) for names, text in _no_countries(when))
     idle = list(_idle(when, events))
     # Every finding begins with the name of its condition; without any other condition the rule is idle.
     asking = {name for name, value in when if value is not None} - {names[0] for names, _text in idle}
@@ -101,7 +130,7 @@ def _strange_values(when: When, events: EventsSettings) -> Iterator[_Said]:
         if category != feature and category not in events.categories:
             yield ("model",), _no_category(category, "model", events.categories)
     for field, form in (
-        ("country", "two capital letters"),
+        ("country", "two capital letters, A to Z"),
         ("channel", "small letters, digits and underscores, a letter first, at most 32"),
     ):
         plural = "countries" if field == "country" else "channels"
@@ -111,18 +140,29 @@ def _strange_values(when: When, events: EventsSettings) -> Iterator[_Said]:
                     yield (name,), _no_such(field, name, value, form)
 
 
+def _no_countries(when: When) -> Iterator[_Said]:
+    """Yield the codes that an event may hold, and that are no country's."""
+    for name in ("countries", "not_countries"):
+        values = _list(when, name)
+        for value in values if not set(values) >= _COUNTRIES else ():
+            text = not_assigned(value)
+            if text:
+                yield (name,), f"{name}: {text}"
+
+
 def _no_category(value: str, condition: str, known: Collection[str]) -> str:
     near = [one for one in known if one.casefold() == value.strip().casefold()]
     near = near or difflib.get_close_matches(value, known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(list(known)[:_SHOWN])}"
-    return f"{value} in {condition}: no event has this category (events.categories); {hint}"
+    shown = value + holding(value, known)
+    return f"{shown} in {condition}: no event has this category (events.categories); {hint}"
 
 
 def _no_such(field: str, condition: str, value: str, form: str) -> str:
     clear = value.strip().upper() if field == "country" else re.sub(r"[^a-z0-9]+", "_", value.strip().lower())
     fits = re.fullmatch(PATTERNS[field], clear)
     hint = f"; did you mean {clear}?" if fits else ""
-    return f"{value!r} in {condition}: no event has this {field}; it has {form}{hint}"
+    return f"{value!r}{holding(value)} in {condition}: no event has this {field}; it must be {form}{hint}"
 
 
 def _contradictions(when: When, events: EventsSettings) -> Iterator[_Said]:

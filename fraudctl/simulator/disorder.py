@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from fraudctl.config.closed import Closed
+from fraudctl.config.closed import Closed, Number, WayError, Whole
 from fraudctl.config.model import LatenessSettings
 from fraudctl.simulator.arrivals import CLEAR_MS, FATES, MINUTE_MS, ORDINARY_DELAY_MS, Fate
 from fraudctl.simulator.batch import DAY_MS, Batch, joined
@@ -20,8 +20,8 @@ from fraudctl.simulator.draws import Draws, Ints, sorted_places
 from fraudctl.simulator.malformed import SHAPES
 from fraudctl.simulator.wire import Wire
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Times = Annotated[int, Field(ge=0, le=1000)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Times = Annotated[Whole, Field(ge=0, le=1000)]
 _SHARES = ("duplicates", "out_of_order", "late", "future", "clock_skew", "malformed")
 _INTACT = -1
 
@@ -43,20 +43,23 @@ class Disorder(Closed):
     malformed: Share = 0.0
     # Nothing arrives for a while, and then everything at once.
     pauses_per_day: Times = 0
-    pause_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    pause_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 60
     # The traffic of `burst_factor` x `burst_seconds` happens within `burst_seconds`; a lull follows.
     bursts_per_day: Times = 0
-    burst_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    burst_factor: Annotated[int, Field(ge=2, le=1000)] = 10
+    burst_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 60
+    burst_factor: Annotated[Whole, Field(ge=2, le=1000)] = 10
 
     @model_validator(mode="after")
     def _possible(self) -> "Disorder":
         if sum(getattr(self, name) for name in _SHARES) > 1:
-            raise ValueError("the shares of all faults together exceed the whole")
+            raise WayError(
+                "the shares of all faults together exceed the whole",
+                (max(_SHARES, key=lambda name: float(getattr(self, name))),),
+            )
         if self.pauses_per_day * self.pause_seconds * 1000 > DAY_MS:
-            raise ValueError("the pauses are longer than the day")
+            raise WayError("the pauses are longer than the day", ("pauses_per_day",))
         if self.bursts_per_day * self.burst_seconds * self.burst_factor * 1000 > DAY_MS:
-            raise ValueError("the bursts take more traffic than a day has")
+            raise WayError("the bursts take more traffic than a day has", ("bursts_per_day",))
         return self
 
 

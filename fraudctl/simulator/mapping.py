@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from fraudctl import assets
+from fraudctl.config.closed import Flag, Whole
 from fraudctl.config.model import EventsSettings
 from fraudctl.config.wording import problem_lines
 from fraudctl.errors import ConfigError
@@ -137,7 +139,7 @@ class TextSource(ValueSource):
 class IdentifierSource(ValueSource):
     """The source of a merchant or a card; with `hash`, a digest with the stack's key replaces the text."""
 
-    hash: bool = False
+    hash: Flag = False
 
     @model_validator(mode="after")
     def _check_hash(self) -> "IdentifierSource":
@@ -149,7 +151,7 @@ class IdentifierSource(ValueSource):
 class CardSource(IdentifierSource):
     """The source of a card; with `row`, the table has no cards, and each row gets a card of its own."""
 
-    row: bool = False
+    row: Flag = False
 
     @model_validator(mode="after")
     def _check(self) -> "CardSource":
@@ -164,7 +166,7 @@ class CardSource(IdentifierSource):
 class TransactionIdSource(Source):
     """The source of a transaction's id, which differs in every row: no `value`, `default` or `map`."""
 
-    hash: bool = False
+    hash: Flag = False
 
 
 class TimeSource(Source):
@@ -192,7 +194,7 @@ class AmountSource(Source):
 
     value: Text | None = None
     default: Text | None = None
-    times: Annotated[int, Field(ge=1, le=10_000)] = 1
+    times: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     decimal: Literal[".", ","] = "."
     thousands: Literal[THOUSANDS] | None = None  # type: ignore[valid-type]
     currency_sign: Annotated[str, Field(min_length=1, max_length=8)] | None = None
@@ -314,7 +316,7 @@ def parse_mapping(document: Mapped[str, object]) -> Mapping:
         raise ConfigError(
             "the mapping is not valid",
             detail=problem_lines(error, Mapping, document),
-            hint="compare it with configs/mappings",
+            hint=f"compare it with those in {assets.configs() / 'mappings'}",
         ) from error
 
 

@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from fraudctl.config.closed import Closed
+from fraudctl import assets
+from fraudctl.config.closed import Closed, Number, WayError, Whole
 from fraudctl.config.wording import not_among, problem_lines
 from fraudctl.config.yaml_file import YamlDocument
 from fraudctl.errors import ConfigError, UsageError
 from fraudctl.simulator.disorder import Disorder
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Whole, Field(ge=1)]
 ScenarioName = Literal[
     "amount_outlier",
     "card_testing",
@@ -31,15 +32,15 @@ class _Preset(Closed):
     description: Annotated[str, Field(min_length=1, max_length=300)]
     # The first day, in UTC; its weekday decides which days are weekends.
     start: Annotated[date, Field(ge=date(2000, 1, 1), le=date(2090, 1, 1))]
-    days: Annotated[int, Field(ge=1, le=3660)]
+    days: Annotated[Whole, Field(ge=1, le=3660)]
     # Shortest and longest time from the transaction until the cardholder's complaint is known.
-    label_delay_hours: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=8760)]]
+    label_delay_hours: tuple[Annotated[Number, Field(ge=0)], Annotated[Number, Field(le=8760)]]
     faults: Disorder = Disorder()
 
     @model_validator(mode="after")
     def _from_to(self) -> "_Preset":
         if self.label_delay_hours[0] > self.label_delay_hours[1]:
-            raise ValueError("label_delay_hours must go from the shorter to the longer")
+            raise WayError("must go from the shorter to the longer", ("label_delay_hours",))
         return self
 
     @property
@@ -57,20 +58,20 @@ class HabitsPreset(_Preset):
     """A preset of cards with habits, and of seven kinds of fraud that depart from them."""
 
     model: Literal["habits"]
-    cards: Annotated[int, Field(ge=1, le=10_000_000)]
-    merchants: Annotated[int, Field(ge=1, le=1_000_000)]
-    transactions_per_card_day: Annotated[float, Field(gt=0, le=100)]
+    cards: Annotated[Whole, Field(ge=1, le=10_000_000)]
+    merchants: Annotated[Whole, Field(ge=1, le=1_000_000)]
+    transactions_per_card_day: Annotated[Number, Field(gt=0, le=100)]
     # The share of transactions that are fraud.
-    fraud_rate: Annotated[float, Field(ge=0, le=0.5)]
+    fraud_rate: Annotated[Number, Field(ge=0, le=0.5)]
     # 0: any threshold on the amount finds the fraud; 1: its amounts look like the card's own.
     difficulty: Share
     # Weight of each scenario among the fraudulent transactions.
-    mix: dict[ScenarioName, Annotated[float, Field(ge=0)]]
+    mix: dict[ScenarioName, Annotated[Number, Field(ge=0)]]
 
     @model_validator(mode="after")
     def _some_scenario(self) -> "HabitsPreset":
         if self.fraud_rate > 0 and sum(self.mix.values()) <= 0:
-            raise ValueError("mix: at least one scenario must have a weight above zero")
+            raise WayError("at least one scenario must have a weight above zero", ("mix",))
         return self
 
 
@@ -78,10 +79,10 @@ class HandbookPreset(_Preset):
     """A preset of the simulator published with the Fraud Detection Handbook."""
 
     model: Literal["handbook"]
-    customers: Annotated[int, Field(ge=1, le=1_000_000)]
-    terminals: Annotated[int, Field(ge=1, le=1_000_000)]
+    customers: Annotated[Whole, Field(ge=1, le=1_000_000)]
+    terminals: Annotated[Whole, Field(ge=1, le=1_000_000)]
     # A customer uses the terminals nearer than this, on a map of 100 by 100.
-    radius: Annotated[float, Field(gt=0, le=150)]
+    radius: Annotated[Number, Field(gt=0, le=150)]
 
 
 Preset = HabitsPreset | HandbookPreset
@@ -121,7 +122,7 @@ def _parsed(given: Mapping[str, object]) -> Preset:
         raise ConfigError(
             "the preset is not valid",
             detail=f"{place}model: {said}",
-            hint="compare it with configs/scenarios",
+            hint=f"compare it with those in {assets.configs() / 'scenarios'}",
         )
     try:
         return model.model_validate(given)
@@ -129,5 +130,5 @@ def _parsed(given: Mapping[str, object]) -> Preset:
         raise ConfigError(
             "the preset is not valid",
             detail=problem_lines(error, model, given),
-            hint="compare it with configs/scenarios",
+            hint=f"compare it with those in {assets.configs() / 'scenarios'}",
         ) from error

@@ -146,12 +146,13 @@ def test_a_key_that_is_given_twice_is_refused_with_file_and_line(tmp_path: Path)
     with pytest.raises(ConfigError) as caught:
         load(config_file=mine)
     assert str(mine) in caught.value.message
-    assert "the key 'port' is given" in caught.value.detail
-    assert f'"{mine}", line 4' in caught.value.detail
+    assert caught.value.detail == (
+        f'{mine}:4: the key "port" is given twice, the first time in line 2; keep one of them'
+    )
     mine.write_text("kafka: {port: 1}\nwindows: {slide_minutes: 1}\n'kafka': {port: 2}\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(config_file=mine)
-    assert f'"{mine}", line 3' in caught.value.detail
+    assert f"{mine}:3: " in caught.value.detail
 
 
 def test_a_rule_whose_key_is_given_twice_is_refused(tmp_path: Path) -> None:
@@ -161,15 +162,7 @@ def test_a_rule_whose_key_is_given_twice_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError) as caught:
         read_rules_document(str(rules))
-    assert f'"{rules}", line 4' in caught.value.detail
-
-
-def test_what_a_merge_key_overrides_is_not_given_twice(tmp_path: Path) -> None:
-    rules = tmp_path / "rules.yaml"
-    rules.write_text(
-        "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nrules: [{<<: *b, x: 3}, {<<: *b}]\n", encoding="utf-8"
-    )
-    assert read_rules_document(str(rules))["rules"] == [{"x": 3, "y": 1}, {"x": 2, "y": 1}]
+    assert f"{rules}:4: " in caught.value.detail
 
 
 @pytest.mark.parametrize("text", ["[grafana, spark]", '["grafana", "spark"]'])

@@ -79,7 +79,7 @@ def test_rules_change_while_events_flow(new_stack: NewStack, tmp_path: Path) -> 
     wrong.write_text("rules:\n  - {id: a, reason: b, when: {amount_over: much}}\n", encoding="utf-8")
     refused = stack.run("rules", "apply", str(wrong), check=False)
     assert refused.returncode == 3
-    assert f"{wrong}:2: rules.0.when.amount_over" in refused.stderr
+    assert f"{wrong}:2: rules #1.when.amount_over" in refused.stderr
 
     digests = []
     for number in range(CHANGES):

@@ -77,7 +77,7 @@ def test_a_rules_file_with_a_mistake_is_refused_before_anything_starts(new_stack
     rules.write_text("rules: [{id: a, reason: b, when: {hours: [1, 2]}}]", encoding="utf-8")
     stack.up()
     message = refused(stack, 3, "detect", says="rules", env={"FRAUDCTL_RULES__FILE": str(rules)})
-    assert "rules.0.when.hours" in message
+    assert "rules #1.when.hours" in message
     assert scenario.detector_pid(stack) is None
 
 

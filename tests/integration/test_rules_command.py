@@ -101,7 +101,7 @@ def test_a_mistake_ends_with_its_line_and_exit_3(folder: Path) -> None:
     wrong.write_text(RULES.replace("weight: 10", "weight: 1000"), encoding="utf-8")
     done = fraudctl("rules", "check", str(wrong), "--home", str(folder))
     assert done.returncode == 3
-    assert f"{wrong}:3: rules.1.weight" in done.stderr
+    assert f"{wrong}:3: rules #2.weight" in done.stderr
 
 
 def test_a_category_that_does_not_exist_is_a_mistake(folder: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_name_that_postgresql_cannot_have_is_refused(key: str, name: str) -> N
 def test_the_names_of_a_stack_of_its_own_stay_plain(key: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(flags={"profile": "local", f"postgres.{key}": "fraud-prod"})
-    assert f"postgres.{key} = 'fraud-prod'" in caught.value.detail
+    assert f"postgres.{key}: 'fraud-prod'" in caught.value.detail
     assert "profile external" in caught.value.detail
 
 

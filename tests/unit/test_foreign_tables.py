@@ -374,7 +374,7 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     file.write_text(file.read_text() + "label: {column: shop, fraud: [Food]}\n")
     done = check(write_csv(tmp_path / "t.csv", rows(3)), str(file))
     assert done.code == 3
-    assert "'label'" in done.err
+    assert 'the key "label" is given twice' in done.err
 
 
 def test_a_label_that_is_both_is_refused(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_a_model_that_is_none_is_refused_with_its_place(tmp_path: Path) -> None:
     document = read_rules_document(write(tmp_path, json.dumps(bent(value=[0, 1]))))
     with pytest.raises(ConfigError, match="rules are not valid") as refused:
         parse_rules(document)
-    assert "rules.yaml:5: rules.0.when.model.forest.trees.0: a tree needs" in refused.value.detail
+    assert "rules.yaml:5: rules #1.when.model.forest.trees #1: a tree needs" in refused.value.detail
 
 
 def test_a_rule_looks_back_in_one_way() -> None:

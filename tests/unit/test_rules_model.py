@@ -51,13 +51,13 @@ def test_each_mistake_is_named_with_file_and_line(tmp_path: Path) -> None:
         parse_rules(read_rules_document(str(file)))
     found = {line.split(": ")[0]: line for line in caught.value.detail.splitlines()}
     for line, words in {
-        2: "rules.0.id",
-        5: "rules.1.reason: is missing",
-        6: "rules.1.weight",
-        8: "rules.1.when.hours_utc.1",
-        11: 'rules.2.action: must be flag or alert, not the text "block"',
-        13: "rules.2.when.weekdays.1",
-        14: 'rules.2.when.country: there is no key "country"; did you mean countries?',
+        2: "rules #1.id",
+        5: "rules #2.reason: is missing",
+        6: "rules #2.weight",
+        8: "rules #2.when.hours_utc #2",
+        11: 'rules #3.action: must be flag or alert, not the text "block"',
+        13: "rules #3.when.weekdays #2",
+        14: 'rules #3.when.country: there is no key "country"; did you mean countries?',
     }.items():
         assert words in found[f"{file}:{line}"]
     assert len(found) == 7
@@ -72,8 +72,8 @@ def test_each_mistake_is_named_with_file_and_line(tmp_path: Path) -> None:
             + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{(f'*{chr(97 + n)}, ' * 20)}]\n" for n in range(6)),
             "its aliases written out",
         ),
-        ("rules: [", "while parsing"),
-        ("rules: []\nrules: []", "is given"),
+        ("rules: [", "the text ends within a list or a mapping"),
+        ("rules: []\nrules: []", "is given twice"),
     ],
 )
 def test_what_cannot_be_a_document_is_told_at_once(tmp_path: Path, text: str, words: str) -> None:
@@ -87,13 +87,13 @@ def test_what_cannot_be_a_document_is_told_at_once(tmp_path: Path, text: str, wo
 def test_a_mistake_in_what_was_not_read_from_a_file_is_named_as_well() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_rules({"rules": [rule(weight=-1)]})
-    assert caught.value.detail.startswith("rules.0.weight: ")
+    assert caught.value.detail.startswith("rules #1.weight: ")
 
 
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({"rules": [rule(), rule()]}, "rules 1 and 2 have the same id, a"),
+        ({"rules": [rule(), rule()]}, "rule #1 has the same id, a"),
         ({"rules": [rule(when={})]}, "at least one condition"),
         ({"rules": [rule(when={"hours_utc": [3, 3]})]}, "at least one hour"),
         ({"rules": [rule(when={"categories": []})]}, "at least 1 entry"),

@@ -42,6 +42,12 @@ def document(tmp_path: Path, when: str, more: str = "") -> str:
         ("{channels: [1st]}", "no event has this channel"),
         ("{countries: [ÖS]}", "no event has this country"),
         ("{countries: ['']}", "no event has this country"),
+        ("{countries: [\u0405E]}", "(it holds U+0405 CYRILLIC CAPITAL LETTER DZE) in countries"),
+        ("{countries: [\u201cSE\u201d]}", "U+201C LEFT DOUBLE QUOTATION MARK, U+201D RIGHT DOUBLE"),
+        ("{channels: [p\u043es]}", "U+043E CYRILLIC SMALL LETTER O"),
+        ("{categories: [F\u043eod]}", "(it holds U+043E CYRILLIC SMALL LETTER O) in categories"),
+        ("{categories: [Food\u200b]}", "(it holds U+200B ZERO WIDTH SPACE) in categories"),
+        ("{amount_over: {F\u043eod: 5}}", "(it holds U+043E CYRILLIC SMALL LETTER O) in amount_over"),
         ("{countries: [DE, FR], not_countries: [FR, DE]}", "countries [DE, FR], not_countries [FR, DE]"),
         ("{channels: [pos], not_channels: [pos, chip]}", "nothing is left"),
         (f"{{not_countries: [{EVERY_COUNTRY}]}}", "every country that there can be"),
@@ -78,6 +84,10 @@ def test_what_can_never_match_is_refused_with_its_line(tmp_path: Path, when: str
         ("{countries: [DE, FR], not_countries: [FR]}", "FR is in countries and in not_countries"),
         ("{countries: [DE], not_countries: [FR]}", "not_countries: it changes nothing"),
         ("{weekdays: [mon, mon]}", "mon is twice in the list"),
+        ("{countries: [UK]}", "countries: UK is no country's code in ISO 3166-1; did you mean GB?"),
+        ("{countries: [DE, ZZ]}", "countries: ZZ is no country's code in ISO 3166-1"),
+        ("{not_countries: [EU]}", "not_countries: EU is no country's code in ISO 3166-1"),
+        ("{countries: [SU]}", "did you mean RU?"),
         ("{categories: [Food], amount_over: {Food: 5, Retail: 6}}", "the limit for Retail is idle"),
         ("{amount_over: {Food: 50, Retail: 5}, amount_under: 40}", "no amount of Food meets the limits"),
         ("{amount_over: 100, card: {within_minutes: 5, sum_over: 50}}", "each is 101 at least"),
@@ -128,6 +138,60 @@ def test_a_rule_that_repeats_another_is_told(tmp_path: Path) -> None:
     file = document(tmp_path, "{countries: [DE]}", again + again.replace("id: b", "id: c, enabled: false"))
     (warning,) = checked_rules(SETTINGS, read_rules_document(file)).warnings
     assert warning == f"{file}:5: rule b: it has the same conditions as rule a"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{categories: [Retail, Food]}", "{categories: [Food, Retail]}"),
+        ("{weekdays: [sat, sun], amount_over: 5}", "{amount_over: 5, weekdays: [sun, sat]}"),
+        ("{amount_over: {Food: 5, Retail: 6}}", "{amount_over: {Retail: 6, Food: 5}}"),
+        ("{not_countries: [DE, FR]}", "{not_countries: [FR, DE]}"),
+    ],
+)
+def test_the_order_of_a_list_makes_no_other_condition(tmp_path: Path, one: str, other: str) -> None:
+    file = document(tmp_path, one, f"  - {{id: b, reason: r, when: {other}}}\n")
+    (warning,) = checked_rules(SETTINGS, read_rules_document(file)).warnings
+    assert warning == f"{file}:5: rule b: it has the same conditions as rule a"
+
+
+def test_the_order_of_hours_makes_another_condition(tmp_path: Path) -> None:
+    file = document(tmp_path, "{hours_utc: [1, 5]}", "  - {id: b, reason: r, when: {hours_utc: [5, 1]}}\n")
+    assert not checked_rules(SETTINGS, read_rules_document(file)).warnings
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ("{countries: [us]}", "'us' in countries: no event has this country"),
+        ("{categories: [Food], not_categories: [Food]}", "no category is left"),
+        ("{amount_over: 99999999999}", "no amount is over 99999999999"),
+    ],
+)
+def test_a_rule_that_is_switched_off_may_never_match(tmp_path: Path, when: str, words: str) -> None:
+    file = document(
+        tmp_path, "{countries: [DE]}", f"  - {{id: b, reason: r, enabled: false, when: {when}}}\n"
+    )
+    (warning,) = checked_rules(SETTINGS, read_rules_document(file)).warnings
+    assert warning.startswith(f"{file}:5: rule b: ")
+    assert words in warning
+    assert warning.endswith("(the rule is switched off)")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rules: []\n", "rules: there is no rule, so nothing is flagged"),
+        (
+            "rules:\n  - {id: a, reason: r, enabled: false, when: {countries: [DE]}}\n",
+            "rules: every rule is switched off, so nothing is flagged",
+        ),
+    ],
+)
+def test_rules_of_which_none_counts_are_told(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert checked_rules(SETTINGS, read_rules_document(str(file))).warnings == (f"{file}:1: {words}",)
 
 
 def test_a_score_that_no_weights_reach_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """YAML is read strictly: what can be read in two ways is refused, with both readings and the line."""
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -65,13 +66,14 @@ def refused(tmp_path: Path, text: str | bytes) -> ConfigError:
         ("{amount_over: 1:30.5}", "was read as 90.5 (in base 60)"),
         ("{amount_over: ~}", "amount_over: ~ was read as no value"),
         ("{amount_over: null}", "null was read as no value"),
-        ("{amount_over: }", "amount_over: there is no value; give one, or leave the key out"),
-        ("{countries: [DE, ]}\n    ? \n    : 5", "a key is empty"),
         ("{amount_over: {NO: 5}}", 'NO was read as false; write "NO"'),
         ("{amount_over: {010: 5}}", "010 was read as 8 (in base 8)"),
         ("{amount_over: {null: 5}}", "null was read as no value"),
-        ("{[a]: 5}", "keys are texts"),
         (f"{{amount_over: {'9' * 5000}}}", "too many digits"),
+        ("{amount_over: 1e30}", "write 1.0e+30"),
+        ("{amount_over: 1e-7}", "write 1.0e-07"),
+        ("{amount_over: -08}", 'write -8 or "-08" for the text'),
+        ("{amount_over: 1e400}", 'was read as the text "1e400"; write "1e400" for the text'),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused_with_its_line(tmp_path: Path, when: str, words: str) -> None:
@@ -80,6 +82,61 @@ def test_what_can_be_read_in_two_ways_is_refused_with_its_line(tmp_path: Path, w
     assert words in error.detail
     line = int(error.detail.split("mine.yaml:")[1].split(":")[0])
     assert 4 <= line <= 6
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "1e30",
+            "1e5",
+            "1e-7",
+            "1.5E22",
+            "-1e300",
+            "1e400",
+            "-08",
+            "+09",
+            "-017",
+            "0,125",
+            "041,277",
+            "010",
+            "0o17",
+            "0b11",
+        ),
+        "1_000",
+    ],
+)
+def test_what_a_message_tells_to_write_is_taken(tmp_path: Path, value: str) -> None:
+    detail = refused(tmp_path, f"a: {value}").detail
+    told = detail.rpartition("; write ")[2].removesuffix(" for the text")
+    for text in re.split(r", | or ", told):
+        assert read(tmp_path, f"a: {text}")["a"] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a: 1\nreason: # forgotten", 2, "reason: there is no value; give one, or leave the key out"),
+        ("kafka:\n", 1, "kafka: there is no value"),
+        ("a: {b: }", 1, "b: there is no value"),
+        ("a: 1\n? [a, b]\n: 1", 2, "a list or a mapping stands where a key should be; keys are texts"),
+        ("? \n: 5", 1, "a key is empty; give it a name"),
+        ("a: 1\nb: {{ limit }}", 2, 'a template\'s name must stand in quotation marks; write "{{ limit }}"'),
+        ("a: 1\nb: [{{limit}}]", 2, "a template's name must stand in quotation marks"),
+        ("a: &w {x: 1}\nb: {<<: *w, x: 2}", 2, "the merge key << is none of YAML 1.2; write out the keys"),
+        ("a: &w {x: 1}\nb: {<<: [*w, {x: 2}]}", 2, "the merge key <<"),
+        ("a: 1\n<<: {x: 1}", 2, "the merge key <<"),
+        ("a: &a {<<: *a}", 1, "the merge key <<"),
+    ],
+)
+def test_what_is_incomplete_is_not_called_ambiguous(tmp_path: Path, text: str, line: int, words: str) -> None:
+    error = refused(tmp_path, text)
+    assert error.message.endswith("has a mistake")
+    assert error.detail.startswith(f"{tmp_path / 'mine.yaml'}:{line}: {words}")
+
+
+def test_mistakes_of_both_kinds_are_counted_together(tmp_path: Path) -> None:
+    assert refused(tmp_path, "a: NO\nb:\n").message.endswith("has 2 mistakes")
 
 
 def test_every_ambiguity_of_a_file_is_named_at_once(tmp_path: Path) -> None:
@@ -153,21 +210,19 @@ def test_what_editors_make_of_a_file_is_read(tmp_path: Path, encode: Callable[[s
         (b"a: !!python/object:os.system {}", "the tag tag:yaml.org,2002:python/object:os.system"),
         (b"a: !!int '5'", "is not allowed"),
         (b"a: &a [*a]", "an alias leads back to itself"),
-        (b"a: *b", "found undefined alias"),
-        (b"a: {<<: 5}", "<< wants a mapping"),
-        (b"a: &a {<<: *a}", "an alias leads back to itself"),
+        (b"a: *b", "*b stands for nothing, as no &b is before it"),
         (b"{a: " * 4000, "nested too deeply"),
         (b'a: "\\ud800"', "half of a surrogate pair"),
         (b'a: "\\0"', "the character NUL"),
-        (b"a: b\xe4r\n", "line 1 is not UTF-8: byte 0xe4; save the file as UTF-8"),
+        (b"a: b\xe4r\n", "mine.yaml:1: this line is not UTF-8: byte 0xe4; save the file as UTF-8"),
         (b"\x1f\x8b\x08\x00rest", "it is a gzip file"),
         (b"PAR1rest", "it is a Parquet table"),
         (b"PK\x03\x04rest", "it is a ZIP archive"),
         (b"\x80\x04\x95pickled", "is not UTF-8"),
-        (b"\x00" * 64, "special characters are not allowed"),
-        (b"\xff\xfe\x00\x00a", "UTF-32"),
+        (b"\x00" * 64, "the character U+0000 NUL is not allowed in YAML; remove it"),
+        (b"\xff\xfe\x00\x00a", "it is a text in UTF-32; save it as UTF-8"),
         (b"a: " + b"x" * 500_000, "longer than 400,000 bytes"),
-        (b"'unclosed", "unexpected end of stream"),
+        (b"'unclosed", "the quotation mark ' that opens here is never closed"),
     ],
 )
 def test_what_is_no_settings_file_is_named_as_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
@@ -175,19 +230,9 @@ def test_what_is_no_settings_file_is_named_as_what_it_is(tmp_path: Path, content
     assert words in error.message + error.detail
 
 
-def test_what_merges_is_overridden_by_what_stands_there_itself(tmp_path: Path) -> None:
-    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, x: 5}\nc:\n  x: 6\n  <<: [{x: 7, z: 8}, *a]\n"
-    found = read(tmp_path, text)
-    assert (found["b"], found["c"]) == ({"x": 5, "y": 2}, {"x": 6, "z": 8, "y": 2})
-    assert found.place(("c", "x")).endswith(":4")
-    assert found.place(("c", "y")).endswith(":1")
-
-
 def test_aliases_of_nothing_take_no_time(tmp_path: Path) -> None:
     names = "abcdefgh"
-    lines = [
-        f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 20)}]}}" for before, name in pairwise(names)
-    ]
+    lines = [f"{name}: &{name} [{', '.join([f'*{before}'] * 20)}]" for before, name in pairwise(names)]
     assert "its aliases written out" in refused(tmp_path, "\n".join(["a: &a {}", *lines])).detail
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.config.model import Settings
 from fraudctl.config.paths import StackPaths
-from fraudctl.config.rules_file import read_rules_document
+from fraudctl.config.rules_file import read_configured_rules, read_rules_document
 from fraudctl.config.yaml_file import YamlDocument
 from fraudctl.database import rule_sets
 from fraudctl.errors import UnreachableError
@@ -81,7 +81,7 @@ def rules_in_force(settings: Settings, postgres: PostgresEndpoint) -> InForce:
     stored = rule_sets.active(postgres, connect_seconds=settings.timeouts.connect_seconds)
     if stored is not None:
         return InForce(parse_rules(stored.document), "the database", stored.since)
-    document = read_rules_document(settings.rules.file)
+    document = read_configured_rules(settings)
     return InForce(parse_rules(document), str(document.file), None)
 
 
@@ -94,7 +94,7 @@ def rules_to_list(settings: Settings, paths: StackPaths) -> InForce:
     try:
         return rules_in_force(settings, endpoints(settings, paths, need=("postgres",)).postgres)
     except UnreachableError:
-        document = read_rules_document(settings.rules.file)
+        document = read_configured_rules(settings)
         return InForce(parse_rules(document), str(document.file), None)
 
 
