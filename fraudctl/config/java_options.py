@@ -63,7 +63,7 @@ def _names(options: str) -> Iterator[str]:
     try:
         words = shlex.split(options)
     except ValueError:
-        raise ValueError("a quotation mark is not closed") from None
+        raise ValueError("a quotation mark is not closed, or a backslash stands at the end") from None
     before = ""
     for word in words:
         if before not in _TWO_WORDS:
