@@ -1,4 +1,4 @@
-"""The analyst's walkthrough in the documentation: its commands as they are printed, and the answers that it shows."""
+"""The analyst's walkthrough in the documentation: its commands as printed, and the answers that it shows."""
 
 import subprocess
 import sys
