@@ -52,6 +52,10 @@ def test_readme_names_every_command() -> None:
     assert not missing
 
 
+def test_readme_is_at_most_200_lines() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
 def test_help_loads_no_heavy_library() -> None:
     code = (
         "import sys; sys.argv = ['fraudctl', '--help']\n"
