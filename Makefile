@@ -15,7 +15,7 @@ PIP := $(SETUP) $(BIN)/python -m pip install --no-user --quiet --disable-pip-ver
 # Two at a time: what one test waits for, another can use. Tests of one file stay together and share its stack;
 # files begin in the order of tests/conftest.py, the long ones first.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
-# Material announces the end of MkDocs 1 at every start.
+# Without --quiet, which hides warnings from --strict too. Material announces the end of MkDocs 1 at every start.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file mkdocs.yml
 
 .DEFAULT_GOAL := help
@@ -47,7 +47,7 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter, reference pages, the docu
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.reference --check
-	$(MKDOCS) --quiet
+	$(MKDOCS)
 
 docs: $(READY)  ## Build the documentation into build/site
 	$(MKDOCS)

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,12 @@ def unknown_words(words: list[str]) -> list[str]:
     return sorted(given - known)
 
 
+def build_site(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """Run the build of `make docs` in a folder; --quiet would hide the warnings from --strict."""
+    arguments = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
+    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+
+
 def test_the_reference_pages_are_those_of_the_code() -> None:
     assert reference.differences() == [], "make reference"
 
@@ -145,17 +152,31 @@ def test_a_command_that_does_not_exist_is_found() -> None:
 
 
 def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
+    built = build_site(ROOT, tmp_path)
+    assert built.returncode == 0, built.stderr
     loading = re.compile(
-        r"<(?:script|img|iframe)[^>]*\ssrc=\"?(?:https?:)?//|<link[^>]*\shref=\"?(?:https?:)?//"
+        r'<(?:script|img|iframe)[^>]*\ssrc="?(?:https?:)?//|<link[^>]*\shref="?(?:https?:)?//'
     )
     pages = sorted(tmp_path.rglob("*.html"))
     assert len(pages) > 40
     assert [page.name for page in pages if loading.search(page.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "named"),
+    [
+        ("index.md", "[gone](gone.md)", "'gone.md'"),
+        ("index.md", "[nowhere](proof.md#nowhere)", "'proof.md#nowhere'"),
+        ("not-in-the-navigation.md", "# Alone", "- not-in-the-navigation.md"),
+    ],
+)
+def test_the_build_fails_for_a_broken_link_and_for_a_page_that_no_menu_leads_to(
+    tmp_path: Path, page: str, text: str, named: str
+) -> None:
+    shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    with (tmp_path / "docs" / page).open("a", encoding="utf-8") as file:
+        file.write(f"\n{text}\n")
+    built = build_site(tmp_path, tmp_path / "site")
+    assert built.returncode != 0
+    assert named in built.stderr
