@@ -229,27 +229,24 @@ def _cause_of(reason: str) -> str:
 
 def database_page() -> Iterator[str]:
     """Yield the lines of the page of the database, as the migrations leave it."""
-    database = read_migrations(assets.sql() / "migrations")
+    folder = assets.sql() / "migrations"
+    relations = read_migrations(folder)
     yield "# Database"
     yield ""
-    yield "`fraudctl migrate` (and `up`) applies `sql/migrations` in order, each once, and records them in"
-    yield "`fraudctl_meta.schema_migrations`. An applied file must not change: its SHA-256 is recorded, too."
+    yield "`fraudctl migrate` (and `up`) applies the files of `sql/migrations` in order, each once, and"
+    yield "records them in `fraudctl_meta.schema_migrations`. An applied file must not change: its SHA-256 is"
+    yield "recorded, too. The [roles](../concepts/roles-and-secrets.md) have the rights that are listed below;"
+    yield "the owner of all tables and views is `fraud_owner`."
     yield ""
-    yield "## Roles"
-    yield from table(
-        ("role", "purpose"), ((f"`{name}`", prose(text)) for name, text in database.roles.items())
-    )
     for kind, title in (("table", "Tables"), ("view", "Views")):
         yield f"## {title}"
         yield ""
-        for relation in database.relations.values():
+        for relation in relations.values():
             if relation.kind == kind:
                 yield from _relation_section(relation)
     yield "## Migrations"
     yield ""
-    for migration in database.migrations:
-        yield f"* `{migration.name}`: {prose(migration.comment)}"
-    yield ""
+    yield from (f"* `{file.name}`" for file in sorted(folder.glob("[0-9]*.sql")))
 
 
 def _relation_section(relation: Relation) -> Iterator[str]:

@@ -9,11 +9,11 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from fraudctl import assets
-from fraudctl.config.load import ENV_NOT_SETTINGS, ENV_PREFIX
+from fraudctl import assets, failpoints
 from fraudctl.config.model import Settings
 from tools.markup import code, sentence
 
+PREFIX = Settings.model_config["env_prefix"]
 _SECTION = re.compile(r"([a-z_]+):\s*(?:#\s*(.*))?$")
 _KEY = re.compile(r"(?P<indent> *)(?P<name>[a-z_]+):\s+(?P<value>\S.*?)\s*(?:\s#\s*(?P<comment>.*))?$")
 
@@ -30,8 +30,9 @@ def settings_page() -> Iterator[str]:
     yield "The variable of `section.key` is `FRAUDCTL_SECTION__KEY`. Lists and mappings are written as in"
     yield "YAML."
     yield ""
-    names = ", ".join(code(name) for name in sorted(ENV_NOT_SETTINGS))
-    yield f"These variables are no settings: {names}."
+    yield "Some variables are no settings: `FRAUDCTL_HOME`, `FRAUDCTL_STACK` and `FRAUDCTL_CONFIG` stand for"
+    yield "[options of every command](commands.md#options-of-every-command), `FRAUDCTL_CACHE_DIR` names the"
+    yield f"folder of downloads, and `{failpoints.VARIABLE}` is a hook for tests."
     yield ""
     fields = dict(_leaf_fields(Settings))
     if set(fields) != set(comments):
@@ -64,7 +65,7 @@ def _entry(key: str, field: FieldInfo, default: str, comment: str) -> Iterator[s
         yield ""
     yield f"* Default: {code(default)}"
     yield f"* Allowed: {allowed}"
-    yield f"* Variable: `{ENV_PREFIX}{key.upper().replace('.', '__')}`"
+    yield f"* Variable: `{PREFIX}{key.upper().replace('.', '__')}`"
     yield ""
 
 

@@ -1,4 +1,4 @@
-"""Read tables, views, roles and grants out of the text of sql/migrations, for the reference pages.
+"""Read tables, views and grants out of the text of sql/migrations, for the reference pages.
 
 Nothing is executed. A statement of a kind that is not known here is an error, so that no page misses a
 change; tests/integration/test_reference_database.py compares the result with a migrated database.
@@ -33,7 +33,6 @@ _OTHER = re.compile(
 )
 _TABLE_CONSTRAINT = re.compile(r"(PRIMARY KEY|UNIQUE|CHECK|CONSTRAINT|FOREIGN KEY)\b")
 _AFTER_TYPE = re.compile(r"\s+(?=(?:NOT NULL|NULL|DEFAULT|PRIMARY KEY|CHECK|REFERENCES|UNIQUE)\b)")
-_ROLE = re.compile(r"^--   (fraud_\w+)\s+(.*)$", re.MULTILINE)
 
 
 @dataclass
@@ -62,44 +61,23 @@ class Relation:
         return next(column for column in self.columns if column.name == name)
 
 
-@dataclass
-class Migration:
-    """One file, with the comment that it begins with."""
-
-    name: str
-    comment: str
-
-
-@dataclass
-class Database:
-    """Everything that the migrations make."""
-
-    relations: dict[str, Relation] = field(default_factory=dict)
-    roles: dict[str, str] = field(default_factory=dict)
-    migrations: list[Migration] = field(default_factory=list)
-
-
-def read_migrations(folder: Path) -> Database:
-    """Return the tables, views, roles and grants after all migrations of a folder.
+def read_migrations(folder: Path) -> dict[str, Relation]:
+    """Return the tables and views after all migrations of a folder, by name.
 
     Raises:
         ValueError: a statement is of no known kind.
     """
-    database = Database()
+    relations: dict[str, Relation] = {}
     for file in sorted(folder.glob("[0-9]*.sql")):
-        text = file.read_text(encoding="utf-8")
-        database.migrations.append(Migration(file.name, _joined(_leading_comment(text))))
-        database.roles |= dict(_ROLE.findall(text))
-        for comment, statement in _statements(text):
+        for comment, statement in _statements(file.read_text(encoding="utf-8")):
             try:
-                _apply(database, comment, statement)
+                _apply(relations, comment, statement)
             except (ValueError, KeyError, StopIteration) as error:
                 raise ValueError(f"{file.name}: {error!r} in: {statement[:120]}") from error
-    return database
+    return relations
 
 
-def _apply(database: Database, comment: str, statement: str) -> None:
-    relations = database.relations
+def _apply(relations: dict[str, Relation], comment: str, statement: str) -> None:
     bare = _without_comments(statement).strip()
     if found := _OBJECT.match(statement):
         _create(relations, found["kind"], found["name"], found["rest"], comment)
@@ -226,15 +204,6 @@ def _statements(text: str) -> Iterator[tuple[str, str]]:
             statement += f"{line}\n"
     if statement.strip():
         raise ValueError(f"a statement does not end: {statement[:80]}")
-
-
-def _leading_comment(text: str) -> str:
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("--") or line.startswith("--   "):
-            break
-        lines.append(line[2:].strip())
-    return " ".join(lines)
 
 
 def _without_comments(text: str) -> str:

@@ -27,7 +27,7 @@ SELECT format('fraud.%s.%s', relname, attname),
 
 
 def test_the_page_shows_the_tables_views_and_rights_of_a_migrated_database(endpoints: Endpoints) -> None:
-    relations = read_migrations(assets.sql() / "migrations").relations
+    relations = read_migrations(assets.sql() / "migrations")
     with temporary_database(endpoints.postgres) as database:
         migrate(database, connect_seconds=5.0, lock_wait_seconds=30.0)
         with open_session(database) as session:
@@ -55,7 +55,7 @@ def test_comments_renamings_and_drops_are_followed(tmp_path: Path) -> None:
         "DROP TABLE fraud.two;\n",
         encoding="utf-8",
     )
-    (relation,) = read_migrations(tmp_path).relations.values()
+    (relation,) = read_migrations(tmp_path).values()
     assert (relation.name, relation.comment) == ("fraud.three", "It's one.")
     assert [(column.name, column.comment) for column in relation.columns] == [
         ("a", "first; key"),
