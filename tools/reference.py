@@ -235,8 +235,8 @@ def database_page() -> Iterator[str]:
     yield ""
     yield "`fraudctl migrate` (and `up`) applies the files of `sql/migrations` in order, each once, and"
     yield "records them in `fraudctl_meta.schema_migrations`. An applied file must not change: its SHA-256 is"
-    yield "recorded, too. The [roles](../concepts/roles-and-secrets.md) have the rights that are listed below;"
-    yield "the owner of all tables and views is `fraud_owner`."
+    yield "recorded, too. The [roles](../concepts/roles-and-secrets.md) have the rights that are listed"
+    yield "below; the owner of all tables and views is `fraud_owner`."
     yield ""
     for kind, title in (("table", "Tables"), ("view", "Views")):
         yield f"## {title}"
