@@ -15,9 +15,11 @@ PIP := $(SETUP) $(BIN)/python -m pip install --no-user --quiet --disable-pip-ver
 # Two at a time: what one test waits for, another can use. Tests of one file stay together and share its stack;
 # files begin in the order of tests/conftest.py, the long ones first.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Without --quiet, which hides warnings from --strict too. Material announces the end of MkDocs 1 at every start.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file mkdocs.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-slow test-engine kill-matrix prove bench lock wheel clean
+.PHONY: help setup demo lint docs reference test test-slow test-engine kill-matrix prove bench lock wheel clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -39,11 +41,19 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## up, produce, detect, verify: with a picture, in about two minutes
 	@$(BIN)/fraudctl demo $(ARGS)
 
-lint: $(READY)  ## ruff, mypy --strict, import-linter
+lint: $(READY)  ## ruff, mypy --strict, import-linter, reference pages, the documents' links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.reference --check
+	$(MKDOCS)
+
+docs: $(READY)  ## Build the documentation into build/site
+	$(MKDOCS)
+
+reference: $(READY)  ## Write docs/reference anew from the code
+	$(BIN)/python -m tools.reference
 
 test: lint  ## Everything but the slow suites; ARGS="-k windows" narrows it down
 	$(PYTEST) -m "not slow and not engine" $(ARGS)

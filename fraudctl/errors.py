@@ -33,17 +33,17 @@ ELSEWHERE = {
 class ExitCode(IntEnum):
     """Exit codes for the shell; 130 and 143 (interrupted, terminated) follow the shell's own convention."""
 
-    DONE = 0
-    ANSWER_IS_NO = 1
-    USAGE = 2
-    REFUSED = 3
-    UNREACHABLE = 4
-    NOT_READY = 5
-    DATA = 6
-    FENCED = 7
-    BUG = 70
-    INTERRUPTED = 130
-    TERMINATED = 143
+    DONE = 0  # the command did what was asked
+    ANSWER_IS_NO = 1  # the command ran, and its answer is no (differences, an unhealthy stack)
+    USAGE = 2  # the command line has no meaning
+    REFUSED = 3  # a setting is wrong, the request would do harm, or the question cannot be answered
+    UNREACHABLE = 4  # something that is needed does not answer
+    NOT_READY = 5  # something was started, but was not ready in time
+    DATA = 6  # migration drift, failed deliveries, or too much of a file left out
+    FENCED = 7  # another detector has taken over
+    BUG = 70  # a bug in fraudctl; the traceback stands above the message
+    INTERRUPTED = 130  # Ctrl-C
+    TERMINATED = 143  # SIGTERM
 
 
 class FraudctlError(Exception):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from fraudctl.cli.panels import PanelGroup, panel_of
 from fraudctl.cli.shares import parse_share
 from fraudctl.config.paths import StackPaths, stack_paths
 from fraudctl.errors import ELSEWHERE, ExitCode, FraudctlError, UsageError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # loaded by the commands that need it, so that `--help` is qu
 
 app = typer.Typer(
     name="fraudctl",
+    cls=PanelGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawn help loads a Markdown parser: a third of the time of `--help`
@@ -154,7 +156,7 @@ def _given(**options: object) -> tuple[tuple[str, str], ...]:
 
 
 def command(
-    name: str, *, example: str, group: typer.Typer = app, panel: str | None = None
+    name: str, *, example: str, group: typer.Typer = app
 ) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Register a function of (session, its own options) as a command; it may return an exit code."""
 
@@ -211,6 +213,7 @@ def command(
         run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         text = f"{inspect.getdoc(function) or ''}\n\n\b\nExample:\n  {example}"
+        panel = panel_of(name) if group is app else None
         group.command(name, cls=_Command, help=text, rich_help_panel=panel)(run_command)
         return function
 

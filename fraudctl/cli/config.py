@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from fraudctl.cli.command import Json, Session, app, command
+from fraudctl.cli.panels import PanelGroup, panel_of
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
 
 group = typer.Typer(no_args_is_help=True, help="Look at the settings in force.")
-app.add_typer(group, name="config")
+app.add_typer(group, name="config", cls=PanelGroup, rich_help_panel=panel_of("config"))
 
 
 @command("show", example="fraudctl config show --origin", group=group)

@@ -7,12 +7,13 @@ import typer
 
 from fraudctl.cli.command import Json, Session, app, command
 from fraudctl.cli.durations import parse_duration
+from fraudctl.cli.panels import PanelGroup, panel_of
 from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console
 
 group = typer.Typer(no_args_is_help=True, help="Look at refused records, send them again, empty them.")
-app.add_typer(group, name="deadletters")
+app.add_typer(group, name="deadletters", cls=PanelGroup, rich_help_panel=panel_of("deadletters"))
 
 _DAY_SECONDS = 86_400.0
 # Kafka counts partitions in 32 bits and offsets in 64.

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fraudctl.cli.command import AllowRejected, Json, Session, app, command
+from fraudctl.cli.panels import PanelGroup, panel_of
 from fraudctl.errors import ExitCode, UsageError
 from fraudctl.ui import as_json as to_json
 from fraudctl.ui import console, failure
@@ -14,7 +15,7 @@ from fraudctl.ui import console, failure
 group = typer.Typer(
     no_args_is_help=True, help="Look at rules, check them, try them on recorded events, put them in force."
 )
-app.add_typer(group, name="rules")
+app.add_typer(group, name="rules", cls=PanelGroup, rich_help_panel=panel_of("rules"))
 
 RulesFile = Annotated[Path, typer.Argument(metavar="FILE", help="A rules file, such as configs/rules.yaml.")]
 

@@ -1,4 +1,4 @@
-"""The analyst's walkthrough in the README: its commands as they are printed, and what it says they answer."""
+"""The analyst's walkthrough in the documentation: its commands as printed, and the answers that it shows."""
 
 import subprocess
 import sys
@@ -13,22 +13,21 @@ from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(1_800)]
 
-README = Path(__file__).parents[2] / "README.md"
-CHAPTER = "## A walkthrough for the analyst\n"
+PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "analyst-walkthrough.md"
 LEFT_OUT = "…"
 
 
 class Step(NamedTuple):
-    """A block of commands, and the lines that the README shows of what they print, some only up to an `…`."""
+    """A block of commands, and the lines that the page shows of their output, some only up to an `…`."""
 
     commands: str
     shown: list[str]
 
 
 def steps() -> list[Step]:
-    chapter = README.read_text(encoding="utf-8").split(CHAPTER)[1].split("\n## ")[0]
+    page = PAGE.read_text(encoding="utf-8")
     found: list[Step] = []
-    for block in chapter.split("\n```")[1::2]:
+    for block in page.split("\n```")[1::2]:
         kind, _, text = block.partition("\n")
         if kind == "sh":
             found.append(Step(text, []))
@@ -63,9 +62,9 @@ def test_the_commands_of_the_walkthrough_do_what_it_says(new_stack: NewStack) ->
     command.chmod(0o755)
     walk = steps()
     assert len(walk) == 5
-    rehearsal = 2  # there are differences: that is its answer
+    backtest = 2  # there are differences: that is its answer
     for number, (commands, shown) in enumerate(walk):
-        printed = run(stack, commands, code=1 if number == rehearsal else 0)
+        printed = run(stack, commands, code=1 if number == backtest else 0)
         assert shown
         for line in shown:
             begin = line.removesuffix(LEFT_OUT).rstrip()

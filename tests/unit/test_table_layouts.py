@@ -318,7 +318,7 @@ def test_a_file_whose_name_is_no_text_is_read(tmp_path: Path, mapping: str) -> N
 
 
 def test_the_mapping_of_the_documents_is_valid() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "foreign-tables.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "own-data.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     check_mapping(parse_mapping(yaml.safe_load(block)), load(profile="local").settings.events)
 
