@@ -23,6 +23,11 @@ def mapping_names() -> tuple[str, ...]:
     return _names("mappings")
 
 
+def mapping_file(name: str) -> Path:
+    """Return the file of a mapping that comes with fraudctl."""
+    return assets.configs() / "mappings" / f"{name}.yaml"
+
+
 def read_preset_document(name: str) -> YamlDocument:
     """Return the YAML document of a preset as plain data; `fraudctl.simulator.preset` parses it.
 

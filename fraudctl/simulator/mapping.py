@@ -190,7 +190,11 @@ class TimeSource(Source):
 
 
 class AmountSource(Source):
-    """The source of an amount; `times` converts the table's unit to minor units (100 for dollars)."""
+    """The source of an amount; `times` converts the table's unit to minor units (100 for dollars).
+
+    `currency` names the currency of the table. Amounts are not converted: events have that of the settings,
+    and a run notes it if the two differ.
+    """
 
     value: Text | None = None
     default: Text | None = None
@@ -198,6 +202,7 @@ class AmountSource(Source):
     decimal: Literal[".", ","] = "."
     thousands: Literal[THOUSANDS] | None = None  # type: ignore[valid-type]
     currency_sign: Annotated[str, Field(min_length=1, max_length=8)] | None = None
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     negative: Literal["reject", "leave_out", "absolute"] = "reject"
     zero: Literal["reject", "leave_out"] = "reject"
 
@@ -226,6 +231,20 @@ class AmountSource(Source):
         return self
 
 
+def _reject_currency(given: object) -> object:
+    """Reject the key `currency` where no mapping has it, with what to say instead.
+
+    Raises:
+        ValueError: the key is there.
+    """
+    if isinstance(given, dict) and "currency" in given:
+        raise ValueError(
+            'there is no key "currency" here: all events have the currency of the setting events.currency; '
+            "the currency of the table may be named as `amount_minor: {currency: USD}`"
+        )
+    return given
+
+
 def _short(given: object) -> object:
     """Return a bare text as the source that names it as its column."""
     return {"column": given} if isinstance(given, str) else given
@@ -236,6 +255,8 @@ Short = BeforeValidator(_short)
 
 class Columns(_Closed):
     """The source of each field; without a `transaction_id`, rows are numbered."""
+
+    _check_currency = model_validator(mode="before")(_reject_currency)
 
     transaction_id: Annotated[TransactionIdSource, Short] | None = None
     event_time: Annotated[TimeSource, Short]
@@ -286,6 +307,8 @@ class LabelSource(_Closed):
 
 class Mapping(_Closed):
     """A parsed mapping document."""
+
+    _check_currency = model_validator(mode="before")(_reject_currency)
 
     description: str
     table: Layout = Layout()
@@ -338,6 +361,46 @@ def check_mapping(mapping: Mapping, events: EventsSettings) -> None:
             detail="\n".join(wrong),
             hint="change these values, or, for categories, name them in the setting events.categories",
         )
+
+
+# The currencies whose amounts carry a sign; any text that is not here stands for itself.
+_CURRENCIES_OF_SIGNS = {
+    "$": ("USD", "AUD", "CAD", "HKD", "MXN", "NZD", "SGD", "ARS", "CLP", "COP", "TWD"),
+    "US$": ("USD",),
+    "€": ("EUR",),
+    "EURO": ("EUR",),
+    "£": ("GBP", "EGP"),
+    "¥": ("JPY", "CNY"),
+    "KR": ("SEK", "NOK", "DKK", "ISK"),
+    "FR": ("CHF",),
+    "SFR": ("CHF",),
+    "R$": ("BRL",),
+    "₹": ("INR",),
+    "ZŁ": ("PLN",),
+    "KČ": ("CZK",),
+    "FT": ("HUF",),
+    "₺": ("TRY",),
+    "₽": ("RUB",),
+    "₩": ("KRW",),
+    "₪": ("ILS",),
+}
+
+
+def currency_notes(mapping: Mapping, events: EventsSettings) -> tuple[str, ...]:
+    """Return a note if the mapping names another currency than the one that events have."""
+    source = mapping.columns.amount_minor
+    sign = (source.currency_sign or "").strip().upper()
+    if source.currency:
+        same, named = source.currency == events.currency, f"currency {source.currency}"
+    else:
+        same = not sign or events.currency in _CURRENCIES_OF_SIGNS.get(sign, (sign,))
+        named = f"the sign {source.currency_sign!r}"
+    if same:
+        return ()
+    return (
+        f"amounts are sent as {events.currency} (events.currency), and not converted: the mapping's "
+        f"amount_minor has {named}",
+    )
 
 
 def _complaint(field: str, source: Source, text: str, events: EventsSettings) -> str:

@@ -11,6 +11,8 @@ from fraudctl.tables.rejection import RejectedRowError
 
 # Separators between groups of digits: apostrophes in Switzerland, blanks in France and Sweden.
 THOUSANDS = (",", ".", "'", "\u2019", " ", "\u00a0", "\u202f", "_")
+# This remedy only turns rejected rows into chosen ones; no more rows can be taken.
+LEAVE_OUT_ZERO = "say `zero: leave_out` in the mapping if such rows are expected"
 _NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _MINUS = "-\u2212\u2013"
 
@@ -49,7 +51,7 @@ def amount_minor(cell: Cell, form: AmountFormat) -> int:
             "amount_minor is zero" if number == 0 else "amount_minor is less than one minor unit",
             text_of(cell),
             chosen=form.zero == "leave_out",
-            hint="say `zero: leave_out` in the mapping if such rows are expected",
+            hint=LEAVE_OUT_ZERO,
         )
     if amount > AMOUNT_MINOR_MAX:
         raise RejectedRowError(f"amount_minor is above {AMOUNT_MINOR_MAX:,}", text_of(cell))

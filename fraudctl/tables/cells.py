@@ -23,18 +23,26 @@ class Moment(NamedTuple):
 Cell = str | int | float | bool | Decimal | Moment | bytes | None
 
 
+class Defect(NamedTuple):
+    """The reason why a row cannot be read, and what the user can do about it."""
+
+    reason: str
+    hint: str
+
+
 class TableRow(NamedTuple):
     """One row of a table; `number` counts from 0, `line` is the line of a text file.
 
-    `defect` says why the row cannot be read; `cells` then holds only a detail, under that text. `content` is
-    what a digest of the rows covers.
+    `defect` says why the row cannot be read; `cells` then holds only a detail, under its reason. `content` is
+    what a digest of the rows covers. `unfinished` rows stand in a last line without an end.
     """
 
     number: int
     line: int | None
     cells: Mapping[str, Cell]
     content: bytes
-    defect: str = ""
+    defect: Defect | None = None
+    unfinished: bool = False
 
 
 def text_of(cell: Cell) -> str:

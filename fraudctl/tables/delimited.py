@@ -4,11 +4,12 @@ import csv
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from fraudctl.errors import DataError, UsageError
-from fraudctl.tables.cells import TableRow, shown
+from fraudctl.tables.cells import Defect, TableRow, shown
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.streams import Lines, unpacked
 
@@ -17,7 +18,19 @@ DELIMITERS = (",", ";", "\t", "|")
 _SEP_LINE = re.compile(r'"?sep=(.)"?;*\s*', re.IGNORECASE)
 # JSON, JSON lines, HTML and XML begin like this, and no header does.
 _NO_TABLE = ("{", "[{", "<")
-_WIDTH = "another number of fields than the header"
+_WIDTH = Defect(
+    "the row has another number of fields than the header",
+    "a delimiter or a line end that belongs to a text must stand in quotation marks",
+)
+_CUT = Defect(
+    "the row has fewer fields than the header, and its line has no end",
+    "if the file is still being written, go on with --resume when the line is whole; otherwise complete it",
+)
+_HEADER_AGAIN = Defect(
+    "the row is the header again", "remove this line: files that are joined each bring their header"
+)
+# The lines in which a header is looked for if the first line is none.
+_HEADER_LINES = 20
 
 
 class DelimitedTable:
@@ -86,11 +99,29 @@ class DelimitedTable:
             next(records)  # the header
             for number, (line, fields) in enumerate(records):
                 if len(fields) != width:
-                    text = f"{len(fields)} instead of {width}"
-                    yield TableRow(number, line, {_WIDTH: text}, repr(fields).encode(), _WIDTH)
+                    defect = _CUT if records.unfinished and len(fields) < width else _WIDTH
+                    cells = {defect.reason: f"{len(fields)} instead of {width}"}
+                    content = repr(fields).encode()
+                    yield TableRow(number, line, cells, content, defect, records.unfinished)
+                    continue
+                cells = {name: fields[index] for name, index in wanted}
+                content = repr(list(cells.values())).encode()
+                if fields[0].strip("\ufeff \t") == names[0] and _names(fields) == names:
+                    yield TableRow(number, line, {_HEADER_AGAIN.reason: ""}, content, _HEADER_AGAIN)
                 else:
-                    cells = {name: fields[index] for name, index in wanted}
-                    yield TableRow(number, line, cells, repr(list(cells.values())).encode())
+                    yield TableRow(number, line, cells, content, None, records.unfinished)
+
+    def header_line(self, needed: Collection[str]) -> int | None:
+        """Return the line that names these columns, if it is near the beginning and not the first one."""
+        try:
+            with self._opened() as lines:
+                for line in islice(lines, _HEADER_LINES):
+                    found = [_names(_fields(line, self._dialect(one))) for one in self.headers]
+                    if lines.taken > self._skip + 1 and any(set(needed) <= set(names) for names in found):
+                        return lines.taken
+        except DataError:
+            return None
+        return None
 
     @contextmanager
     def _opened(self) -> Iterator[Lines]:
@@ -116,7 +147,7 @@ class DelimitedTable:
             except UnreadableRowError as error:
                 self._unreadable = error
                 return ()
-        return tuple(name.strip() for name in fields)
+        return _names(fields)
 
     def _fitting(self, needed: Collection[str]) -> list[str]:
         return [delimiter for delimiter, names in self.headers.items() if set(needed) <= set(names)]
@@ -129,7 +160,11 @@ class DelimitedTable:
                 hint="say which it is with --delimiter",
             )
         if not fitting:
-            raise missing_columns(self.file, needed, self.columns())
+            error = missing_columns(self.file, needed, self.columns())
+            error.hint = title_hint(self.header_line(needed)) or (
+                f"{error.hint}, and its delimiter with --delimiter if the columns are not told apart"
+            )
+            raise error
         check_unique(self.file, needed, self.headers[fitting[0]])
         return fitting[0]
 
@@ -154,6 +189,7 @@ class _Records:
     def __init__(self, file: Path, lines: Lines, dialect: dict[str, Any], skip: int) -> None:
         self._file = file
         self._dialect = dialect
+        self.unfinished = False
         # The text of the record that is being read, to locate an error in it.
         self._text: list[str] = []
         self._lines = lines
@@ -171,6 +207,7 @@ class _Records:
                 raise self._unreadable(str(error)) from error
             if fields:
                 # The reader takes a line only when it needs one.
+                self.unfinished = not self._text[-1].endswith(("\r", "\n"))
                 return self._lines.taken - len(self._text) + 1, fields
 
     def _remembered(self, skip: int) -> Iterator[str]:
@@ -222,12 +259,42 @@ def _open_quotation(text: str, dialect: dict[str, Any]) -> int | None:
 def missing_columns(file: Path, needed: Collection[str], present: Collection[str]) -> UsageError:
     """Return the error that names the columns that a table lacks."""
     missing = sorted(set(needed) - set(present))
+    similar = spelled_otherwise(missing, present)
+    detail = f"its columns: {column_list(present)}"
+    if similar:
+        detail += f"\nit has {column_list(similar)}: names are compared with their case and every character"
     return UsageError(
         f"{file.name!r} lacks {', '.join(missing)}",
-        detail=f"its columns: {column_list(present)}",
-        hint="name the mapping that fits it with --mapping, and its delimiter with --delimiter "
-        "if the columns are not told apart",
+        detail=detail,
+        hint="name the mapping that fits it with --mapping",
     )
+
+
+def spelled_otherwise(missing: Collection[str], present: Collection[str]) -> list[str]:
+    """Return the columns that differ from a missing one only in case, blanks, hyphens or underscores."""
+    wanted = {plain_name(name) for name in missing}
+    return [name for name in present if name and plain_name(name) in wanted]
+
+
+def plain_name(name: str) -> str:
+    """Return a column's name without what people vary: case, blanks, hyphens, dots and underscores."""
+    return re.sub(r"[\s_.-]+", "", name).casefold()
+
+
+def title_hint(line: int | None) -> str:
+    """Return the hint for a header that is not in the first line; empty without such a line."""
+    return f"the columns are named in line {line}: remove what stands above it" if line else ""
+
+
+def _names(fields: Collection[str]) -> tuple[str, ...]:
+    return tuple(name.strip("\ufeff").strip() for name in fields)
+
+
+def _fields(line: str, dialect: dict[str, Any]) -> list[str]:
+    try:
+        return next(csv.reader([line], **dialect), [])
+    except csv.Error:
+        return []
 
 
 def column_list(names: Collection[str]) -> str:

@@ -38,6 +38,10 @@ class ParquetTable:
         """Return the names of the columns, in their order."""
         return self._names
 
+    def header_line(self, needed: Collection[str]) -> int | None:
+        """Return None: the columns of Parquet are named in its schema alone."""
+        return None
+
     def fits(self, needed: Collection[str]) -> bool:
         """Tell whether the table has all of these columns."""
         return set(needed) <= set(self._names)

@@ -21,5 +21,6 @@ class RejectedRowError(ValueError):
         self.kind = kind
         self.example = shown(value)
         self.chosen = chosen
-        self.hint = hint
+        # What the mapping chooses to leave out needs no remedy.
+        self.hint = "" if chosen else hint
         super().__init__(f"{kind}: {self.example!r}")

@@ -275,3 +275,102 @@ def test_a_file_is_sent_by_one_process_at_a_time(sent: Cli, tmp_path: Path) -> N
     first.communicate()
     assert code == 5
     assert "sending some.csv" in err
+
+
+def own_rows(folder: Path, count: int = 50, **changes: Any) -> tuple[Path, list[str]]:
+    """A table with a mapping of its own; returns the file, and the arguments for another table like it."""
+    mapping = foreign_tables.write_mapping(folder / "m.yaml", foreign_tables.generic())
+    file = foreign_tables.write_csv(folder / "e1.csv", foreign_tables.rows(count, **changes))
+    return file, ["--rate", "max", "--mapping", mapping, "--from-file"]
+
+
+@pytest.mark.services
+def test_a_file_that_does_not_fit_its_own_run_goes_on_with_no_other_one(sent: Cli, tmp_path: Path) -> None:
+    file, common = own_rows(tmp_path)
+    assert sent.result(*common, str(file), "--count", "20")["sent"] == 20
+    table = foreign_tables.rows(50)
+    table[30]["ts"] = "x" + table[30]["ts"]
+    other = foreign_tables.write_csv(tmp_path / "e2.csv", table)
+    assert sent.result(*common, str(other), "--allow-rejected", "50")["sent"] == 49
+    foreign_tables.write_csv(other, foreign_tables.rows(50))
+    for gone in (False, True):
+        if gone:
+            file.unlink()
+        code, _, err = sent.run(*common, str(other), "--resume")
+        assert code == 3
+        assert "row 31 (line 32) has changed" in err
+        assert "had been left out, and was never sent" in err
+    # The remedy of the hint.
+    foreign_tables.write_csv(other, [*table, foreign_tables.rows(31)[30]])
+    assert sent.result(*common, str(other), "--resume")["sent"] == 1
+    assert Counter({row["id"]: 1 for row in table}) + Counter(f"t{n}" for n in range(20)) == ids(sent)
+
+
+@pytest.mark.services
+def test_a_moved_file_goes_on_and_a_copy_is_refused(sent: Cli, tmp_path: Path) -> None:
+    file, common = own_rows(tmp_path)
+    copy = foreign_tables.write_csv(tmp_path / "copy.csv", foreign_tables.rows(60))
+    assert sent.result(*common, str(file), "--count", "20")["sent"] == 20
+    code, _, err = sent.run(*common, str(copy), "--resume")
+    assert code == 3
+    assert str(file) in err
+    assert "begin this one without --resume" in err
+    assert held(sent) == 20
+    file.unlink()
+    result = sent.result(*common, str(copy), "--resume", "--count", "10")
+    assert (result["first_row"], result["sent"]) == (20, 10)
+    assert f"went on from the run of {file}" in result["notes"][0]
+    # The run belongs to its new name alone, and may be moved back.
+    copy.rename(file)
+    result = sent.result(*common, str(file), "--resume")
+    assert (result["first_row"], result["sent"]) == (30, 30)
+    assert sent.result(*common, str(file), "--resume")["notes"] == []
+    assert set(ids(sent).values()) == {1}
+    assert held(sent) == 60
+
+
+@pytest.mark.services
+def test_a_file_that_is_moved_while_it_is_sent_is_sent_by_one_process(sent: Cli, tmp_path: Path) -> None:
+    file, _ = own_rows(tmp_path, 2_000)
+    common = ["--mapping", str(tmp_path / "m.yaml"), "--from-file"]
+    first = sent.spawn(*common, str(file), "--rate", "50")
+    deadline = Deadline(3 * SECONDS)
+    while held(sent) == 0:
+        assert not deadline.expired
+        time.sleep(0.05)
+    moved = file.rename(tmp_path / "moved.csv")
+    code, _, err = sent.run(*common, str(moved), "--rate", "max", "--resume")
+    first.kill()
+    first.communicate()
+    assert code == 5
+    assert "sending e1.csv" in err
+    assert sent.result(*common, str(moved), "--rate", "max", "--resume")["next_row"] == 2_000
+    assert held(sent) == 2_000
+    assert set(ids(sent).values()) == {1}
+
+
+@pytest.mark.services
+def test_a_moved_file_that_fits_two_runs_is_refused(sent: Cli, tmp_path: Path) -> None:
+    file, common = own_rows(tmp_path)
+    other = foreign_tables.write_csv(tmp_path / "e2.csv", foreign_tables.rows(50))
+    for each, count in ((file, "20"), (other, "30")):
+        sent.result(*common, str(each), "--count", count)
+        each.unlink()
+    new = foreign_tables.write_csv(tmp_path / "e3.csv", foreign_tables.rows(50))
+    code, _, err = sent.run(*common, str(new), "--resume")
+    assert code == 3
+    assert str(file) in err
+    assert str(other) in err
+    assert held(sent) == 50
+
+
+@pytest.mark.services
+def test_an_earlier_run_is_told_by_its_rows(sent: Cli, tmp_path: Path) -> None:
+    file, common = own_rows(tmp_path, 44)
+    assert sent.result(*common, str(file))["notes"] == []
+    (note,) = sent.result(*common, str(file))["notes"]
+    assert "sent the same rows again: they count twice (--resume would have gone on)" in note
+    foreign_tables.write_csv(file, foreign_tables.rows(29, id=lambda n: f"new{n}"))
+    (note,) = sent.result(*common, str(file))["notes"]
+    assert "came to row 44; rows that are also in this run count twice" in note
+    assert "--resume" not in note

@@ -114,3 +114,47 @@ def test_each_row_is_in_the_log_once_and_in_its_order_or_is_left_out(
     assert numbers_by_card(sent, prefix) == wanted
     left_out = sum(reason["count"] for reason in result["left_out"])
     assert result["rows_read"] == result["sent"] + result["already_in_log"] + left_out
+
+
+@settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    size=st.integers(30, 150),
+    more=st.integers(1, 60),
+    fields=st.integers(1, 3),
+    records=st.one_of(st.none(), st.integers(1, 150)),
+)
+def test_a_file_that_grew_behind_a_half_written_line_is_sent_once(
+    sent: Cli,
+    tmp_path: Path,
+    numbers: Iterator[int],
+    size: int,
+    more: int,
+    fields: int,
+    records: int | None,
+) -> None:
+    prefix = f"g{next(numbers)}"
+    table = drawn_rows(prefix, size + more, {}, repeated=False)
+    half = ",".join(list(table[size - 1].values())[:fields])
+    file = tmp_path / f"{prefix}.csv"
+    file.write_text(foreign_tables.text_of(table[: size - 1]) + half)
+    mapping = foreign_tables.write_mapping(tmp_path / "own.yaml", foreign_tables.generic(card_id="card"))
+    common = ["--from-file", str(file), "--mapping", mapping, "--allow-rejected", "100%"]
+
+    if records is None:
+        assert sent.result(*common, "--rate", "max")["next_row"] == size - 1
+    else:
+        kill_once(sent, records, *common, "--rate", "200")
+    foreign_tables.write_csv(file, table)
+    kill_once(sent, 1, *common, "--rate", "200", "--resume")
+    result = sent.result(*common, "--rate", "max", "--resume")
+
+    assert result["next_row"] == size + more
+    wanted = defaultdict(list)
+    for number in range(size + more):
+        wanted[f"{prefix}-{number % 5}"].append(number)
+    assert numbers_by_card(sent, prefix) == wanted

@@ -80,6 +80,36 @@ def test_more_than_the_allowed_share_of_rejected_rows_is_an_error(
     assert check(file, mapping, ["--allow-rejected", allowed] if allowed else []).code == code
 
 
+def test_a_reason_s_hint_is_given_only_if_it_helps(tmp_path: Path, mapping: str) -> None:
+    mixed = write_csv(tmp_path / "t.csv", rows(3, amount=lambda n: ("x", "inf", "0")[n]))
+    zero = write_csv(tmp_path / "z.csv", rows(3, amount="0"))
+    few = write_csv(tmp_path / "f.csv", rows(100, amount=lambda n: "0" if n < 3 else "x" if n == 3 else "1"))
+    for file in (mixed, zero):
+        done = check(file, mapping)
+        assert (done.code, "zero: leave_out" in done.err) == (6, False)
+        assert "amount_minor is zero" in done.err
+    assert "zero: leave_out" in check(few, mapping).err
+    assert check(few, mapping, ["--allow-rejected", "0"]).report["error"]["hint"].startswith("correct the")
+
+
+def test_what_the_mapping_leaves_out_has_no_hint(tmp_path: Path) -> None:
+    amount = {"column": "amount", "times": 100, "negative": "leave_out", "zero": "leave_out"}
+    table = rows(9, amount=lambda n: ("1", "0", "-1")[n % 3])
+    done = mapped(tmp_path, table, generic(amount_minor=amount))
+    assert [(reason["chosen"], reason["hint"]) for reason in done.report["left_out"]] == [(True, "")] * 2
+
+
+@pytest.mark.parametrize("again", ["id,ts,card,shop,amount,fraud", "\ufeffid, ts,card,shop,amount,fraud "])
+def test_a_header_in_the_middle_is_told_as_such(tmp_path: Path, mapping: str, again: str) -> None:
+    file = tmp_path / "t.csv"
+    body = text_of(rows(5)).partition("\n")[2]
+    file.write_text(text_of(rows(5)) + again + "\n" + body)
+    done = check(file, mapping)
+    assert done.reasons == {"the row is the header again": 1}
+    assert done.report["left_out"][0]["first_lines"] == [7]
+    assert "remove this line" in done.err
+
+
 @pytest.mark.parametrize("extra", ["one,two", "1,2,3,4,5,6,7", "t,2024-05-01,c,s,1,0,"])
 def test_rows_with_another_number_of_fields_are_left_out(tmp_path: Path, mapping: str, extra: str) -> None:
     file = tmp_path / "table.csv"
@@ -142,9 +172,34 @@ def test_a_label_that_is_neither_is_counted_and_told(
 ) -> None:
     table = rows(len(values), fraud=lambda n: values[n])
     done = mapped(tmp_path, table, generic({"column": "fraud"} | label))
-    assert done.code == 0
+    assert done.code == 6
+    assert f"{unclear} of {len(values)} labels" in done.err
     assert (done.report["fraud"], done.report["labels_unclear"]) == (fraud, unclear)
     assert sum(reason["count"] for reason in done.report["unclear_labels"]) == unclear
+
+
+@pytest.mark.parametrize(
+    ("unclear", "allowed", "code"), [(1, None, 0), (2, None, 6), (50, None, 6), (50, "50%", 0), (1, "0", 6)]
+)
+def test_more_unclear_labels_than_allowed_are_an_error(
+    tmp_path: Path, mapping: str, unclear: int, allowed: str | None, code: int
+) -> None:
+    file = write_csv(tmp_path / "t.csv", rows(100, fraud=lambda n: "Y" if n < unclear else "0"))
+    done = check(file, mapping, ["--allow-rejected", allowed] if allowed else [])
+    assert (done.code, done.report["labels_unclear"], done.report["fraud"]) == (code, unclear, 0)
+    if code:
+        assert f"{unclear} of 100 labels" in done.err
+        assert "'Y'" in done.err
+        assert "name it in the mapping" in done.err
+
+
+def test_empty_labels_are_an_error_unless_the_mapping_says_what_they_mean(tmp_path: Path) -> None:
+    table = rows(10, fraud=lambda n: "" if n % 2 else "1")
+    done = mapped(tmp_path, table, generic({"column": "fraud", "fraud": ["1"], "genuine": ["0"]}))
+    assert done.code == 6
+    assert 'genuine: ["0", ""]' in done.err
+    done = mapped(tmp_path, table, generic({"column": "fraud", "fraud": ["1"], "genuine": ["0", ""]}))
+    assert (done.code, done.report["fraud"], done.report["labels_unclear"]) == (0, 5, 0)
 
 
 def test_a_column_without_any_label_is_an_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fraudctl import assets
 from fraudctl.config.load import load
 from fraudctl.errors import UsageError
 from fraudctl.simulator.mapping import AmountSource, TimeSource, check_mapping, parse_mapping
@@ -30,6 +31,7 @@ from tests.support.foreign_tables import (
     text_of,
     write_csv,
     write_mapping,
+    write_parquet,
 )
 
 Table = list[dict[str, Any]]
@@ -294,6 +296,97 @@ def test_a_public_data_set_without_its_labels_is_recognised_and_told(
     done = check(tmp_path / "test_transaction.csv", None, arguments)
     assert (done.code, done.report["mapping"], done.report["rows_taken"]) == (0, "ieee", 1)
     assert "no column 'isFraud'" in done.report["notes"][0]
+
+
+def test_a_hint_about_a_mapping_that_comes_along_names_its_file(tmp_path: Path, mapping: str) -> None:
+    (tmp_path / "t.csv").write_text(IEEE.replace(",1,86400", ",Y,86400"))
+    done = check(tmp_path / "t.csv")
+    assert done.code == 6
+    path = assets.configs() / "mappings" / "ieee.yaml"
+    assert path.is_absolute()
+    for hint in (done.report["error"]["hint"], done.report["unclear_labels"][0]["hint"]):
+        assert f"copy {path}, change the copy, and give it with --mapping" in hint
+    own = check(write_csv(tmp_path / "own.csv", rows(3, fraud="Y")), mapping)
+    assert "copy" not in own.report["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "note"),
+    [
+        ({"currency_sign": "$"}, "the sign '$'"),
+        ({"currency_sign": "US$"}, "the sign 'US$'"),
+        ({"currency_sign": "USD"}, "the sign 'USD'"),
+        ({"currency_sign": "kr"}, "the sign 'kr'"),
+        ({"currency": "USD"}, "currency USD"),
+        ({"currency": "USD", "currency_sign": "€"}, "currency USD"),
+        ({"currency": "EUR"}, ""),
+        ({"currency_sign": "€"}, ""),
+        ({"currency_sign": "EUR"}, ""),
+        ({}, ""),
+    ],
+)
+def test_amounts_of_another_currency_are_told(tmp_path: Path, amount: dict[str, Any], note: str) -> None:
+    document = generic(amount_minor={"column": "amount", "times": 100} | amount)
+    done = mapped(tmp_path, rows(3), document)
+    assert done.code == 0
+    if note:
+        (told,) = done.report["notes"]
+        assert told.startswith("amounts are sent as EUR (events.currency)")
+        assert note in told
+        text = check(tmp_path / "table.csv", str(tmp_path / "own.yaml"), text=True)
+        assert f"note: {told}" in text.out
+    else:
+        assert done.report["notes"] == []
+
+
+@pytest.mark.parametrize("content", [IEEE, SPARKOV, SPARKOV_RAW, TABFORMER])
+def test_data_sets_in_dollars_are_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    assert "sent as EUR" in check(tmp_path / "t.csv").report["notes"][0]
+
+
+@pytest.mark.parametrize("where", ["columns", "top"])
+def test_the_key_currency_is_refused_with_the_setting_that_it_is(tmp_path: Path, where: str) -> None:
+    document = generic(currency={"value": "USD"}) if where == "columns" else generic() | {"currency": "USD"}
+    done = mapped(tmp_path, rows(3), document)
+    assert done.code == 3
+    assert "the setting events.currency" in done.err
+
+
+def test_columns_in_another_spelling_are_named(tmp_path: Path, mapping: str) -> None:
+    text = text_of(rows(3)).replace("id,ts,card", "ID,TS,Card", 1)
+    (tmp_path / "t.csv").write_text(text)
+    done = check(tmp_path / "t.csv", mapping)
+    assert done.code == 2
+    assert "lacks card, id, ts" in done.err
+    assert "it has ID, TS, Card: names are compared with their case" in done.err
+    (tmp_path / "p.csv").write_text(IEEE.replace("TransactionID", "transaction_id"))
+    done = check(tmp_path / "p.csv")
+    assert "its columns are those of ieee, with another spelling of transaction_id" in done.err
+
+
+@pytest.mark.parametrize("title", ["Transactions of May\n", "Report;May\n\nmade by us\n", "a,b,c,d,e,f\n"])
+def test_a_header_below_a_title_is_named_by_its_line(tmp_path: Path, mapping: str, title: str) -> None:
+    line = title.count("\n") + 1
+    (tmp_path / "t.csv").write_text(title + text_of(rows(3)))
+    assert f"named in line {line}: remove what stands above" in check(tmp_path / "t.csv", mapping).err
+    (tmp_path / "p.csv").write_text(title + IEEE)
+    assert f"named in line {line}: remove what stands above" in check(tmp_path / "p.csv").err
+
+
+def test_a_delimiter_is_no_remedy_for_parquet(tmp_path: Path, mapping: str) -> None:
+    write_parquet(tmp_path / "t.parquet", [{"a": 1}])
+    done = check(tmp_path / "t.parquet", mapping)
+    assert "lacks" in done.err
+    assert "--delimiter" not in done.err
+    assert "--delimiter" not in check(tmp_path / "t.parquet").err
+
+
+@pytest.mark.parametrize("speed", ["0x", "-5x"])
+def test_a_speed_that_is_none_has_an_example(tmp_path: Path, mapping: str, speed: str) -> None:
+    done = check(write_csv(tmp_path / "t.csv", rows(3)), mapping, ["--speed", speed])
+    assert done.code == 2
+    assert "hint: for example --speed 60x" in done.err
 
 
 def test_a_mapping_of_one_s_own_says_itself_that_there_are_no_labels(tmp_path: Path, mapping: str) -> None:

@@ -55,6 +55,8 @@ class Log:
             row=source.next_row,
             digest=source.digest,
             offsets=offsets,
+            left_out=dict(source.left_out),
+            others=source.others_digest,
         )
 
     def beyond(self) -> dict[int, SentRow]:
@@ -77,8 +79,7 @@ def run(
     """Send a table from where the log's progress says; dying loses the last records of a partition."""
     source = source_of(file)
     if log.progress:
-        if not source.matches(log.progress):
-            raise RefusedError("changed")
+        source.check(log.progress)
         source.resume(log.progress, log.beyond())
     else:
         log.save(source)
@@ -196,6 +197,115 @@ def test_a_file_that_is_only_written_differently_goes_on(
     again(file)
     run(log, file)
     assert log.sent() == Counter(range(100))
+
+
+@pytest.mark.parametrize("number", [20, 30, 46])
+def test_a_corrected_row_that_was_left_out_is_refused_by_its_line(tmp_path: Path, number: int) -> None:
+    table = rows(100, amount=lambda n: "x" if n in (20, 30, 46) else "1")
+    file = write_csv(tmp_path / "t.csv", table)
+    log = Log()
+    run(log, file)
+    table[number]["amount"] = "1"
+    write_csv(file, table)
+    with pytest.raises(RefusedError) as caught:
+        run(log, file)
+    assert caught.value.message.startswith(f"row {number + 1} (line {number + 2}) has changed")
+    assert "had been left out, and was never sent" in caught.value.message
+    table[number]["amount"] = "x"
+    write_csv(file, [*table, rows(101)[100]])
+    run(log, file)
+    assert log.sent() == Counter(set(range(101)) - {20, 30, 46})
+
+
+def test_a_corrected_row_beside_a_sent_one_that_changed_is_no_excuse(tmp_path: Path) -> None:
+    table = rows(100, amount=lambda n: "x" if n == 20 else "1")
+    file = write_csv(tmp_path / "t.csv", table)
+    log = Log()
+    run(log, file)
+    for number in (20, 21):
+        table[number]["amount"] = "2"
+    write_csv(file, table)
+    with pytest.raises(RefusedError, match="rows that were sent have changed"):
+        run(log, file)
+
+
+def test_the_digests_of_left_out_rows_survive_several_runs(tmp_path: Path) -> None:
+    table = rows(90, amount=lambda n: "x" if n % 10 == 5 else "1")
+    file = tmp_path / "t.csv"
+    log = Log()
+    for size in (30, 60, 90):
+        write_csv(file, table[:size])
+        run(log, file, die_after=17)
+        run(log, file)
+    table[5]["amount"] = "1"
+    write_csv(file, table)
+    with pytest.raises(RefusedError, match=r"row 6 \(line 7\) has changed"):
+        run(log, file)
+
+
+@pytest.mark.parametrize("die_after", [None, 0, 7, 18])
+def test_a_file_whose_last_line_was_half_written_goes_on_with_each_row_once(
+    tmp_path: Path, die_after: int | None
+) -> None:
+    file = tmp_path / "t.csv"
+    grown = text_of(rows(25))
+    begun = text_of(rows(20)).removesuffix("\n")
+    line = begun.splitlines()[-1]
+    for cut in range(len(line)):
+        half = begun.removesuffix(line) + line[:cut]
+        file.write_text(half)
+        log = Log()
+        run(log, file, die_after=die_after, lost=2)
+        source = run(log, file)
+        assert source.next_row == (20 if line[:cut].count(",") == line.count(",") else 19)
+        before = log.sent()
+        file.write_text(grown)
+        if source.next_row == 20:
+            # All fields are there, so the row was sent: it is never sent again with another label.
+            with pytest.raises(RefusedError, match="rows that were sent have changed"):
+                run(log, file)
+            assert log.sent() == before
+        else:
+            run(log, file, die_after=3, save_every=2, lost=1)
+            run(log, file)
+            assert log.sent() == Counter(range(25))
+
+
+def test_a_last_line_without_an_end_is_taken_or_read_again_once_it_is_corrected(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    table = rows(20, amount=lambda n: "x" if n == 19 else "1")
+    file.write_text(text_of(table).removesuffix("\n"))
+    log = Log()
+    assert run(log, file).next_row == 19
+    table[19]["amount"] = "1"
+    file.write_text(text_of(table).removesuffix("\n"))
+    assert run(log, file).next_row == 20
+    assert log.sent() == Counter(range(20))
+
+
+def test_a_row_with_too_many_fields_is_not_called_unfinished(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text(text_of(rows(3)) + "a,b,c,d,e,f,g")
+    (reason,) = run(Log(), file).counts.reasons
+    assert reason.reason == "the row has another number of fields than the header"
+    file.write_text(text_of(rows(3)) + "a,b,c")
+    (reason,) = run(Log(), file).counts.reasons
+    assert "its line has no end" in reason.reason
+    assert "--resume" in reason.hint
+
+
+@pytest.mark.parametrize(("size", "repeats"), [(30, True), (40, True), (29, False)])
+def test_a_run_tells_whether_it_repeats_an_earlier_one(tmp_path: Path, size: int, repeats: bool) -> None:
+    log = Log()
+    file = write_csv(tmp_path / "t.csv", rows(30))
+    run(log, file)
+    assert log.progress
+    for change, expected in (({}, repeats), ({"amount": "5"}, False)):
+        source = source_of(write_csv(file, rows(size, **change)))
+        source.compare_with(log.progress)
+        for row, mapped in source:
+            source.done(row, mapped)
+        assert source.repeats_earlier == expected
 
 
 def test_a_mended_file_goes_on_where_it_broke_off(tmp_path: Path) -> None:

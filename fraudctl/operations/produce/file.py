@@ -32,12 +32,12 @@ from fraudctl.operations.produce.file_progress import (
     FileProgress,
     ProgressFolder,
     TopicLog,
-    changed,
-    never_begun,
+    names_of,
     row_header,
 )
+from fraudctl.operations.produce.file_resume import ResumableRuns
 from fraudctl.operations.produce.preset import labels_settings
-from fraudctl.operations.produce.rows_report import RowsReport, printable, report_rows
+from fraudctl.operations.produce.rows_report import RowsReport, report_rows
 from fraudctl.operations.produce.steady import (
     LAG_LIMIT_SECONDS,
     Ending,
@@ -46,12 +46,12 @@ from fraudctl.operations.produce.steady import (
     ProduceRequest,
     Watch,
 )
-from fraudctl.operations.produce.table_rows import TableSource, check_same_run
+from fraudctl.operations.produce.table_rows import TableSource
 from fraudctl.runtime.digest_key import digest_key_file, key_name, read_or_make_digest_key
 from fraudctl.runtime.files import locked
 from fraudctl.simulator.labels import Label, encode_label
 from fraudctl.simulator.mapper import MappedRow, Mapper
-from fraudctl.simulator.mapping import check_mapping
+from fraudctl.simulator.mapping import check_mapping, currency_notes
 from fraudctl.simulator.pacing import LONGEST_PAUSE_SECONDS, TICK_SECONDS
 
 HIGHEST_SPEED = 10_000_000.0
@@ -110,7 +110,10 @@ def validate_request(request: FileRequest) -> None:
         ConfigError: the mapping gives events values that are not allowed.
     """
     if request.speed is not None and not 0 < request.speed <= HIGHEST_SPEED:
-        raise UsageError(f"the speed must be above 0 and at most {HIGHEST_SPEED:,.0f}, not {request.speed:g}")
+        raise UsageError(
+            f"the speed must be above 0 and at most {HIGHEST_SPEED:,.0f}, not {request.speed:g}",
+            hint="for example --speed 60x: sixty times as fast as the file's own times",
+        )
     if not 0 <= request.allow_rejected <= 100:
         raise UsageError(
             f"--allow-rejected must be from 0 to 100 (percent), not {request.allow_rejected:g}",
@@ -143,7 +146,8 @@ def check_file(request: FileRequest, *, stop: StopFlag) -> FileChecked:
             fraud += bool(mapped.fraud)
     except DataError as caught:
         error, ended_by = caught, "failure"
-    report = report_rows(request.source, source, 0, fraud, error, (), request.allow_rejected, ended_by)
+    notes = currency_notes(request.source.mapping, request.plain.settings.events)
+    report = report_rows(request.source, source, 0, fraud, error, notes, request.allow_rejected, ended_by)
     return FileChecked(**vars(report), ended_by=ended_by)
 
 
@@ -224,6 +228,7 @@ class _Journal:
         self._request = request
         self._log = log
         self._folder = ProgressFolder(request.paths.data / "files", topic_id)
+        self._earlier: FileProgress | None = None
         self.notes: list[str] = []
 
     @contextmanager
@@ -240,22 +245,38 @@ class _Journal:
         """
         lock = self._folder.file_for(self._request.file).with_suffix(".lock")
         with locked(lock, Deadline(0.0), purpose=f"sending {self._request.file.name}"):
-            candidates = self._candidates() if self._request.resume else []
+            runs = self._resumable()
             key = self._key()
             self._mapping = self._mapping_digest()
             self._key_name = key_name(key) if key else ""
-            known = self._known(candidates, key) if self._request.resume else None
-            if known is None:
-                self._note_earlier_run()
-                run = secrets.token_hex(_RUN_BYTES)
-                self.source = _source(self._request, run, key)
-                first = self.source.first_row_digest()
-                self.begin = self._progress(run, first)
+            if runs:
+                self.begin = self._chosen(runs, key)
+                self._go_on(self.begin, key)
             else:
-                self.begin = known
-                self._go_on(known, key)
+                self._begin(key)
             self._folder.save(self._request.file, self.begin)
             yield self
+
+    def _resumable(self) -> ResumableRuns | None:
+        if not self._request.resume:
+            return None
+        return ResumableRuns(self._folder, self._request.file, _source(self._request, "", b""))
+
+    def _chosen(self, runs: ResumableRuns, key: bytes) -> FileProgress:
+        """Return the run to resume, under the file's present name."""
+        known, moved = runs.choose(_source(self._request, "", key), self._mapping, self._key_name)
+        if moved:
+            self.notes.append(f"went on from the run of {known.file}, as there is no such file any more")
+        return msgspec.structs.replace(known, **names_of(self._request.file))
+
+    def _begin(self, key: bytes) -> None:
+        """Begin a new run with the first row."""
+        run = secrets.token_hex(_RUN_BYTES)
+        self._earlier = self._folder.own(self._request.file)
+        self.source = _source(self._request, run, key)
+        if self._earlier:
+            self.source.compare_with(self._earlier)
+        self.begin = self._progress(run, self.source.first_row_digest())
 
     def _go_on(self, known: FileProgress, key: bytes) -> None:
         """Resume after the rows that the log holds; records of a dead run may still arrive meanwhile."""
@@ -281,40 +302,28 @@ class _Journal:
     def _progress(self, run: str, first: str) -> FileProgress:
         return FileProgress(
             run=run,
-            file=str(printable(self._request.file.absolute())),
             first=first,
             mapping=self._mapping,
             key=self._key_name,
             row=self.source.next_row,
             digest=self.source.digest,
             offsets=self._log.ends(),
+            left_out=dict(self.source.left_out),
+            others=self.source.others_digest,
+            **names_of(self._request.file),
         )
 
-    def _note_earlier_run(self) -> None:
-        earlier = self._folder.own(self._request.file)
-        if earlier and earlier.row:
-            self.notes.append(
-                f"an earlier run of this file on this topic came to row {earlier.row:,}; the rows that both "
-                "sent count twice (--resume would have gone on)"
-            )
-
-    def _candidates(self) -> list[FileProgress]:
-        """Return the earlier runs that may be the one to resume."""
-        source = _source(self._request, "", b"")
-        candidates = self._folder.known(self._request.file, source.first_row_digest())
-        if not candidates:
-            raise never_begun(self._request.file)
-        return candidates
-
-    def _known(self, candidates: list[FileProgress], key: bytes) -> FileProgress:
-        """Return the run to resume: the one whose rows are those of the file."""
-        source = _source(self._request, "", key)
-        check_same_run(candidates[0], self._mapping, self._key_name)
-        for progress in candidates:
-            if progress.mapping == self._mapping and source.matches(progress):
-                check_same_run(progress, self._mapping, self._key_name)
-                return progress
-        raise changed(f"the first {candidates[0].row:,} rows differ from those that were read then")
+    def all_notes(self) -> tuple[str, ...]:
+        """Return the notes for the report, with the one about an earlier run under the same name."""
+        earlier = self._earlier
+        if not earlier or not earlier.row:
+            return tuple(self.notes)
+        came = f"an earlier run under this file's name on this topic came to row {earlier.row:,}"
+        if not self.source.repeats_earlier:
+            return (*self.notes, f"{came}; rows that are also in this run count twice")
+        resumable = (earlier.mapping, earlier.key) == (self._mapping, self._key_name)
+        remedy = " (--resume would have gone on)" if resumable else ""
+        return (*self.notes, f"{came}, and this one sent the same rows again: they count twice{remedy}")
 
     def _key(self) -> bytes:
         if not self._request.source.mapping.has_digests:
@@ -337,7 +346,10 @@ class _Journal:
     def _mapping_digest(self) -> str:
         """Return a digest of everything that turns rows into events, without the layout of the table."""
         events = self._request.plain.settings.events
-        document = self._request.source.mapping.model_dump_json(exclude={"table", "description"})
+        # The named currency only makes a note; events have that of the settings.
+        document = self._request.source.mapping.model_dump_json(
+            exclude={"table": True, "description": True, "columns": {"amount_minor": {"currency": True}}}
+        )
         whole = json.dumps([document, sorted(events.categories), events.currency])
         return hashlib.sha256(whole.encode()).hexdigest()
 
@@ -446,8 +458,10 @@ class _Sending:
 
     def report(self, ended_by: Ending) -> RowsReport:
         """Return the report of this run's rows."""
-        first_row, notes = self._journal.begin.row, tuple(self._journal.notes)
         request = self._request
+        first_row = self._journal.begin.row
+        currency = currency_notes(request.source.mapping, request.plain.settings.events)
+        notes = (*self._journal.all_notes(), *currency)
         return report_rows(
             request.source,
             self._source,

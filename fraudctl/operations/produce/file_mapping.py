@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fraudctl.config.preset_file import mapping_names, read_mapping_document
+from fraudctl.config.preset_file import mapping_file, mapping_names, read_mapping_document
 from fraudctl.errors import UsageError
 from fraudctl.simulator.mapping import Mapping, parse_mapping
-from fraudctl.tables.delimited import column_list
+from fraudctl.tables.delimited import DelimitedTable, column_list, plain_name, spelled_otherwise, title_hint
 from fraudctl.tables.layout import Layout, Told
 from fraudctl.tables.table import Table, open_table
 
@@ -19,6 +19,15 @@ class MappedTable:
     name: str
     mapping: Mapping
     note: str = ""
+
+    def complete_hint(self, hint: str) -> str:
+        """Return a hint that names the file to copy, if it speaks of a mapping that comes along."""
+        if "mapping" not in hint or self.name not in mapping_names():
+            return hint
+        return (
+            f"{hint}; the mapping in use is {self.name}, which comes along: copy {mapping_file(self.name)}, "
+            "change the copy, and give it with --mapping"
+        )
 
 
 def map_table(file: Path, name: str | None, told: Told) -> MappedTable:
@@ -87,12 +96,33 @@ def _recognise(file: Path, table: Table) -> MappedTable:
             detail=f"its columns: {columns}",
             hint="say which with --mapping",
         )
+    told_apart = "; --delimiter, if the columns are not told apart"
+    delimiter = told_apart if isinstance(table, DelimitedTable) else ""
     raise UsageError(
         f"no mapping that comes along fits the columns of {file.name!r}",
         detail=f"its columns: {columns}\nknown: {', '.join(shipped)}",
-        hint="write a YAML file that says which column is what, as configs/mappings/sparkov.yaml does, "
-        "and give it with --mapping; --delimiter, if the columns are not told apart",
+        hint=_hint_at_header(table, shipped)
+        or f"write a YAML file that says which column is what, as {mapping_file('sparkov')} does, "
+        f"and give it with --mapping{delimiter}",
     )
+
+
+def _hint_at_header(table: Table, shipped: dict[str, Mapping]) -> str:
+    """Return the hint for a header that is a known one in another line or spelling; empty without one."""
+    for name, mapping in shipped.items():
+        needed = _unlabelled(mapping).needed
+        below = title_hint(table.header_line(needed))
+        if below:
+            return below
+        similar = spelled_otherwise(needed, table.columns())
+        if {plain_name(column) for column in needed} == {plain_name(column) for column in similar}:
+            other = column_list([column for column in similar if column not in needed])
+            return (
+                f"its columns are those of {name}, with another spelling of {other}: rename them (names are "
+                f"compared with case), or copy {mapping_file(name)}, name them there, and give the copy with "
+                "--mapping"
+            )
+    return ""
 
 
 def _shipped() -> dict[str, Mapping]:

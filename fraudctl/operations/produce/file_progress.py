@@ -7,14 +7,16 @@ recognised row by row, also where ids repeat.
 import hashlib
 import os
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
 from fraudctl.broker import topics
 from fraudctl.broker.log import held_ranges, read_whole
-from fraudctl.errors import DataError, RefusedError
+from fraudctl.clock import Deadline
+from fraudctl.errors import DataError, NotReadyError, RefusedError
 from fraudctl.events.codec import Transaction
-from fraudctl.runtime.files import make_folder, write_whole
+from fraudctl.runtime.files import locked, make_folder, write_whole
 
 ROW_HEADER = "fraudctl-row"
 _ANEW = "begin anew without --resume (rows that were sent already then count twice)"
@@ -24,7 +26,9 @@ class FileProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of one run: every row before `row` is in the log, and later ones may be after `offsets`.
 
     `digest` covers the rows before `row`, `first` the first row alone, and `mapping` everything that turns
-    rows into events. `key` names the key of the digests, if the mapping has any.
+    rows into events. `key` names the key of the digests, if the mapping has any. `left_out` has the digests
+    of the first rows that were left out, by their numbers, and `others` covers the rows before `row` without
+    them. `path` is the file's path as the operating system has it; `file` is the same for people.
     """
 
     run: str
@@ -35,6 +39,21 @@ class FileProgress(msgspec.Struct, frozen=True, kw_only=True):
     row: int
     digest: str
     offsets: dict[int, int]
+    path: bytes = b""
+    left_out: dict[int, str] = {}
+    others: str = ""
+
+
+class SavedRun(NamedTuple):
+    """The progress of a run, and the file that holds it."""
+
+    saved_in: Path
+    progress: FileProgress
+
+    @property
+    def has_its_file(self) -> bool:
+        """Tell whether there is still a file under the path that the run was sent from."""
+        return os.path.isfile(self.progress.path or self.progress.file)  # noqa: PTH113 - never an error
 
 
 class SentRow(msgspec.Struct, frozen=True):
@@ -42,6 +61,12 @@ class SentRow(msgspec.Struct, frozen=True):
 
     event: Transaction
     event_time: str
+
+
+def names_of(table: Path) -> dict[str, Any]:
+    """Return the fields of a progress that name its file."""
+    path = os.fsencode(table.absolute())
+    return {"file": path.decode("utf-8", "replace"), "path": path}
 
 
 def row_header(run: str, row: int) -> dict[str, str | bytes | None]:
@@ -71,23 +96,36 @@ class ProgressFolder:
         file = self.file_for(table)
         return self._read(file) if file.is_file() else None
 
-    def known(self, table: Path, first: str) -> list[FileProgress]:
-        """Return the progress of this table, and then of others with the same first row (moved files).
+    def others(self, table: Path, first: str) -> list[SavedRun]:
+        """Return the runs of other tables with the same first row.
 
         Args:
             table: the file with the rows.
             first: the digest of its first row; empty if it has none.
 
         Raises:
-            RefusedError: the file that holds it is damaged.
+            RefusedError: a file that holds progress is damaged.
         """
         own = self.file_for(table)
-        mine = self.own(table)
-        found = [mine] if mine else []
-        for other in sorted(self._folder.glob(f"*-{self._topic_id}.rows.json")) if first else ():
-            if other != own and (progress := self._read(other)).first == first:
-                found.append(progress)
-        return found
+        files = sorted(self._folder.glob(f"*-{self._topic_id}.rows.json")) if first else []
+        found = [SavedRun(file, self._read(file)) for file in files if file != own]
+        return [run for run in found if run.progress.first == first]
+
+    def take_over(self, run: SavedRun, table: Path) -> FileProgress:
+        """Make another table's run the one of this table, so that only one table has it at any moment.
+
+        Raises:
+            NotReadyError: another process is sending the other table, or has just sent more of it.
+        """
+        name = Path(run.progress.file).name
+        with locked(run.saved_in.with_suffix(".lock"), Deadline(0.0), purpose=f"sending {name}"):
+            if not run.saved_in.is_file() or self._read(run.saved_in) != run.progress:
+                raise NotReadyError(
+                    f"another fraudctl has just gone on with the run of {name}", hint="try again"
+                )
+            run.saved_in.replace(self.file_for(table))
+        self.save(table, msgspec.structs.replace(run.progress, **names_of(table)))
+        return run.progress
 
     def keys(self) -> set[str]:
         """Return the names of all keys with which digests were made, for any topic."""
@@ -179,10 +217,40 @@ def changed(detail: str) -> RefusedError:
     )
 
 
-def never_begun(file: Path) -> RefusedError:
-    """Return the error for resuming a file that has no known earlier run."""
+def left_out_changed(row: str) -> RefusedError:
+    """Return the error for a file in which only rows differ that had been left out."""
+    return RefusedError(
+        f"{row} has changed since it was read; it had been left out, and was never sent",
+        detail="all rows that were sent are as they were; rows that were read once are not sent later",
+        hint="put it back as it was, and add the corrected row at the end of the file (or send it, with the "
+        f"header, as a file of its own), then --resume; or {_ANEW}",
+    )
+
+
+def never_begun(file: Path, similar: list[SavedRun]) -> RefusedError:
+    """Return the error for resuming a file without a known earlier run; `similar` have its first row."""
+    detail = "the progress of each run is kept per stack (--home, --stack), topic and file"
+    if similar:
+        detail += (
+            f"\nother files with the same first row were sent, with other rows or mappings: {_files(similar)}"
+        )
     return RefusedError(
         f"no earlier run of {file.name!r} on this topic is known, so there is nothing to go on with",
-        detail="the progress of each run is kept per stack (--home, --stack), topic and file",
+        detail=detail,
         hint="begin it without --resume",
     )
+
+
+def not_moved(file: Path, runs: list[SavedRun]) -> RefusedError:
+    """Return the error for resuming a file that only begins with the rows of runs of other files."""
+    return RefusedError(
+        f"no earlier run of {file.name!r} on this topic is known; it has the rows of {_files(runs)}",
+        detail="a file goes on with the run of another one only if it is that file under a new name: the old "
+        "one must be gone, and only one run may fit",
+        hint="resume the file that was sent, by its own name, or begin this one without --resume (rows that "
+        "were sent already then count twice)",
+    )
+
+
+def _files(runs: list[SavedRun]) -> str:
+    return ", ".join(run.progress.file for run in runs)

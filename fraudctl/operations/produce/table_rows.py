@@ -9,12 +9,15 @@ from collections.abc import Mapping as Mapped
 from typing import NamedTuple
 
 from fraudctl.errors import RefusedError
-from fraudctl.operations.produce.file_progress import FileProgress, SentRow, changed
+from fraudctl.operations.produce.file_progress import FileProgress, SentRow, changed, left_out_changed
 from fraudctl.simulator.mapper import MappedRow, Mapper
 from fraudctl.tables.cells import TableRow, is_empty, text_of
 from fraudctl.tables.rejection import RejectedRowError
 from fraudctl.tables.row_counts import RowCounts
 from fraudctl.tables.table import Table
+
+# The number of left-out rows of which a digest is saved.
+_MOST_LEFT_OUT = 1_000
 
 
 class AlreadySent(NamedTuple):
@@ -43,7 +46,11 @@ class TableSource:
         self._mapper = mapper
         self._label_column = label_column
         self._hash = hashlib.sha256(repr(sorted(needed)).encode())
+        self._others = self._hash.copy()
         self._known: Mapped[int, SentRow] = {}
+        self._earlier: FileProgress | None = None
+        self.left_out: dict[int, str] = {}
+        self.repeats_earlier = False
         self.next_row = 0
         self.counts = RowCounts()
         self.unclear_labels = RowCounts()
@@ -53,6 +60,15 @@ class TableSource:
     def digest(self) -> str:
         """Return the digest of every row before `next_row`."""
         return self._hash.hexdigest()
+
+    @property
+    def others_digest(self) -> str:
+        """Return the digest of the rows before `next_row` that are not in `left_out`."""
+        return self._others.hexdigest()
+
+    def compare_with(self, earlier: FileProgress) -> None:
+        """Set `repeats_earlier` once all rows of an earlier run have been read, and are the same."""
+        self._earlier = earlier
 
     def first_row_digest(self) -> str:
         """Return a digest of the first row; an empty string if the table has no rows.
@@ -69,13 +85,40 @@ class TableSource:
         Raises:
             DataError: the file cannot be read up to there.
         """
-        digest = self._hash.copy()
-        row = -1
-        for row, read in enumerate(self._table.rows(self._needed)):
-            if row == progress.row:
-                return digest.hexdigest() == progress.digest
-            digest.update(read.content)
-        return row + 1 == progress.row and digest.hexdigest() == progress.digest
+        return self._difference(progress) is None
+
+    def check(self, progress: FileProgress) -> None:
+        """Check that the rows before `progress.row` are the rows that were read before.
+
+        Raises:
+            RefusedError: they differ; the detail names the row if it had been left out.
+            DataError: the file cannot be read up to there.
+        """
+        difference = self._difference(progress)
+        if difference:
+            raise difference
+
+    def _difference(self, progress: FileProgress) -> RefusedError | None:
+        """Return the error for rows that differ from those that were read before, or None."""
+        digest, others = self._hash.copy(), self._others.copy()
+        count, corrected = 0, ""
+        for row in self._table.rows(self._needed):
+            if row.number == progress.row:
+                break
+            count += 1
+            digest.update(row.content)
+            left_out = progress.left_out.get(row.number)
+            if left_out is None:
+                others.update(row.content)
+            elif not corrected and left_out != _content_digest(row):
+                corrected = _where(row)
+        if count < progress.row:
+            return changed(f"it has {count:,} rows, and {progress.row:,} were read then")
+        if digest.hexdigest() == progress.digest:
+            return None
+        if corrected and others.hexdigest() == progress.others:
+            return left_out_changed(corrected)
+        return changed(f"the first {progress.row:,} rows are not all as they were read then")
 
     def resume(self, progress: FileProgress, known: Mapped[int, SentRow]) -> None:
         """Continue at `progress.row`, and skip later rows that the log holds already.
@@ -92,7 +135,7 @@ class TableSource:
         left = set(beyond)
         for row in self._table.rows(self._needed):
             if row.number < progress.row:
-                self._hash.update(row.content)
+                self._cover(row, left_out=row.number in progress.left_out)
                 continue
             if not left:
                 break
@@ -117,7 +160,9 @@ class TableSource:
                 mapped = self._mapped(row)
             except RejectedRowError as error:
                 self.counts.leave_out(row, error)
-                self._passed(row)
+                # A line without an end may still grow, and its row was not sent: the next run reads it again.
+                if not row.unfinished:
+                    self._passed(row, left_out=True)
                 continue
             known = self._known.get(row.number)
             if known is None:
@@ -133,21 +178,27 @@ class TableSource:
             self.unclear_labels.leave_out(row, self._unclear(row, self._label_column))
         self._passed(row)
 
-    def _passed(self, row: TableRow) -> None:
-        self._hash.update(row.content)
+    def _passed(self, row: TableRow, *, left_out: bool = False) -> None:
+        self._cover(row, left_out=left_out)
         self.next_row = row.number + 1
+        if self._earlier and self.next_row == self._earlier.row:
+            self.repeats_earlier = self.digest == self._earlier.digest
+
+    def _cover(self, row: TableRow, *, left_out: bool) -> None:
+        """Add a row to the digests."""
+        self._hash.update(row.content)
+        if left_out and len(self.left_out) < _MOST_LEFT_OUT:
+            self.left_out[row.number] = _content_digest(row)
+        else:
+            self._others.update(row.content)
 
     def _mapped(self, row: TableRow) -> MappedRow:
         if row.defect:
-            raise RejectedRowError(
-                f"the row has {row.defect}",
-                row.cells[row.defect],
-                hint="a delimiter or a line end that belongs to a text must stand in quotation marks",
-            )
+            raise RejectedRowError(row.defect.reason, row.cells[row.defect.reason], hint=row.defect.hint)
         return self._mapper.row(row.number, row.cells)
 
     def _check_same(self, row: TableRow, sent: SentRow) -> None:
-        where = f"row {row.number + 1:,}" + (f" (line {row.line:,})" if row.line else "")
+        where = _where(row)
         try:
             mapped = self._mapped(row)
         except RejectedRowError as error:
@@ -159,12 +210,23 @@ class TableSource:
     def _unclear(row: TableRow, column: str) -> RejectedRowError:
         cell = row.cells[column]
         if is_empty(cell) or not text_of(cell).strip():
-            return RejectedRowError("the label is empty")
+            return RejectedRowError(
+                "the label is empty",
+                hint='if that means genuine, say so in the mapping: label: {…, genuine: ["0", ""]}',
+            )
         return RejectedRowError(
             "the label is named neither as fraud nor as genuine",
             text_of(cell),
             hint="name it in the mapping: label: {column: …, fraud: […], genuine: […]}",
         )
+
+
+def _content_digest(row: TableRow) -> str:
+    return hashlib.sha256(row.content).hexdigest()[:16]
+
+
+def _where(row: TableRow) -> str:
+    return f"row {row.number + 1:,}" + (f" (line {row.line:,})" if row.line else "")
 
 
 def check_same_run(progress: FileProgress, mapping: str, key: str) -> None:

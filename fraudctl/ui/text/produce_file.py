@@ -30,7 +30,8 @@ def check_summary(result: FileChecked) -> str:
 
 
 def _rows(rows: RowsReport, taken: str) -> list[str]:
-    span = f"rows {rows.first_row + 1:,} to {rows.next_row:,}" if rows.rows_read else "no more rows"
+    last = rows.first_row + rows.rows_read
+    span = f"rows {rows.first_row + 1:,} to {last:,}" if rows.rows_read else "no more rows"
     lines = [
         f"file: {rows.file} as {rows.mapping}, {span}",
         f"rows: {rows.rows_read:,} read, {rows.rows_taken:,} {taken}, {rows.rows_left_out:,} left out",
