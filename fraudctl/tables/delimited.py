@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from fraudctl.errors import DataError, UsageError
-from fraudctl.tables.cells import TableRow, shown
+from fraudctl.tables.cells import Remark, TableRow, shown
 from fraudctl.tables.layout import Layout
-from fraudctl.tables.streams import Lines, unpacked
+from fraudctl.tables.streams import LONGEST_LINE, Lines, unpacked
 
 DELIMITERS = (",", ";", "\t", "|")
 # Excel writes and reads a first line such as `sep=;`, which names the delimiter.
 _SEP_LINE = re.compile(r'"?sep=(.)"?;*\s*', re.IGNORECASE)
 # JSON, JSON lines, HTML and XML begin like this, and no header does.
 _NO_TABLE = ("{", "[{", "<")
+_MARK = "\ufeff"
 _WIDTH = "another number of fields than the header"
+# Longer rows would have to be held in memory. No field is longer than its row, so the csv module's own limit
+# is never met.
+LONGEST_ROW = LONGEST_LINE
+csv.field_size_limit(2 * LONGEST_ROW)
+_JOINED = Remark(
+    "a cell spans several lines and holds the delimiter",
+    hint="look whether two stray quotation marks have made one row of several",
+)
 
 
 class DelimitedTable:
@@ -37,12 +46,8 @@ class DelimitedTable:
         self.file = file
         self._layout = layout
         with self._opened() as lines:
-            first = next(iter(lines), "")
-        if first.lstrip().startswith(_NO_TABLE):
-            raise DataError(
-                f"{file} is JSON or markup, not a table of text or Parquet",
-                hint="write its records as CSV with a header, or as Parquet, and give that file",
-            )
+            first, encoding = next(iter(lines), ""), lines.encoding
+        _check_first_line(file, first, encoding)
         told = _SEP_LINE.fullmatch(first)
         self._skip = 1 if told else 0
         self._unreadable: UnreadableRowError | None = None
@@ -87,10 +92,13 @@ class DelimitedTable:
             for number, (line, fields) in enumerate(records):
                 if len(fields) != width:
                     text = f"{len(fields)} instead of {width}"
-                    yield TableRow(number, line, {_WIDTH: text}, repr(fields).encode(), _WIDTH)
+                    content = repr(fields).encode()
+                    yield TableRow(number, line, {_WIDTH: text}, content, _WIDTH, _width_hint(fields, width))
                 else:
                     cells = {name: fields[index] for name, index in wanted}
-                    yield TableRow(number, line, cells, repr(list(cells.values())).encode())
+                    remarks = (_JOINED,) if records.spans_lines and _is_joined(fields, delimiter) else ()
+                    content = repr(list(cells.values())).encode()
+                    yield TableRow(number, line, cells, content, remarks=remarks)
 
     @contextmanager
     def _opened(self) -> Iterator[Lines]:
@@ -105,7 +113,13 @@ class DelimitedTable:
                 hint="leave the delimiter out",
             )
         given = told or in_file
-        return (given,) if given else DELIMITERS
+        others = (self._layout.quote, self._layout.escape)
+        if given and given in others:
+            raise UsageError(
+                f"{given!r} cannot both separate fields and quote or escape",
+                hint="say with --delimiter what separates them, or correct `quote` in the mapping",
+            )
+        return (given,) if given else tuple(one for one in DELIMITERS if one not in others)
 
     def _header(self, delimiter: str) -> tuple[str, ...]:
         """Return the names of the columns for a delimiter, or none if the header cannot be read with it."""
@@ -144,6 +158,37 @@ class DelimitedTable:
         }
 
 
+def _check_first_line(file: Path, line: str, encoding: str) -> None:
+    """Check that a first line may be the header of a table.
+
+    Raises:
+        DataError: it is JSON or markup, or a second byte order mark would be part of the first column's name.
+    """
+    if line.lstrip().startswith(_NO_TABLE):
+        raise DataError(
+            f"{file} is JSON or markup, not a table of text or Parquet",
+            hint="write its records as CSV with a header, or as Parquet, and give that file",
+        )
+    if line.startswith(_MARK):
+        kept = len(_MARK.encode(encoding)) + 1
+        raise DataError(
+            f"{file} begins with two byte order marks",
+            detail="the second one would be part of the first column's name",
+            hint=f"take one of them away, for example with `tail -c +{kept} FILE > NEW`, and give that file",
+        )
+
+
+def _is_joined(fields: list[str], delimiter: str) -> bool:
+    """Tell whether one cell holds both a line break and the delimiter."""
+    return any(delimiter in field and ("\n" in field or "\r" in field) for field in fields)
+
+
+def _width_hint(fields: list[str], width: int) -> str:
+    if len(fields) > width and not any(fields[width:]):
+        return "each row ends with a delimiter: add one at the end of the header, too"
+    return "a delimiter or a line end that belongs to a text must stand in quotation marks"
+
+
 class UnreadableRowError(DataError):
     """A row whose end cannot be found, usually because of an unclosed quotation."""
 
@@ -156,19 +201,26 @@ class _Records:
         self._dialect = dialect
         # The text of the record that is being read, to locate an error in it.
         self._text: list[str] = []
+        self._length = 0
         self._lines = lines
         self._reader = csv.reader(self._remembered(skip), **dialect)
 
     def __iter__(self) -> "_Records":
         return self
 
+    @property
+    def spans_lines(self) -> bool:
+        """Tell whether the record that was read last has more than one line."""
+        return len(self._text) > 1
+
     def __next__(self) -> tuple[int, list[str]]:
         while True:
             self._text.clear()
+            self._length = 0
             try:
                 fields = next(self._reader)
             except csv.Error as error:
-                raise self._unreadable(str(error)) from error
+                raise self._unreadable() from error
             if fields:
                 # The reader takes a line only when it needs one.
                 return self._lines.taken - len(self._text) + 1, fields
@@ -177,17 +229,25 @@ class _Records:
         for line in self._lines:
             if self._lines.taken > skip:
                 self._text.append(line)
+                self._length += len(line)
+                if self._length > LONGEST_ROW:
+                    raise self._unreadable(f"a row may have {LONGEST_ROW:,} characters")
                 yield line
 
-    def _unreadable(self, reason: str) -> UnreadableRowError:
+    def _unreadable(self, reason: str = "") -> UnreadableRowError:
         begin = self._lines.taken - len(self._text) + 1
         opened = _open_quotation("".join(self._text), self._dialect)
         if opened is None:
-            return UnreadableRowError(f"{self._file}: line {begin:,} cannot be read as a row", detail=reason)
+            return UnreadableRowError(
+                f"{self._file}: line {begin:,} cannot be read as a row",
+                detail=reason or "its end, or what its last escape character stands before, is missing",
+                hint=f"correct line {begin:,}, or say in the mapping, with `table`, which characters quote "
+                "and escape; then go on with --resume",
+            )
         line = begin + opened
         return UnreadableRowError(
             f"{self._file}: the quotation that begins in line {line:,} does not end where a field ends",
-            detail=f"looked for its end up to line {self._lines.taken:,}: {reason}",
+            detail=f"looked for its end up to line {self._lines.taken:,}" + (f": {reason}" if reason else ""),
             hint=f"correct line {line:,} (double a quotation mark that belongs to the text), or, if marks do "
             'not quote in this table, say `table: {quote: ""}` in the mapping; then go on with --resume',
         )
@@ -198,24 +258,25 @@ def _open_quotation(text: str, dialect: dict[str, Any]) -> int | None:
     quote, delimiter, escape = dialect["quotechar"], dialect["delimiter"], dialect["escapechar"]
     if quote is None:
         return None
-    opened, quoted, begins, index = None, False, True, 0
-    while index < len(text):
-        character = text[index]
-        if escape and character == escape:
-            index, begins = index + 2, False
-            continue
-        if quoted:
-            if character == quote:
-                if text[index + 1 : index + 2] == quote:
-                    index += 2
-                    continue
-                quoted = False
-                if text[index + 1 : index + 2] not in ("", delimiter, "\r", "\n"):
-                    break
-        elif character == quote and begins:
-            opened, quoted = index, True
-        begins = not quoted and character in (delimiter, "\r", "\n")
-        index += 1
+    # A quotation that does not end may be long: only the characters with a meaning in it are looked at.
+    within = re.compile("[" + re.escape(quote + (escape or "")) + "]")
+    without = re.compile("[" + re.escape(quote + delimiter + (escape or "")) + "\r\n]")
+    opened, quoted, begins, index = None, False, 0, 0
+    while found := (within if quoted else without).search(text, index):
+        character, index = found[0], found.end()
+        if character == escape:
+            index += 1
+        elif character != quote:
+            begins = index
+        elif not quoted:
+            if begins == index - 1:
+                opened, quoted = index - 1, True
+        elif text[index : index + 1] == quote:
+            index += 1
+        else:
+            quoted = False
+            if text[index : index + 1] not in ("", delimiter, "\r", "\n"):
+                break
     return None if opened is None else len(re.findall(r"\r\n|\r|\n", text[:opened]))
 
 

@@ -22,4 +22,4 @@ class RejectedRowError(ValueError):
         self.example = shown(value)
         self.chosen = chosen
         self.hint = hint
-        super().__init__(f"{kind}: {self.example!r}")
+        super().__init__(f"{kind}: '{self.example}'")

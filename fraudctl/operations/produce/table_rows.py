@@ -47,6 +47,7 @@ class TableSource:
         self.next_row = 0
         self.counts = RowCounts()
         self.unclear_labels = RowCounts()
+        self.remarks = RowCounts()
         self.already_sent: list[AlreadySent] = []
 
     @property
@@ -131,6 +132,8 @@ class TableSource:
         self.counts.taken += 1
         if mapped.fraud is None and self._label_column is not None:
             self.unclear_labels.leave_out(row, self._unclear(row, self._label_column))
+        for remark in (*row.remarks, *mapped.remarks):
+            self.remarks.leave_out(row, remark)
         self._passed(row)
 
     def _passed(self, row: TableRow) -> None:
@@ -142,7 +145,7 @@ class TableSource:
             raise RejectedRowError(
                 f"the row has {row.defect}",
                 row.cells[row.defect],
-                hint="a delimiter or a line end that belongs to a text must stand in quotation marks",
+                hint=row.hint,
             )
         return self._mapper.row(row.number, row.cells)
 
