@@ -173,7 +173,7 @@ class Mapper:
                 return [replaced]
         parts = [check_identifying(field, cells[name]) for name in source.names]
         if any(parts):
-            return _complete(field, source, parts)
+            return _complete(field, source, parts) if len(parts) > 1 else parts
         if isinstance(source, IdentifierSource):
             return [self._default(field, source)]
         hint = "fill the column, or leave `transaction_id` out of the mapping: rows are numbered then"

@@ -70,7 +70,7 @@ def amount_of(cell: Cell, form: AmountFormat) -> Amount:
         )
     exact = abs(number) * form.times
     amount = int(exact.to_integral_value(ROUND_HALF_UP))
-    whole = _is_whole(cell, exact, form)
+    whole = exact == amount or _is_whole_but_for_float(cell, exact, form)
     if not whole and form.times == 1:
         raise RejectedRowError(
             FRACTION, text_of(cell), hint="say `times: 100` in the mapping if amounts are in whole units"
@@ -83,7 +83,9 @@ def _remark(cell: Cell, whole: bool) -> Remark | None:
     """Return how an amount may differ from what was meant; None if it does not."""
     if not whole:
         return Remark("amount_minor was rounded to a minor unit", text_of(cell))
-    rounded = _ROUNDED.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    if not isinstance(cell, str) or "E" not in cell.upper():
+        return None
+    rounded = _ROUNDED.fullmatch(cell.strip())
     # 1.5E+03 counts hundreds, whatever the amount was.
     if rounded and int(rounded[2]) > len(rounded[1]):
         hint = "export the table again with this column as a plain number"
@@ -91,10 +93,10 @@ def _remark(cell: Cell, whole: bool) -> Remark | None:
     return None
 
 
-def _is_whole(cell: Cell, exact: Decimal, form: AmountFormat) -> bool:
-    """Tell whether an amount is whole; sums of floats miss by a few of their last places."""
+def _is_whole_but_for_float(cell: Cell, exact: Decimal, form: AmountFormat) -> bool:
+    """Tell whether only a float's last places make a fraction; a sum of floats misses by a few of them."""
     off = abs(exact - exact.to_integral_value(ROUND_HALF_UP))
-    return off == 0 or (isinstance(cell, float) and off <= Decimal(4 * math.ulp(cell) * form.times))
+    return isinstance(cell, float) and off <= Decimal(4 * math.ulp(cell) * form.times)
 
 
 def _check_range(cell: Cell, number: Decimal, amount: int, form: AmountFormat) -> None:

@@ -24,6 +24,8 @@ _MISSING = {
     *("na", "n/a", "<na>", "nan", "nat", "null", "<null>", "(null)", "nil", "none", "undefined", "\\n"),
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", "(blank)", "#getting_data"),
 }
+# The characters with which a text begins that `_NOTHING` may match.
+_NOTHING_BEGINS = frozenset("#-\u2010\u2011\u2012\u2013\u2014\u2015\u2212.?")
 # A spreadsheet's errors (#REF!, #NAME?, #N/A, in German #NV), a column too narrow to show its value (####),
 # and marks that stand for nothing (-, ---, ., ??).
 _NOTHING = re.compile(r"#[\w\u00a1\u00bf/ ]*[!?]|#(n/?[adv]|n\.[adv]\.)|#+|[-\u2010-\u2015\u2212.?]+")
@@ -67,7 +69,7 @@ def check_identifying(field: str, cell: Cell) -> str:
     if isinstance(cell, bytes):
         raise not_utf_8(field, cell)
     text = text_of(cell)
-    if is_rounded(cell):
+    if is_rounded(cell, text):
         raise RejectedRowError(
             f"{field} is a number that was rounded",
             text,
@@ -78,17 +80,19 @@ def check_identifying(field: str, cell: Cell) -> str:
     return text
 
 
-def is_rounded(cell: Cell) -> bool:
-    """Tell whether a number has lost its last digits, in a float or in a spreadsheet."""
+def is_rounded(cell: Cell, text: str) -> bool:
+    """Tell whether a number has lost its last digits, in a float or a spreadsheet."""
     if isinstance(cell, float) and cell == cell and abs(cell) >= EXACT_FLOAT:
         return True
-    return _ROUNDED.fullmatch(text_of(cell).strip()) is not None
+    return _ROUNDED.fullmatch(text.strip()) is not None
 
 
 def says_nothing(text: str) -> bool:
     """Tell whether a text says that there is no value."""
     plain = text.strip().casefold()
-    return not plain or plain in _MISSING or _NOTHING.fullmatch(plain) is not None
+    if not plain or plain in _MISSING:
+        return True
+    return plain[0] in _NOTHING_BEGINS and _NOTHING.fullmatch(plain) is not None
 
 
 def not_utf_8(field: str, cell: bytes) -> RejectedRowError:
