@@ -5,6 +5,7 @@ raise has a text here that says what was given and what is allowed. If the docum
 also names the line and how the value was read.
 """
 
+import ast
 import difflib
 import json
 import re
@@ -80,6 +81,17 @@ _FORMS = {
 _FORMS_BEGIN = {
     r"^(local": "local[N], spark://HOST:PORT, k8s://ADDRESS or yarn",
     r"^(?:amount_minor": "a feature such as amount_minor, card_count, category=NAME or channel=NAME",
+}
+# A text in quotation marks, as the validator lists what is allowed.
+_LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_NAMES = {
+    " ": "a blank",
+    "\u00a0": "a no-break blank",
+    "\u202f": "a narrow no-break blank",
+    "\u2009": "a thin blank",
+    "'": "an apostrophe",
+    "\u2019": "a typographic apostrophe",
+    "": "nothing",
 }
 _TRUE, _FALSE = {"true", "yes", "on", "y", "1"}, {"false", "no", "off", "n", "0"}
 
@@ -294,7 +306,8 @@ def _text(
     if kind == "missing":
         return _missing(way, renamed)
     if kind in ("literal_error", "enum"):
-        return not_among(given, _listed(str(context["expected"])), of_key=first.of_key)
+        allowed = [_as_written(one) for one in _listed(str(context["expected"]))]
+        return not_among(given, allowed, of_key=first.of_key)
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", "it is not allowed"))
     if kind == "string_pattern_mismatch":
@@ -361,8 +374,16 @@ def _nearest(given: str, allowed: Sequence[str]) -> list[str]:
 
 
 def _listed(expected: str) -> list[str]:
-    """Return the values in a phrase such as `'a', 'b' or 'c'`."""
-    return re.findall(r"'([^']*)'", expected) or [expected]
+    """Return the values in a phrase such as `'a', "'" or 'c'`."""
+    return [str(ast.literal_eval(one)) for one in _LITERAL.findall(expected)] or [expected]
+
+
+def _as_written(value: str) -> str:
+    """Return a value as it is to be written: a word plainly, any other in quotation marks."""
+    if re.fullmatch(r"[\w./:-]*\w[\w./:-]*", value):
+        return value
+    written = json.dumps(value, ensure_ascii=not value.isprintable())
+    return f"{written} ({_NAMES[value]})" if value in _NAMES else written
 
 
 def _form(pattern: str) -> str:

@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
@@ -25,13 +26,27 @@ from fraudctl import assets
 from fraudctl.config.closed import Flag, Whole
 from fraudctl.config.model import EventsSettings
 from fraudctl.config.wording import problem_lines
+from fraudctl.config.yaml_file import Way, YamlDocument
+from fraudctl.config.yaml_scalars import described
 from fraudctl.errors import ConfigError
 from fraudctl.events.schema import IDENTIFIER, PATTERNS
-from fraudctl.tables.amounts import THOUSANDS, AmountFormat, amount_minor
+from fraudctl.tables.amounts import FRACTION, THOUSANDS, AmountFormat, amount_of
 from fraudctl.tables.equality import opposites, value_of, values_of
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.rejection import RejectedRowError
 from fraudctl.tables.times import check_format
+
+# What the patterns of an event's texts say, in words.
+_IDENTIFIER_FORM = (
+    "an identifier (letters, digits and . _ : -, at most 64, of which the first is a letter or digit)"
+)
+FORMS = {
+    "card_id": _IDENTIFIER_FORM,
+    "merchant_id": _IDENTIFIER_FORM,
+    "country": "two capital letters, such as DE",
+    "channel": "small letters, digits and underscores, at most 32, of which the first is a letter",
+}
+_WRITTEN_ORIGIN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].*")
 
 
 def _scalar(value: object) -> object:
@@ -45,7 +60,22 @@ def _scalar_keys(value: object) -> object:
     return {_scalar(key): _scalar(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+def _check_origin(value: object) -> object:
+    """Return a time that begins with a date; the validator would take a bare number as seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _WRITTEN_ORIGIN.fullmatch(value.strip())):
+        return value
+    raise ValueError(f"must be a time with its zone, such as 2026-03-02T00:00:00Z, not {described(value)}")
+
+
+def _check_not_empty(value: object) -> object:
+    if value == {}:
+        raise ValueError("is empty, which has no effect; leave it out")
+    return value
+
+
 Text = Annotated[str, BeforeValidator(_scalar)]
+# A mapping that is given must have an effect.
+Replacements = Annotated[dict[str, str], BeforeValidator(_scalar_keys), BeforeValidator(_check_not_empty)]
 ColumnName = Annotated[str, Field(min_length=1)]
 
 
@@ -64,8 +94,8 @@ class Source(_Closed):
         """Return every column that the table must have."""
         return self.columns or (() if self.column is None else (self.column,))
 
-    def fixed(self) -> Iterator[tuple[str, str]]:
-        """Yield key and text of everything that the mapping itself puts into the field."""
+    def fixed(self) -> Iterator[tuple[Way, str]]:
+        """Yield path and text of everything that the mapping itself puts into the field."""
         return iter(())
 
     def _check_one_of(self, *keys: str) -> None:
@@ -91,17 +121,17 @@ class ValueSource(Source):
     """A text field: columns or one value for all rows, with replacements; `default` is for empty cells."""
 
     value: Text | None = None
-    map: Annotated[dict[str, str], BeforeValidator(_scalar_keys)] = {}
+    map: Replacements = {}
     default: Text | None = None
 
-    def fixed(self) -> Iterator[tuple[str, str]]:
-        """Yield key and text of `value`, of `default` and of the targets of `map`."""
+    def fixed(self) -> Iterator[tuple[Way, str]]:
+        """Yield path and text of `value`, of `default` and of the targets of `map`."""
         if self.value is not None:
-            yield "value", self.value
+            yield ("value",), self.value
         if self.default is not None:
-            yield "default", self.default
+            yield ("default",), self.default
         for key, target in self.map.items():
-            yield f"map.{key}", target
+            yield ("map", key), target
 
     @model_validator(mode="after")
     def _check(self) -> "ValueSource":
@@ -174,7 +204,7 @@ class TimeSource(Source):
 
     format: str | None = None
     unit: Literal["ns", "us", "ms", "s", "min", "h", "d", "months"] | None = None
-    origin: AwareDatetime = datetime(1970, 1, 1, tzinfo=UTC)
+    origin: Annotated[AwareDatetime, BeforeValidator(_check_origin)] = datetime(1970, 1, 1, tzinfo=UTC)
 
     @model_validator(mode="after")
     def _check_unit(self) -> "TimeSource":
@@ -192,6 +222,7 @@ class TimeSource(Source):
 class AmountSource(Source):
     """The source of an amount; `times` converts the table's unit to minor units (100 for dollars).
 
+    `value` and `default` are written as the column's amounts are: `times` and `decimal` hold for them, too.
     `currency` names the currency of the table. Amounts are not converted: events have that of the settings,
     and a run notes it if the two differ.
     """
@@ -213,9 +244,9 @@ class AmountSource(Source):
             self.times, self.decimal, self.thousands or "", self.currency_sign or "", self.negative, self.zero
         )
 
-    def fixed(self) -> Iterator[tuple[str, str]]:
-        """Yield key and text of `value` and of `default`."""
-        return ((key, text) for key in ("value", "default") if (text := getattr(self, key)) is not None)
+    def fixed(self) -> Iterator[tuple[Way, str]]:
+        """Yield path and text of `value` and of `default`."""
+        return (((key,), text) for key in ("value", "default") if (text := getattr(self, key)) is not None)
 
     @model_validator(mode="after")
     def _check(self) -> "AmountSource":
@@ -311,9 +342,15 @@ class Mapping(_Closed):
     _check_currency = model_validator(mode="before")(_reject_currency)
 
     description: str
-    table: Layout = Layout()
+    table: Annotated[Layout, BeforeValidator(_check_not_empty)] = Layout()
     columns: Columns
     label: LabelSource | None = None
+    _document: Mapped[str, object] = PrivateAttr(default_factory=dict)
+
+    def place(self, way: Way) -> str:
+        """Return `FILE:LINE: the.key` of the value at a path, without file and line if it was no file's."""
+        key = ".".join(map(str, way))
+        return f"{self._document.place(way)}: {key}" if isinstance(self._document, YamlDocument) else key
 
     @property
     def needed(self) -> set[str]:
@@ -334,7 +371,9 @@ def parse_mapping(document: Mapped[str, object]) -> Mapping:
         ConfigError: something is not as it must be; the detail names each location.
     """
     try:
-        return Mapping.model_validate(document)
+        mapping = Mapping.model_validate(document)
+        mapping._document = document
+        return mapping
     except ValidationError as error:
         raise ConfigError(
             "the mapping is not valid",
@@ -351,10 +390,10 @@ def check_mapping(mapping: Mapping, events: EventsSettings) -> None:
     """
     wrong = []
     for field, source in mapping.columns.sources.items():
-        for key, text in source.fixed():
+        for way, text in source.fixed():
             complaint = _complaint(field, source, text, events)
             if complaint:
-                wrong.append(f"columns.{field}.{key}: {complaint}")
+                wrong.append(f"{mapping.place(('columns', field, *way))}: {complaint}")
     if wrong:
         raise ConfigError(
             "the mapping gives events values that none may hold",
@@ -410,12 +449,14 @@ def _complaint(field: str, source: Source, text: str, events: EventsSettings) ->
             return f"{text!r} is none of events.categories: {', '.join(events.categories)}"
     elif isinstance(source, AmountSource):
         try:
-            amount_minor(text, source.form)
+            amount = amount_of(text, source.form)
         except RejectedRowError as error:
             return f"{text!r} cannot be the amount: {error.kind}"
+        if amount.remark is not None:
+            return f"{text!r} cannot be the amount: {FRACTION}"
     elif isinstance(source, IdentifierSource):
         if not source.hash and not re.fullmatch(IDENTIFIER, text):
-            return f"{text!r} is not of the form {IDENTIFIER}"
+            return f"{text!r} is not {FORMS[field]}"
     elif not re.fullmatch(PATTERNS[field], text):
-        return f"{text!r} is not of the form {PATTERNS[field]}"
+        return f"{text!r} is not {FORMS[field]}"
     return ""

@@ -1,12 +1,15 @@
-"""Cells of a table, and the rows that hold them."""
+"""Cells of a table, the rows that hold them, and remarks on rows."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import NamedTuple
 
 from fraudctl.events.card_numbers import mask
 
 _SHOWN_CHARACTERS = 60
+# A cell may be long; the rest of it is not searched for card numbers, and not shown.
+_LOOKED_AT = 1_000
 # Above it, a double no longer holds every whole number.
 EXACT_FLOAT = 2**53
 # More digits than any decimal column has.
@@ -30,11 +33,30 @@ class Defect(NamedTuple):
     hint: str
 
 
+@dataclass(frozen=True)
+class Remark:
+    """A doubt about a row that is taken nevertheless.
+
+    `kind` is the same for every such row, whatever its values; `value` is the row's own.
+    """
+
+    kind: str
+    value: object = ""
+    hint: str = ""
+    chosen: bool = False
+
+    @property
+    def example(self) -> str:
+        """Return the row's value in a form that may be shown."""
+        return shown(self.value)
+
+
 class TableRow(NamedTuple):
     """One row of a table; `number` counts from 0, `line` is the line of a text file.
 
     `defect` says why the row cannot be read; `cells` then holds only a detail, under its reason. `content` is
-    what a digest of the rows covers. `unfinished` rows stand in a last line without an end.
+    what a digest of the rows covers. `unfinished` rows stand in a last line without an end. `remarks` are
+    doubts about a row that can be read.
     """
 
     number: int
@@ -43,6 +65,7 @@ class TableRow(NamedTuple):
     content: bytes
     defect: Defect | None = None
     unfinished: bool = False
+    remarks: tuple[Remark, ...] = ()
 
 
 def text_of(cell: Cell) -> str:
@@ -61,7 +84,7 @@ def text_of(cell: Cell) -> str:
         return format(_EXACT.normalize(cell), "f") if cell.is_finite() else ""
     if isinstance(cell, Moment):
         return f"{cell.us}us"
-    return repr(cell) if isinstance(cell, bytes) else str(cell)
+    return " ".join(f"0x{byte:02x}" for byte in cell) if isinstance(cell, bytes) else str(cell)
 
 
 def is_empty(cell: Cell) -> bool:
@@ -69,8 +92,17 @@ def is_empty(cell: Cell) -> bool:
     return cell is None or text_of(cell) == ""
 
 
+def visible(text: str) -> str:
+    """Return a text with every character that cannot be seen, such as a no-break blank, as its escape."""
+    return "".join(one if one.isprintable() else _escape(ord(one)) for one in text)
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
 def shown(cell: object) -> str:
     """Return a cell as it may appear in a message: short, on one line, with card numbers masked."""
-    text = mask(cell if isinstance(cell, str) else repr(cell))
-    plain = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    text = mask((text_of(cell) if isinstance(cell, Cell) else repr(cell))[:_LOOKED_AT])
+    plain = visible(text[: 2 * _SHOWN_CHARACTERS])
     return plain if len(plain) <= _SHOWN_CHARACTERS else plain[: _SHOWN_CHARACTERS - 1] + "…"

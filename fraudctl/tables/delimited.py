@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from fraudctl.errors import DataError, UsageError
-from fraudctl.tables.cells import Defect, TableRow, shown
+from fraudctl.tables.cells import Defect, Remark, TableRow, shown
 from fraudctl.tables.layout import Layout
-from fraudctl.tables.streams import Lines, unpacked
+from fraudctl.tables.streams import LONGEST_LINE, Lines, unpacked
 
 DELIMITERS = (",", ";", "\t", "|")
 # Excel writes and reads a first line such as `sep=;`, which names the delimiter.
 _SEP_LINE = re.compile(r'"?sep=(.)"?;*\s*', re.IGNORECASE)
 # JSON, JSON lines, HTML and XML begin like this, and no header does.
 _NO_TABLE = ("{", "[{", "<")
+_MARK = "\ufeff"
 _WIDTH = Defect(
     "the row has another number of fields than the header",
     "a delimiter or a line end that belongs to a text must stand in quotation marks",
 )
+_ENDS_EMPTY = Defect(_WIDTH.reason, "each row ends with a delimiter: add one at the end of the header, too")
 _CUT = Defect(
     "the row has fewer fields than the header, and its line has no end",
     "if the file is still being written, go on with --resume when the line is whole; otherwise complete it",
@@ -31,6 +33,14 @@ _HEADER_AGAIN = Defect(
 )
 # The lines in which a header is looked for if the first line is none.
 _HEADER_LINES = 20
+# Longer rows would have to be held in memory. No field is longer than its row, so the csv module's own limit
+# is never met.
+LONGEST_ROW = LONGEST_LINE
+csv.field_size_limit(2 * LONGEST_ROW)
+_JOINED = Remark(
+    "a cell spans several lines and holds the delimiter",
+    hint="look whether two stray quotation marks have made one row of several",
+)
 
 
 class DelimitedTable:
@@ -50,12 +60,8 @@ class DelimitedTable:
         self.file = file
         self._layout = layout
         with self._opened() as lines:
-            first = next(iter(lines), "")
-        if first.lstrip().startswith(_NO_TABLE):
-            raise DataError(
-                f"{file} is JSON or markup, not a table of text or Parquet",
-                hint="write its records as CSV with a header, or as Parquet, and give that file",
-            )
+            first, encoding = next(iter(lines), ""), lines.encoding
+        _check_first_line(file, first, encoding)
         told = _SEP_LINE.fullmatch(first)
         self._skip = 1 if told else 0
         self._unreadable: UnreadableRowError | None = None
@@ -99,7 +105,7 @@ class DelimitedTable:
             next(records)  # the header
             for number, (line, fields) in enumerate(records):
                 if len(fields) != width:
-                    defect = _CUT if records.unfinished and len(fields) < width else _WIDTH
+                    defect = _wrong_width(fields, width, unfinished=records.unfinished)
                     cells = {defect.reason: f"{len(fields)} instead of {width}"}
                     content = repr(fields).encode()
                     yield TableRow(number, line, cells, content, defect, records.unfinished)
@@ -109,7 +115,8 @@ class DelimitedTable:
                 if fields[0].strip("\ufeff \t") == names[0] and _names(fields) == names:
                     yield TableRow(number, line, {_HEADER_AGAIN.reason: ""}, content, _HEADER_AGAIN)
                 else:
-                    yield TableRow(number, line, cells, content, None, records.unfinished)
+                    remarks = (_JOINED,) if records.spans_lines and _is_joined(fields, delimiter) else ()
+                    yield TableRow(number, line, cells, content, None, records.unfinished, remarks)
 
     def header_line(self, needed: Collection[str]) -> int | None:
         """Return the line that names these columns, if it is near the beginning and not the first one."""
@@ -136,7 +143,13 @@ class DelimitedTable:
                 hint="leave the delimiter out",
             )
         given = told or in_file
-        return (given,) if given else DELIMITERS
+        others = (self._layout.quote, self._layout.escape)
+        if given and given in others:
+            raise UsageError(
+                f"{given!r} cannot both separate fields and quote or escape",
+                hint="say with --delimiter what separates them, or correct `quote` in the mapping",
+            )
+        return (given,) if given else tuple(one for one in DELIMITERS if one not in others)
 
     def _header(self, delimiter: str) -> tuple[str, ...]:
         """Return the names of the columns for a delimiter, or none if the header cannot be read with it."""
@@ -179,6 +192,38 @@ class DelimitedTable:
         }
 
 
+def _check_first_line(file: Path, line: str, encoding: str) -> None:
+    """Check that a first line may be the header of a table.
+
+    Raises:
+        DataError: it is JSON or markup, or a second byte order mark would be part of the first column's name.
+    """
+    if line.lstrip().startswith(_NO_TABLE):
+        raise DataError(
+            f"{file} is JSON or markup, not a table of text or Parquet",
+            hint="write its records as CSV with a header, or as Parquet, and give that file",
+        )
+    if line.startswith(_MARK):
+        kept = len(_MARK.encode(encoding)) + 1
+        raise DataError(
+            f"{file} begins with two byte order marks",
+            detail="the second one would be part of the first column's name",
+            hint=f"take one of them away, for example with `tail -c +{kept} FILE > NEW`, and give that file",
+        )
+
+
+def _is_joined(fields: list[str], delimiter: str) -> bool:
+    """Tell whether one cell holds both a line break and the delimiter."""
+    return any(delimiter in field and ("\n" in field or "\r" in field) for field in fields)
+
+
+def _wrong_width(fields: list[str], width: int, *, unfinished: bool) -> Defect:
+    """Return the defect of a row with another number of fields than the header has."""
+    if unfinished and len(fields) < width:
+        return _CUT
+    return _ENDS_EMPTY if len(fields) > width and not any(fields[width:]) else _WIDTH
+
+
 class UnreadableRowError(DataError):
     """A row whose end cannot be found, usually because of an unclosed quotation."""
 
@@ -192,19 +237,26 @@ class _Records:
         self.unfinished = False
         # The text of the record that is being read, to locate an error in it.
         self._text: list[str] = []
+        self._length = 0
         self._lines = lines
         self._reader = csv.reader(self._remembered(skip), **dialect)
 
     def __iter__(self) -> "_Records":
         return self
 
+    @property
+    def spans_lines(self) -> bool:
+        """Tell whether the record that was read last has more than one line."""
+        return len(self._text) > 1
+
     def __next__(self) -> tuple[int, list[str]]:
         while True:
             self._text.clear()
+            self._length = 0
             try:
                 fields = next(self._reader)
             except csv.Error as error:
-                raise self._unreadable(str(error)) from error
+                raise self._unreadable() from error
             if fields:
                 # The reader takes a line only when it needs one.
                 self.unfinished = not self._text[-1].endswith(("\r", "\n"))
@@ -214,17 +266,25 @@ class _Records:
         for line in self._lines:
             if self._lines.taken > skip:
                 self._text.append(line)
+                self._length += len(line)
+                if self._length > LONGEST_ROW:
+                    raise self._unreadable(f"a row may have {LONGEST_ROW:,} characters")
                 yield line
 
-    def _unreadable(self, reason: str) -> UnreadableRowError:
+    def _unreadable(self, reason: str = "") -> UnreadableRowError:
         begin = self._lines.taken - len(self._text) + 1
         opened = _open_quotation("".join(self._text), self._dialect)
         if opened is None:
-            return UnreadableRowError(f"{self._file}: line {begin:,} cannot be read as a row", detail=reason)
+            return UnreadableRowError(
+                f"{self._file}: line {begin:,} cannot be read as a row",
+                detail=reason or "its end, or what its last escape character stands before, is missing",
+                hint=f"correct line {begin:,}, or say in the mapping, with `table`, which characters quote "
+                "and escape; then go on with --resume",
+            )
         line = begin + opened
         return UnreadableRowError(
             f"{self._file}: the quotation that begins in line {line:,} does not end where a field ends",
-            detail=f"looked for its end up to line {self._lines.taken:,}: {reason}",
+            detail=f"looked for its end up to line {self._lines.taken:,}" + (f": {reason}" if reason else ""),
             hint=f"correct line {line:,} (double a quotation mark that belongs to the text), or, if marks do "
             'not quote in this table, say `table: {quote: ""}` in the mapping; then go on with --resume',
         )
@@ -235,24 +295,25 @@ def _open_quotation(text: str, dialect: dict[str, Any]) -> int | None:
     quote, delimiter, escape = dialect["quotechar"], dialect["delimiter"], dialect["escapechar"]
     if quote is None:
         return None
-    opened, quoted, begins, index = None, False, True, 0
-    while index < len(text):
-        character = text[index]
-        if escape and character == escape:
-            index, begins = index + 2, False
-            continue
-        if quoted:
-            if character == quote:
-                if text[index + 1 : index + 2] == quote:
-                    index += 2
-                    continue
-                quoted = False
-                if text[index + 1 : index + 2] not in ("", delimiter, "\r", "\n"):
-                    break
-        elif character == quote and begins:
-            opened, quoted = index, True
-        begins = not quoted and character in (delimiter, "\r", "\n")
-        index += 1
+    # A quotation that does not end may be long: only the characters with a meaning in it are looked at.
+    within = re.compile("[" + re.escape(quote + (escape or "")) + "]")
+    without = re.compile("[" + re.escape(quote + delimiter + (escape or "")) + "\r\n]")
+    opened, quoted, begins, index = None, False, 0, 0
+    while found := (within if quoted else without).search(text, index):
+        character, index = found[0], found.end()
+        if character == escape:
+            index += 1
+        elif character != quote:
+            begins = index
+        elif not quoted:
+            if begins == index - 1:
+                opened, quoted = index - 1, True
+        elif text[index : index + 1] == quote:
+            index += 1
+        else:
+            quoted = False
+            if text[index : index + 1] not in ("", delimiter, "\r", "\n"):
+                break
     return None if opened is None else len(re.findall(r"\r\n|\r|\n", text[:opened]))
 
 

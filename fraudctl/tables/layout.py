@@ -1,26 +1,43 @@
 """The layout of a table of text, as far as a user specifies it."""
 
 import codecs
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 _WORDS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+# As people type a character that no key has: \t, \x01, \u0001 or, for Hive's, ^A.
+_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\([0-7]{3})")
 # Codecs that do not decode ordinary text.
 _UNFIT = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem", "palmos"}
 
 
 def check_delimiter(text: str) -> str:
-    """Return the character that separates fields; names such as `tab` are understood.
+    """Return the character that separates fields; names such as `tab`, and escapes, are understood.
 
     Raises:
         ValueError: the text is not one character that can separate fields.
     """
-    character = _WORDS.get(text, "\t" if text == "\\t" else text)
+    character = _WORDS.get(text, _unescaped(text))
     if len(character) != 1 or character in '\r\n"\x00' or character.isalnum():
-        raise ValueError(f"the delimiter must be one character such as ; or | (or tab), not {text!r}")
+        raise ValueError(
+            f"the delimiter must be one character such as ; or | (or tab, or \\x01), not {text!r}"
+        )
     return character
+
+
+def _unescaped(text: str) -> str:
+    """Return the character for which an escape stands, or the text itself if it is none."""
+    if text == "\\t":
+        return "\t"
+    if re.fullmatch(r"\^[A-Z]", text):
+        return chr(ord(text[1]) - 64)
+    found = _ESCAPE.fullmatch(text)
+    if found is None:
+        return text
+    return chr(int(found[3], 8) if found[3] else int(found[1] or found[2], 16))
 
 
 def check_encoding(name: str) -> str:
@@ -47,8 +64,10 @@ def check_mark(text: str) -> str:
     Raises:
         ValueError: the text has more than one character, or one that cannot be used in this way.
     """
-    if len(text) > 1 or text in ("\r", "\n", "\x00") or text.isalnum() or text.isspace():
-        raise ValueError(f'this must be one character, or "" for none, not {text!r}')
+    if len(text) > 1:
+        raise ValueError(f'must be one character, or "" for none, not {text!r}')
+    if text == "\x00" or text.isalnum() or text.isspace():
+        raise ValueError(f"a letter, a digit, a blank or a line end cannot quote or escape; it is {text!r}")
     return text
 
 
@@ -64,6 +83,15 @@ class Layout(BaseModel):
     quote: Annotated[str, AfterValidator(check_mark)] = '"'
     escape: Annotated[str, AfterValidator(check_mark)] = ""
     encoding: Annotated[str, AfterValidator(check_encoding)] | None = None
+
+    @model_validator(mode="after")
+    def _check_apart(self) -> "Layout":
+        if self.quote and self.quote == self.escape:
+            raise ValueError(f"`quote` and `escape` are both {self.quote!r}")
+        for key in ("quote", "escape"):
+            if self.delimiter is not None and self.delimiter == getattr(self, key):
+                raise ValueError(f"`delimiter` and `{key}` are both {self.delimiter!r}")
+        return self
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Parquet files as typed columns: no lossy conversion, and damage is located by row."""
 
+import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from fraudctl.tables.cells import Cell, Moment, TableRow
 from fraudctl.tables.delimited import check_unique, missing_columns
 
 _BATCH_ROWS = 8_192
-# Above it, a 32-bit float no longer holds every whole number.
+# From it on, a float of so many bits no longer holds every whole number: the next one is rounded to it.
+_EXACT_FLOAT16 = 2**11
 _EXACT_FLOAT32 = 2**24
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _MICROSECONDS = 1_000_000
@@ -114,10 +116,10 @@ def _damage() -> tuple[type[BaseException], ...]:
 
 
 def _damaged(file: Path, error: BaseException, where: str) -> DataError:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    own = error.strerror if isinstance(error, OSError) and error.errno else None
     return DataError(
         f"the Parquet file {file} is damaged: {where}",
-        detail=first[:300],
+        detail=own or "its bytes are not what the file itself says of them",
         hint="get the file again (compare its size or checksum); a run that was begun goes on with --resume",
     )
 
@@ -145,7 +147,10 @@ def _cells(column: Any, kind: Any) -> list[Cell]:
     if _is_binary(kind):
         return _decoded(column.to_pylist())
     if types.is_float16(kind) or types.is_float32(kind):
-        return [_float32(value) for value in column.cast(pyarrow.float32()).to_pylist()]
+        return [
+            _short_float(value, half=types.is_float16(kind))
+            for value in column.cast(pyarrow.float32()).to_pylist()
+        ]
     values = column.to_pylist()
     if types.is_integer(kind) or types.is_float64(kind) or types.is_boolean(kind) or types.is_decimal(kind):
         return list(values)
@@ -174,8 +179,8 @@ def _decoded(values: list[bytes | None]) -> list[Cell]:
     return decoded
 
 
-def _float32(value: float | None) -> Cell:
-    """Return a 32-bit float as the shortest number that is stored as it.
+def _short_float(value: float | None, *, half: bool) -> Cell:
+    """Return a 32-bit float, or one of 16 bits (`half`), as the shortest number that is stored as it.
 
     A float that is too large to be exact becomes text with an exponent: an amount can be made of it, an
     identifier cannot.
@@ -184,6 +189,6 @@ def _float32(value: float | None) -> Cell:
 
     if value is None or value != value:
         return None
-    if abs(value) > _EXACT_FLOAT32:
-        return f"{value:.6E}"
-    return float(str(np.float32(value)))
+    if math.isfinite(value) and abs(value) >= (_EXACT_FLOAT16 if half else _EXACT_FLOAT32):
+        return f"{value:.3E}" if half else f"{value:.6E}"
+    return float(str(np.float16(value) if half else np.float32(value)))

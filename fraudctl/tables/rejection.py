@@ -23,4 +23,4 @@ class RejectedRowError(ValueError):
         self.chosen = chosen
         # What the mapping chooses to leave out needs no remedy.
         self.hint = "" if chosen else hint
-        super().__init__(f"{kind}: {self.example!r}")
+        super().__init__(f"{kind}: '{self.example}'")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fraudctl.tables.cells import TableRow
+from fraudctl.tables.cells import Remark, TableRow
 from fraudctl.tables.rejection import RejectedRowError
 
 _FIRST_ROWS = 3
@@ -53,8 +53,8 @@ class RowCounts:
         """Return the reasons, the most frequent first."""
         return tuple(sorted(self._reasons.values(), key=lambda reason: -reason.count))
 
-    def leave_out(self, row: TableRow, error: RejectedRowError) -> None:
-        """Count a row that is left out."""
+    def leave_out(self, row: TableRow, error: RejectedRowError | Remark) -> None:
+        """Count a row that is left out or, in counts of remarks, one that has a remark."""
         known = self._reasons.get(error.kind)
         rows, lines = (known.first_rows, known.first_lines) if known else ((), ())
         if len(rows) < _FIRST_ROWS:

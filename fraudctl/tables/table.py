@@ -7,7 +7,7 @@ from fraudctl.errors import DataError, UsageError
 from fraudctl.tables.delimited import DelimitedTable
 from fraudctl.tables.layout import Layout
 from fraudctl.tables.parquet import ParquetTable
-from fraudctl.tables.streams import PARQUET_MARK, first_bytes
+from fraudctl.tables.streams import PARQUET_MARK, first_bytes, is_packed
 
 Table = DelimitedTable | ParquetTable
 _PARQUET_NAMES = (".parquet", ".pq")
@@ -31,8 +31,11 @@ def open_table(file: Path, layout: Layout) -> Table:
                 hint="leave --delimiter and --encoding out, and `table` out of the mapping",
             )
         return ParquetTable(file)
-    if file.suffix.lower() in _PARQUET_NAMES:
-        raise DataError(f"{file} is not Parquet: it does not begin with {PARQUET_MARK.decode()}")
+    if file.suffix.lower() in _PARQUET_NAMES and not is_packed(begin):
+        raise DataError(
+            f"{file} is not Parquet: it does not begin with {PARQUET_MARK.decode()}",
+            hint="get the file again, or give it the name of what it is, such as .csv for text",
+        )
     table = DelimitedTable(file, layout)
     if not table.columns():
         raise DataError(f"{file} has no header", hint="its first line must name the columns")

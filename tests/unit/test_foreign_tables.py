@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow
 import pytest
 
+from fraudctl.tables.streams import LONGEST_LINE
 from tests.support.foreign_tables import (
     HEADER,
     check,
@@ -239,7 +240,7 @@ def _wrong_sum(folder: Path) -> Path:
 
 
 def _endless_line(folder: Path) -> Path:
-    (folder / "t.csv").write_text(text_of(rows(3000)) + "x" * (2 << 20))
+    (folder / "t.csv").write_text(text_of(rows(3000)) + "x" * (LONGEST_LINE + (1 << 17)))
     return folder / "t.csv"
 
 
@@ -258,7 +259,7 @@ def _damaged_page(folder: Path) -> Path:
         (_bad_byte, 2500, "line 2,502 is not text in utf-8: byte 0xe9"),
         (_cut_gzip, 2900, "cannot be read beyond line"),
         (_wrong_sum, 2900, "cannot be read beyond line"),
-        (_endless_line, 3000, "line 3,002 has more than 1,048,576 characters"),
+        (_endless_line, 3000, "line 3,002 has more than 16,777,216 characters"),
         (_damaged_page, 2000, "row group 3 of 3 cannot be read beyond row 2,000"),
     ],
 )

@@ -138,8 +138,8 @@ def test_a_row_that_cannot_be_a_transaction_is_named(change: dict[str, Any], wor
     ("field", "text", "words"),
     [
         ("category", "Nowhere", "none of events.categories"),
-        ("country", "Germany", "not of the form"),
-        ("channel", "Chip!", "not of the form"),
+        ("country", "Germany", "country is not two capital letters"),
+        ("channel", "Chip!", "channel is not small letters, digits and underscores"),
     ],
 )
 def test_a_value_out_of_bounds_is_named(field: str, text: str, words: str) -> None:
@@ -167,15 +167,64 @@ def test_columns_that_are_put_together_stay_apart(hashed: bool) -> None:
         ("11", "2"),
         ("a-b", "c"),
         ("a", "b-c"),
-        ("a", ""),
-        ("", "a"),
-        ("a-", ""),
-        ("1-12", ""),
+        ("a-", "b"),
+        ("a", "-b"),
     ]
     ids = [mapped(document, ROW | {"user": user, "card": card}).event.card_id for user, card in pairs]
     assert len(set(ids)) == len(pairs)
     if not hashed:
         assert ids[0] == "1-12"
+
+
+@pytest.mark.parametrize("field", ["card_id", "merchant_id", "transaction_id"])
+@pytest.mark.parametrize("row", [{"user": "", "card": "c"}, {"user": "u", "card": None}])
+def test_a_part_that_is_empty_is_named_and_the_others_identify_nothing(
+    field: str, row: dict[str, Any]
+) -> None:
+    document = MINE | {"columns": MINE["columns"] | {field: {"columns": ["user", "card"]}}}
+    if field == "merchant_id":
+        document["columns"]["card_id"] = {"row": True}
+    name = next(key for key, part in row.items() if not part)
+    with pytest.raises(RejectedRowError, match=rf"^{field}: the column '{name}' is empty"):
+        mapped(document, ROW | row)
+
+
+def test_a_part_of_a_time_that_is_empty_is_named() -> None:
+    source = {"columns": ["day", "hour"], "format": "%Y-%m-%d %H:%M"}
+    document = MINE | {"columns": MINE["columns"] | {"event_time": source}}
+    with pytest.raises(RejectedRowError, match=r"^event_time: the column 'hour' is empty"):
+        mapped(document, ROW | {"day": "2026-03-01", "hour": ""})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("NA", "n/a", "NaN", "NaT", "NULL", "None", "nil", "\\N", "inf", "-Infinity", "(blank)"),
+        *("#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#N/A"),
+        *("#BEZUG!", "#NV", "#\u00a1VALOR!", "#\u00bfNOMBRE?", "#N/D", "########", "#"),
+        *("-", "--", "\u2014", ".", "...", "?", "???", " - "),
+    ],
+)
+def test_a_text_that_says_that_there_is_no_value_identifies_nothing(text: str) -> None:
+    for field in ("card_id", "merchant_id", "transaction_id"):
+        document = MINE | {"columns": MINE["columns"] | {field: "given"}}
+        with pytest.raises(RejectedRowError, match=f"{field} says that it has no value"):
+            mapped(document, ROW | {"given": text})
+
+
+@pytest.mark.parametrize("text", ["Nando", "nanny", "A-1", "#1 Diner!x", "null-5", "Jeopardy?", "No. 5"])
+def test_a_name_that_only_resembles_such_a_text_stays(text: str) -> None:
+    document = MINE | {"columns": MINE["columns"] | {"merchant_id": "shop"}}
+    assert mapped(document, ROW | {"shop": text}).event.merchant_id
+
+
+def test_a_shop_that_is_really_called_so_is_named_in_the_mapping() -> None:
+    source = {"column": "shop", "map": {"NA": "NA-shop", "-": "dash"}}
+    document = MINE | {"columns": MINE["columns"] | {"merchant_id": source}}
+    shops = [mapped(document, ROW | {"shop": shop}).event.merchant_id for shop in ("NA", "-", "x")]
+    assert shops == ["NA-shop", "dash", "x"]
+    with pytest.raises(RejectedRowError, match="says that it has no value"):
+        mapped(document, ROW | {"shop": "null"})
 
 
 @pytest.mark.parametrize("text", ["3.57E+15", "3,57e+15", "3.57E15", "4E+15", "-1.2e+18"])

@@ -30,7 +30,8 @@ class RowsReport:
 
     `first_row` and `next_row` are the indexes of the first row of this run and of the next run.
     `rows_rejected` counts those of `rows_left_out` that the mapping does not exclude on purpose.
-    `labels_unclear` counts rows that were sent although their label says neither fraud nor genuine.
+    `labels_unclear` counts rows that were sent although their label says neither fraud nor genuine. `remarks`
+    counts rows that were sent and that somebody should look at, by the kind of doubt.
     """
 
     file: Path
@@ -46,6 +47,7 @@ class RowsReport:
     fraud: int
     labels_unclear: int
     unclear_labels: tuple[LeftOut, ...]
+    remarks: tuple[LeftOut, ...]
     allow_rejected: float
     notes: tuple[str, ...]
     error: FileError | None
@@ -77,6 +79,7 @@ def report_rows(
         fraud=fraud,
         labels_unclear=unclear.left_out,
         unclear_labels=unclear.reasons,
+        remarks=source.remarks.reasons,
         allow_rejected=allow_rejected,
         notes=(mapped.note, *notes) if mapped.note else notes,
         error=None,

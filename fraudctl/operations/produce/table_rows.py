@@ -54,6 +54,7 @@ class TableSource:
         self.next_row = 0
         self.counts = RowCounts()
         self.unclear_labels = RowCounts()
+        self.remarks = RowCounts()
         self.already_sent: list[AlreadySent] = []
 
     @property
@@ -176,6 +177,8 @@ class TableSource:
         self.counts.taken += 1
         if mapped.fraud is None and self._label_column is not None:
             self.unclear_labels.leave_out(row, self._unclear(row, self._label_column))
+        for remark in (*row.remarks, *mapped.remarks):
+            self.remarks.leave_out(row, remark)
         self._passed(row)
 
     def _passed(self, row: TableRow, *, left_out: bool = False) -> None:

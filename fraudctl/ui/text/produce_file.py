@@ -44,8 +44,16 @@ def _rows(rows: RowsReport, taken: str) -> list[str]:
     if more:
         lines.append(f"{sum(reason.count for reason in more):,} rows left out for {len(more)} more reasons")
     lines.extend(_reason(reason, "without a label that counts") for reason in rows.unclear_labels)
+    lines.extend(line for remark in rows.remarks for line in _remark(remark, taken))
     lines.extend(f"note: {note}" for note in rows.notes)
     return lines
+
+
+def _remark(remark: LeftOut, taken: str) -> list[str]:
+    return [
+        f"note: {_reason(remark, f'{taken}, with a doubt')}",
+        *([f"  hint: {remark.hint}"] if remark.hint else []),
+    ]
 
 
 def _reason(reason: LeftOut, what: str) -> str:
@@ -55,7 +63,7 @@ def _reason(reason: LeftOut, what: str) -> str:
         )
     else:
         where = f"row{'s' if len(reason.first_rows) > 1 else ''} {_numbers(reason.first_rows, reason.count)}"
-    example = f", for example {reason.example!r}" if reason.example else ""
+    example = f", for example '{reason.example}'" if reason.example else ""
     chosen = " (the mapping says so)" if reason.chosen else ""
     plural = "row" if reason.count == 1 else "rows"
     return f"{reason.count:,} {plural} {what}{chosen}: {reason.reason} ({where}{example})"
