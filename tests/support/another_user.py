@@ -17,7 +17,7 @@ def dependencies() -> Path:
     """The folder of installed packages that this test run uses."""
     spec = importlib.util.find_spec("psutil")
     assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parents[2]
+    return Path(spec.origin).parents[1]
 
 
 def libraries() -> str:
