@@ -418,6 +418,7 @@ def _text(error: Exception) -> str:
 
 _NOT_NOW = frozenset(
     {
+        KafkaError._NOENT,  # no leader of any partition is known yet, after a broker was silent
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._TIMED_OUT,
