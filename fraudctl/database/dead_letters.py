@@ -1,6 +1,7 @@
 """Dead letters in PostgreSQL: list, count, purge and requeue them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from fraudctl.config.endpoints import PostgresEndpoint
 from fraudctl.database.connection import connect
 from fraudctl.database.refusals import refusal
 from fraudctl.database.statements import statement
-from fraudctl.errors import RefusedError, UnreachableError
+from fraudctl.errors import FraudctlError, RefusedError, UnreachableError
 
 # Key of the advisory lock that a requeue holds until its session ends, so that only one runs at a time.
 _REQUEUE_LOCK = 7_205_419_336
@@ -102,13 +103,19 @@ class DeadLetters:
             autocommit=True,
             options={"synchronous_commit": "on", "lock_timeout": "10s"},
         )
+        self._locks_requeues = False
 
     def __enter__(self) -> "DeadLetters":
         """Return the object itself; the connection is open already."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Close the connection."""
+        """Release the lock of requeues, if it is held, and close the connection."""
+        if self._locks_requeues:
+            # The server notices the end of a session a moment later: the next requeue would be refused. Where
+            # the connection is lost, its session ends and releases the lock anyway.
+            with suppress(FraudctlError):
+                self._rows(statement("requeues_unlock"), {"key": _REQUEUE_LOCK})
         self._connection.close()
 
     def counts(self, which: Filter) -> tuple[ReasonCount, ...]:
@@ -165,6 +172,7 @@ class DeadLetters:
                 "another `fraudctl deadletters requeue` is at work",
                 hint="wait until it has ended; its session holds the lock in the database",
             )
+        self._locks_requeues = True
 
     def open_claims(self, topic: str) -> tuple[Claim, ...]:
         """Return the claims whose copies are not known to have been sent."""

@@ -193,6 +193,11 @@ def test_letters_are_taken_in_portions(refused: Refused, monkeypatch: pytest.Mon
     assert [each.to_offset for each in refused.requeue(everything=True).sent] == [3, 4]
 
 
+def test_a_requeue_can_follow_another_at_once(refused: Refused) -> None:
+    for _ in range(30):
+        refused.requeue(everything=True, dry_run=True)
+
+
 def test_a_copy_that_is_refused_meanwhile_is_not_sent_again(refused: Refused) -> None:
     """With --force a letter's copy may be refused at once; it is a letter of its own, for the next time."""
     refused.change("UPDATE fraud.dead_letters SET recorded_at = now() + interval '1 min' WHERE partition = 0")
