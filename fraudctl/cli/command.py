@@ -227,9 +227,9 @@ def _told(caught: Exception) -> FraudctlError | None:
     if isinstance(caught, OSError):
         return failure.of_system(caught)
     if type(caught).__module__.startswith("psycopg"):
-        from fraudctl.database.refusals import refusal
+        from fraudctl.database.refusals import expected_refusal
 
-        return refusal(caught)
+        return expected_refusal(caught)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Which options of `fraudctl produce` go together: an option without effect is refused by its name."""
+"""Check of the options of `fraudctl produce`: an option without effect is refused by its name."""
 
 from collections.abc import Mapping
 from typing import Literal

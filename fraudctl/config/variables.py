@@ -1,7 +1,6 @@
 """Read the settings that variables of the environment give: FRAUDCTL_SECTION__KEY."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -13,7 +12,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 from fraudctl import failpoints
 from fraudctl.config.model import Settings
 from fraudctl.config.yaml_file import read_value
-from fraudctl.config.yaml_scalars import plain_value
+from fraudctl.config.yaml_scalars import plain_number
 from fraudctl.environment import is_service_link
 from fraudctl.errors import ConfigError
 
@@ -26,8 +25,6 @@ _FLAGS = {
     **dict.fromkeys(("true", "yes", "on", "y", "1", "t"), True),
     **dict.fromkeys(("false", "no", "off", "n", "0", "f"), False),
 }
-# In a variable there is no text to be told from a number, so only the number is named.
-_AS_TEXT = re.compile(r',? or "[^"]*" for the text|"[^"]*" for the text or |, or "[^"]*"$')
 
 Tree = dict[str, Any]
 
@@ -156,7 +153,7 @@ def _read_numbers(variables: Variables) -> None:
         try:
             holder[name] = _FLAGS.get(text.lower(), text) if annotation is bool else _number(text)
         except ValueError as error:
-            wrong.append(f"{variables.names[key]}: {_AS_TEXT.sub('', str(error))}")
+            wrong.append(f"{variables.names[key]}: {error}")
     if wrong:
         raise ConfigError(
             "a number in the environment can be read in two ways",
@@ -171,7 +168,7 @@ def _number(text: str) -> object:
     Raises:
         ValueError: it can be read in two ways.
     """
-    return plain_value(text) if any(character.isdigit() for character in text) else text
+    return plain_number(text) if any(character.isdigit() for character in text) else text
 
 
 def _plain_leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:

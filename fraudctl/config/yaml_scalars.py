@@ -80,22 +80,22 @@ def ambiguity(node: yaml.ScalarNode, key: str | int | None, *, is_json: bool) ->
     return Unclear(line, f"{name}{why}") if why else None
 
 
-def plain_value(text: str) -> Any:
-    """Return what a plain scalar stands for, as it would in a file.
+def plain_number(text: str) -> Any:
+    """Return the number or flag that a variable's text stands for, read as in a file; else the text.
 
     Raises:
-        ValueError: it can be read in two ways; the text says how to write it.
+        ValueError: it can be read in two ways; the message says how to write it.
     """
     tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
     beginning = yaml.Mark("", 0, 0, 0, "", 0)
-    node = yaml.ScalarNode(tag, text, beginning, beginning)
-    unclear = ambiguity(node, None, is_json=False) if text else None
-    if unclear is not None:
-        raise ValueError(unclear.text)
-    return core_reading(text) if text else text
+    why = _unclear(yaml.ScalarNode(tag, text, beginning, beginning), is_json=False, or_text=False)
+    if why:
+        raise ValueError(why)
+    return core_reading(text)
 
 
-def _unclear(node: yaml.ScalarNode, *, is_json: bool) -> str:
+def _unclear(node: yaml.ScalarNode, *, is_json: bool, or_text: bool = True) -> str:
+    """Return what is unclear in a scalar that is not empty; `or_text`: it may be meant as a text."""
     text, core = node.value, core_reading(node.value)
     if core is None:
         return f'{text} was read as no value; give one, or leave the key out; write "{text}" for the text'
@@ -104,16 +104,17 @@ def _unclear(node: yaml.ScalarNode, *, is_json: bool) -> str:
     if is_json:
         return ""
     if _THOUSANDS.match(text):
-        return f"{text} was read as the text {quoted(text)}; write {_ungrouped(text)}, or {quoted(text)}"
+        or_quoted = f", or {quoted(text)}" if or_text else ""
+        return f"{text} was read as the text {quoted(text)}; write {_ungrouped(text)}{or_quoted}"
     if node.tag in (f"{TAG}timestamp", f"{TAG}value", MERGE):
         return ""
     old = _old_reading(node)
     if type(old) is type(core) and (old == core or old != old) and not _LEADING_ZERO.match(text):
         return ""
-    return _two_readings(text, old, core)
+    return _two_readings(text, old, core, or_text=or_text)
 
 
-def _two_readings(text: str, old: Any, core: Any) -> str:
+def _two_readings(text: str, old: Any, core: Any, *, or_text: bool) -> str:
     others = [_literal(one) for one in (old, core) if not isinstance(one, str)]
     octal = _LEADING_ZERO.match(text)
     if octal and isinstance(old, str):  # 08: no octal number, so a text
@@ -122,7 +123,7 @@ def _two_readings(text: str, old: Any, core: Any) -> str:
     how = ""
     if not isinstance(old, str):
         how = " (in base 60)" if ":" in text else " (in base 8)" if octal else ""
-    as_text = f"{quoted(text)} for the text"
+    as_text = f"{quoted(text)} for the text" if or_text else ""
     several = (as_text, clear) if isinstance(old, bool) or ":" in text else (clear, as_text)
     return f"{text} was read as {_named(old)}{how}; write {' or '.join(one for one in several if one)}"
 

@@ -238,7 +238,7 @@ class DeadLetters:
                     detail=str(error).strip(),
                     hint="look at `fraudctl status`, then ask again",
                 ) from error
-            raise (refusal(error, "the dead letters cannot be read") or error) from error
+            raise refusal(error, "the dead letters cannot be read") from error
 
 
 def _parameters(which: Filter) -> dict[str, Any]:

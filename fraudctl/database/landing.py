@@ -305,7 +305,7 @@ class Landing:
                 hint="nothing is lost: look at `fraudctl status`, then run `fraudctl detect` again",
             ) from error
         except psycopg.Error as error:
-            raise (refusal(error, "the database refuses the batch") or error) from error
+            raise refusal(error, "the database refuses the batch") from error
 
     def _acquire_once(self) -> int:
         return lease.acquire(self._open(), self._holder, self._settings.lease_seconds)

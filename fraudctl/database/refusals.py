@@ -1,4 +1,4 @@
-"""What the database refuses, in words that say whose turn it is."""
+"""Errors of the database, translated for users: what happened, and what to do about it."""
 
 import psycopg
 from psycopg import errors as sqlstate
@@ -7,10 +7,8 @@ from fraudctl.config.endpoints import MIGRATOR
 from fraudctl.errors import DataError, FraudctlError, RefusedError, UnreachableError
 
 
-def refusal(
-    error: Exception, what: str = "the database refuses what was asked of it"
-) -> FraudctlError | None:
-    """Return what an error of the database means for a user; None if it is none of the database's.
+def refusal(error: psycopg.Error, what: str = "the database refuses what was asked") -> FraudctlError:
+    """Return what an error of the database means for a user.
 
     Args:
         error: what the driver raised.
@@ -35,6 +33,21 @@ def refusal(
             detail=detail,
             hint="try again once `fraudctl status` says that it runs",
         )
-    if isinstance(error, psycopg.Error):
-        return DataError(what, detail=detail, hint="check the schema with `fraudctl migrate --check`")
-    return None
+    return DataError(what, detail=detail, hint="check the schema with `fraudctl migrate --check`")
+
+
+def expected_refusal(error: Exception) -> FraudctlError | None:
+    """Return the same for an error that a server can cause; None for a bug of this program.
+
+    Wrong rights, a replica, a lost connection and a missing migration come from outside. Anything else that
+    PostgreSQL rejects, such as a syntax error, is a bug and must keep its traceback.
+    """
+    outside = (
+        psycopg.OperationalError,
+        sqlstate.InsufficientPrivilege,
+        sqlstate.ReadOnlySqlTransaction,
+        sqlstate.UndefinedTable,
+        sqlstate.UndefinedColumn,
+        sqlstate.InvalidSchemaName,
+    )
+    return refusal(error) if isinstance(error, outside) else None

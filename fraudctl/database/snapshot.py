@@ -134,7 +134,7 @@ def open_snapshot(
                     detail=str(error).strip(),
                     hint="look at `fraudctl status`, then ask again",
                 ) from error
-            raise (refusal(error, "the landed rows cannot be read") or error) from error
+            raise refusal(error, "the landed rows cannot be read") from error
 
 
 def read_snapshot(endpoint: PostgresEndpoint, *, connect_seconds: float) -> Snapshot:

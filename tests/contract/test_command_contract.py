@@ -71,7 +71,7 @@ def test_help_loads_no_heavy_library() -> None:
 
 
 def help_page(group: str) -> str:
-    """What `fraudctl GROUP --help` prints on a terminal of 80 columns."""
+    """Return the output of `fraudctl GROUP --help` on a terminal of 80 columns."""
     arguments = [sys.executable, "-m", "fraudctl", *group.split(), "--help"]
     environment = os.environ | {"COLUMNS": "80"}
     return subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment).stdout

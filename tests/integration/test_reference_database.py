@@ -1,4 +1,4 @@
-"""What the reference page reads out of the migrations' text is what they make of a database."""
+"""The reference page of the database agrees with a database to which all migrations were applied."""
 
 from pathlib import Path
 

@@ -153,7 +153,7 @@ def table(found: list[Row]) -> str:
 
 
 def markdown(found: list[Row]) -> str:
-    """The same as a table for docs/proof.md."""
+    """Return the bars and their figures as a Markdown table for docs/proof.md."""
     lines = ["| bar | what | target | figure |", "|---|---|---|---|"]
     for row in found:
         figure = row["figure"] if row["passed"] else f"**missed**: {row['figure']}"

@@ -1,10 +1,10 @@
-"""What the database refuses is told in words that say what to do, and a bug stays a bug."""
+"""Errors of the database name their remedy, and a bug stays a bug."""
 
 import psycopg
 import pytest
 from psycopg import errors as sqlstate
 
-from fraudctl.database.refusals import refusal
+from fraudctl.database.refusals import expected_refusal, refusal
 from fraudctl.errors import ExitCode
 
 
@@ -18,7 +18,7 @@ from fraudctl.errors import ExitCode
     ],
 )
 def test_each_kind_names_its_remedy(error: psycopg.Error, message: str, hint: str, code: ExitCode) -> None:
-    told = refusal(error)
+    told = expected_refusal(error)
     assert told is not None
     assert message in told.message
     assert hint in told.hint
@@ -26,5 +26,12 @@ def test_each_kind_names_its_remedy(error: psycopg.Error, message: str, hint: st
     assert told.exit_code == code
 
 
-def test_an_error_that_is_not_the_databases_is_left_alone() -> None:
-    assert refusal(ValueError("a bug")) is None
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), sqlstate.SyntaxError("a bug"), psycopg.ProgrammingError("a bug")]
+)
+def test_a_bug_keeps_its_traceback(error: Exception) -> None:
+    assert expected_refusal(error) is None
+
+
+def test_what_was_being_done_is_named_where_no_cause_is_known() -> None:
+    assert refusal(sqlstate.SyntaxError("odd"), "the batch is refused").message == "the batch is refused"

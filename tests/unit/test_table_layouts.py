@@ -37,11 +37,6 @@ from tests.support.foreign_tables import (
 Table = list[dict[str, Any]]
 
 
-@pytest.fixture
-def mapping(tmp_path: Path) -> str:
-    return write_mapping(tmp_path / "generic.yaml", generic())
-
-
 # Layouts.
 
 

@@ -28,11 +28,6 @@ from tests.support.foreign_tables import (
 )
 
 
-@pytest.fixture
-def mapping(tmp_path: Path) -> str:
-    return write_mapping(tmp_path / "generic.yaml", generic())
-
-
 def remarks(report: dict[str, Any]) -> dict[str, int]:
     return {remark["reason"]: remark["count"] for remark in report["remarks"]}
 
